@@ -1,0 +1,235 @@
+//! The CRI plugin, `io.containerd.grpc.v1.cri`.
+
+use super::declare::{Map, Secret, sections};
+use super::runtime::{RUNC, Runtime};
+use crate::containerd::Release;
+use crate::containerd::releases::*;
+use crate::containerd::setting::{Builtin, State::*};
+
+/// The mirror that containerd 1.3 and 1.4 bring along.
+const DOCKER_IO: Builtin = Builtin {
+    key: "docker.io",
+    history: &[(V1_2, Hidden), (V1_5, Absent)],
+    inside: &[Builtin {
+        key: "endpoint",
+        history: &[
+            (V1_2, Strs(&["https://registry-1.docker.io"])),
+            (V1_5, Absent),
+        ],
+        inside: &[],
+    }],
+};
+
+/// In containerd 1.2 `default_runtime` is the default runtime handler.
+const DEFAULT_RUNTIME: Builtin = Builtin {
+    key: "runtime_type",
+    history: &[
+        (V1_2, Str("io.containerd.runtime.v1.linux")),
+        (V1_3, Str("")),
+    ],
+    inside: &[],
+};
+
+sections! {
+    /// Settings of the CRI plugin.
+    pub struct Cri: Plain {
+        /// The image of the container that holds a pod's namespaces.
+        pub sandbox_image: Option<String> = [
+            V1_2 => Str("k8s.gcr.io/pause:3.1"),
+            V1_4 => Str("k8s.gcr.io/pause:3.2"),
+            V1_5 => Str("k8s.gcr.io/pause:3.5"),
+            Release::new(1, 5, 14) => Str("registry.k8s.io/pause:3.5"),
+            V1_6 => Str("k8s.gcr.io/pause:3.6"),
+            Release::new(1, 6, 9) => Str("registry.k8s.io/pause:3.6"),
+            V1_7 => Str("registry.k8s.io/pause:3.8"),
+        ];
+        /// Do not serve CRI over TCP.
+        pub disable_tcp_service: Option<bool> = [V1_3 => Bool(true)];
+        /// Address of the stream server.
+        pub stream_server_address: Option<String> = [V1_2 => Str("127.0.0.1")];
+        /// Port of the stream server, in a string; `"0"` picks a free one.
+        pub stream_server_port: Option<String> = [V1_2 => Str("0")];
+        /// How long an idle stream is kept, as a Go duration.
+        pub stream_idle_timeout: Option<String> = [V1_3 => Str("4h0m0s")];
+        /// Serve streams over TLS.
+        pub enable_tls_streaming: Option<bool> = [V1_2 => Bool(false)];
+        /// Key pair of the stream server.
+        pub x509_key_pair_streaming: X509KeyPair = [V1_2 => Hidden];
+        /// Label containers for SELinux.
+        pub enable_selinux: Option<bool> = [V1_2 => Bool(false)];
+        /// Upper bound of SELinux categories.
+        pub selinux_category_range: Option<i64> = [V1_4 => Int(1024)];
+        /// Seconds between two rounds of collecting snapshot stats.
+        pub stats_collect_period: Option<i64> = [V1_2 => Int(10)];
+        /// Deprecated. Successor: `SystemdCgroup` in the options of the
+        /// default runtime handler.
+        pub systemd_cgroup: Option<bool> = [V1_2 => Bool(false)];
+        /// Bytes after which a line of a container's log is broken.
+        pub max_container_log_line_size: Option<i64> = [V1_2 => Int(16384)];
+        /// Leave cgroups alone, for rootless use.
+        pub disable_cgroup: Option<bool> = [V1_3 => Bool(false)];
+        /// Leave AppArmor alone.
+        pub disable_apparmor: Option<bool> = [V1_3 => Bool(false)];
+        /// Keep a container's OOM score at or above containerd's own.
+        pub restrict_oom_score_adj: Option<bool> = [V1_3 => Bool(false)];
+        /// Layers of one image that are downloaded at a time.
+        pub max_concurrent_downloads: Option<i64> = [V1_3 => Int(3)];
+        /// Do not mask paths in `/proc`.
+        pub disable_proc_mount: Option<bool> = [Release::new(1, 2, 8) => Bool(false)];
+        /// The seccomp profile of containers that ask for none.
+        pub unset_seccomp_profile: Option<String> = [V1_4 => Str("")];
+        /// Start containers with huge page limits where the controller is missing.
+        pub tolerate_missing_hugetlb_controller: Option<bool> = [V1_4 => Bool(true)];
+        /// Leave the huge page controller alone.
+        pub disable_hugetlb_controller: Option<bool> = [V1_4 => Bool(true)];
+        /// Do not create the volumes that images declare.
+        pub ignore_image_defined_volumes: Option<bool> = [V1_4 => Bool(false)];
+        /// Keep network namespaces under `state`.
+        pub netns_mounts_under_state_dir: Option<bool> = [V1_5 => Bool(false)];
+        /// Give devices the owner that the security context names.
+        pub device_ownership_from_security_context: Option<bool> = [V1_6 => Bool(false)];
+        /// Let all containers bind ports below 1024.
+        pub enable_unprivileged_ports: Option<bool> = [V1_6 => Bool(false)];
+        /// Let all containers send ICMP echo requests.
+        pub enable_unprivileged_icmp: Option<bool> = [V1_6 => Bool(false)];
+        /// Deprecation warnings not to show.
+        pub ignore_deprecation_warnings: Option<Vec<String>> = [
+            Release::new(1, 6, 29) => Strs(&[]),
+            V1_7 => Absent,
+            Release::new(1, 7, 14) => Strs(&[]),
+        ];
+        /// How long to wait for the output of an exec, as a Go duration.
+        pub drain_exec_sync_io_timeout: Option<String> = [
+            Release::new(1, 6, 29) => Str("0s"),
+        ];
+        /// Support the Container Device Interface.
+        pub enable_cdi: Option<bool> = [V1_7 => Bool(false)];
+        /// Directories of CDI specs.
+        pub cdi_spec_dirs: Option<Vec<String>> = [V1_7 => Strs(&["/etc/cdi", "/var/run/cdi"])];
+        /// How long a pull may stand still, as a Go duration.
+        pub image_pull_progress_timeout: Option<String> = [
+            V1_7 => Str("1m0s"),
+            Release::new(1, 7, 10) => Str("5m0s"),
+        ];
+        /// Sync the file system after a pull.
+        pub image_pull_with_sync_fs: Option<bool> = [Release::new(1, 7, 14) => Bool(false)];
+        /// Runtime handlers and snapshots.
+        pub containerd: Containerd = [V1_2 => Hidden];
+        /// Pod networks.
+        pub cni: Cni = [V1_2 => Hidden];
+        /// Image registries.
+        pub registry: Registry = [V1_2 => Hidden];
+        /// Encrypted images.
+        pub image_decryption: ImageDecryption = [V1_4 => Hidden];
+    }
+
+    /// Runtime handlers and snapshots.
+    pub struct Containerd: Plain {
+        /// Where images are unpacked.
+        pub snapshotter: Option<String> = [V1_2 => Str("overlayfs")];
+        /// The handler of pods that name none.
+        pub default_runtime_name: Option<String> = [V1_3 => Str("runc")];
+        /// Deprecated. Successor: `runtimes.default`.
+        pub default_runtime: Runtime = [V1_2 => Hidden], .builtins(&[DEFAULT_RUNTIME]);
+        /// Deprecated. Successor: `runtimes.untrusted`.
+        pub untrusted_workload_runtime: Runtime = [V1_2 => Hidden];
+        /// The runtime handlers by name.
+        pub runtimes: Map<Runtime> = [V1_2 => Hidden], .builtins(&[RUNC]);
+        /// Deprecated. Successor: `NoPivotRoot` in the options of the default
+        /// runtime handler.
+        pub no_pivot: Option<bool> = [V1_2 => Bool(false)];
+        /// Do not pass image annotations to the snapshotter.
+        pub disable_snapshot_annotations: Option<bool> = [
+            V1_4 => Bool(false),
+            Release::new(1, 4, 2) => Bool(true),
+        ];
+        /// Drop compressed layers once they are unpacked.
+        pub discard_unpacked_layers: Option<bool> = [V1_4 => Bool(false)];
+        /// Start containers although RDT is not enabled.
+        pub ignore_rdt_not_enabled_errors: Option<bool> = [V1_6 => Bool(false)];
+        /// Start containers although block IO is not enabled.
+        pub ignore_blockio_not_enabled_errors: Option<bool> = [V1_7 => Bool(false)];
+    }
+
+    /// Pod networks.
+    pub struct Cni: Plain {
+        /// Directory of CNI plugins.
+        pub bin_dir: Option<String> = [V1_2 => Str("/opt/cni/bin")];
+        /// Directory of CNI configuration files.
+        pub conf_dir: Option<String> = [V1_2 => Str("/etc/cni/net.d")];
+        /// How many of them are used; 0 is all.
+        pub max_conf_num: Option<i64> = [V1_3 => Int(1)];
+        /// Template that makes a CNI configuration of the pod CIDR.
+        pub conf_template: Option<String> = [V1_2 => Str("")];
+        /// Preferred IP family of a pod's main address.
+        pub ip_pref: Option<String> = [V1_6 => Str("")];
+        /// Set up networks one after the other.
+        pub setup_serially: Option<bool> = [V1_7 => Bool(false)];
+    }
+
+    /// Image registries.
+    pub struct Registry: Plain {
+        /// Directories of `hosts.toml` files, parted by `:`.
+        pub config_path: Option<String> = [V1_5 => Str("")];
+        /// Deprecated: endpoints by registry host; `*` is any other.
+        pub mirrors: Map<Mirror> = [V1_2 => Hidden], .builtins(&[DOCKER_IO]);
+        /// Deprecated: credentials by URL. Successor: `configs`.
+        pub auths: Map<Auth> = [V1_2 => Hidden];
+        /// Credentials and TLS by registry host.
+        pub configs: Map<RegistryHost> = [V1_3 => Hidden];
+        /// HTTP headers that are sent to every registry.
+        pub headers: Map<Vec<String>> = [V1_4 => Hidden];
+    }
+
+    /// Endpoints of a registry host.
+    pub struct Mirror: Plain {
+        /// URLs in the order in which they are tried.
+        pub endpoint: Option<Vec<String>> = [V1_2 => Strs(&[])];
+    }
+
+    /// Credentials and TLS of a registry host.
+    pub struct RegistryHost: Plain {
+        /// Credentials.
+        pub auth: Auth = [V1_3 => Hidden];
+        /// TLS.
+        pub tls: Tls = [V1_3 => Hidden];
+    }
+
+    /// Credentials of a registry host.
+    pub struct Auth: Pointer {
+        /// User name.
+        pub username: Option<String> = [V1_2 => Str("")];
+        /// Password.
+        pub password: Option<Secret> = [V1_2 => Str("")], .secret();
+        /// `user:password` in base64.
+        pub auth: Option<Secret> = [V1_2 => Str("")], .secret();
+        /// Token that is exchanged for an access token.
+        pub identitytoken: Option<Secret> = [V1_2 => Str("")], .secret();
+    }
+
+    /// TLS of a registry host.
+    pub struct Tls: Pointer {
+        /// Do not check the server's certificate.
+        pub insecure_skip_verify: Option<bool> = [Release::new(1, 3, 2) => Bool(false)];
+        /// CA certificates to trust.
+        pub ca_file: Option<String> = [V1_3 => Str("")];
+        /// Client certificate.
+        pub cert_file: Option<String> = [V1_3 => Str("")];
+        /// Key of the client certificate.
+        pub key_file: Option<String> = [V1_3 => Str("")];
+    }
+
+    /// Encrypted images.
+    pub struct ImageDecryption: Plain {
+        /// Where keys are looked for: `node`, or nothing.
+        pub key_model: Option<String> = [V1_4 => Str(""), V1_5 => Str("node")];
+    }
+
+    /// A certificate and its key.
+    pub struct X509KeyPair: Plain {
+        /// Certificate file.
+        pub tls_cert_file: Option<String> = [V1_2 => Str("")];
+        /// Key file.
+        pub tls_key_file: Option<String> = [V1_2 => Str("")];
+    }
+}

@@ -1,0 +1,185 @@
+//! The daemon's own settings: everything outside of `plugins`.
+
+use super::declare::{Duration, Map, sections};
+use super::plugins::Plugins;
+use crate::containerd::Release;
+use crate::containerd::releases::*;
+use crate::containerd::setting::{Builtin, History, Merge, State::*};
+
+const fn entry(key: &'static str, history: History) -> Builtin {
+    Builtin {
+        key,
+        history,
+        inside: &[],
+    }
+}
+
+const TIMEOUTS: &[Builtin] = &[
+    entry("io.containerd.timeout.bolt.open", &[(V1_6, Str("0s"))]),
+    entry("io.containerd.timeout.metrics.shimstats", &[(V1_7, Str("2s"))]),
+    entry("io.containerd.timeout.shim.cleanup", &[(V1_3, Str("5s"))]),
+    entry("io.containerd.timeout.shim.load", &[(V1_3, Str("5s"))]),
+    entry("io.containerd.timeout.shim.shutdown", &[(V1_3, Str("3s"))]),
+    entry("io.containerd.timeout.task.state", &[(V1_3, Str("2s"))]),
+];
+
+/// The decoder of encrypted layers that containerd brings along, for one
+/// media type.
+macro_rules! decoder {
+    ($key:literal, $accepts:literal, $returns:literal) => {
+        Builtin {
+            key: $key,
+            history: &[(V1_5, Hidden)],
+            inside: &[
+                entry("accepts", &[(V1_5, Strs(&[$accepts]))]),
+                entry("args", &[(V1_5, Strs(&["--decryption-keys-path", "/etc/containerd/ocicrypt/keys"]))]),
+                entry("env", &[(V1_5, Strs(&["OCICRYPT_KEYPROVIDER_CONFIG=/etc/containerd/ocicrypt/ocicrypt_keyprovider.conf"]))]),
+                entry("path", &[(V1_5, Str("ctd-decoder"))]),
+                entry("returns", &[(V1_5, Str($returns))]),
+            ],
+        }
+    };
+}
+
+const DECODERS: &[Builtin] = &[
+    decoder!(
+        "io.containerd.ocicrypt.decoder.v1.tar",
+        "application/vnd.oci.image.layer.v1.tar+encrypted",
+        "application/vnd.oci.image.layer.v1.tar"
+    ),
+    decoder!(
+        "io.containerd.ocicrypt.decoder.v1.tar.gzip",
+        "application/vnd.oci.image.layer.v1.tar+gzip+encrypted",
+        "application/vnd.oci.image.layer.v1.tar+gzip"
+    ),
+];
+
+sections! {
+    /// A containerd config file.
+    pub struct Config: Plain {
+        /// The config version; a file without one is of version 1.
+        pub version: Option<i64> = [V1_3 => Int(2)], .owned("k0s writes the main file, whose version counts");
+        /// Files that are loaded after this one.
+        pub imports: Option<Vec<String>> = [V1_3 => Hidden, V1_5 => Strs(&[])], .owned("k0s writes the list of imports itself").merge(Merge::Append);
+        /// Where images and snapshots are kept.
+        pub root: Option<String> = [V1_2 => Str("/var/lib/containerd")], .owned("k0s starts containerd with --root");
+        /// Where the state of running containers is kept.
+        pub state: Option<String> = [V1_2 => Str("/run/containerd")], .owned("k0s starts containerd with --state");
+        /// Directory for temporary files.
+        pub temp: Option<String> = [V1_6 => Str("")];
+        /// Deprecated: directory of plugins that are loaded at start.
+        pub plugin_dir: Option<String> = [V1_3 => Str("")];
+        /// The daemon's OOM score.
+        pub oom_score: Option<i64> = [V1_2 => Int(0)];
+        /// Plugins that are not loaded.
+        pub disabled_plugins: Option<Vec<String>> = [V1_2 => Hidden, V1_3 => Strs(&[])], .merge(Merge::Append);
+        /// Plugins without which the daemon does not start.
+        pub required_plugins: Option<Vec<String>> = [V1_3 => Strs(&[])], .merge(Merge::Append);
+        /// The gRPC server.
+        pub grpc: Grpc = [V1_2 => Hidden];
+        /// The ttrpc server.
+        pub ttrpc: Ttrpc = [V1_3 => Hidden];
+        /// Logs and the debug server.
+        pub debug: Debug = [V1_2 => Hidden];
+        /// The metrics server.
+        pub metrics: Metrics = [V1_2 => Hidden];
+        /// The daemon's cgroup.
+        pub cgroup: Cgroup = [V1_2 => Hidden];
+        /// Time limits by name.
+        pub timeouts: Map<Duration> = [V1_3 => Hidden], .builtins(TIMEOUTS).merge(Merge::Entry);
+        /// Settings by plugin.
+        pub plugins: Plugins = [V1_2 => Hidden], .merge(Merge::Entry);
+        /// Plugins that run as processes of their own.
+        pub proxy_plugins: Map<ProxyPlugin> = [V1_2 => Hidden], .merge(Merge::Entry);
+        /// Programs that decode layers.
+        pub stream_processors: Map<StreamProcessor> = [V1_3 => Hidden], .builtins(DECODERS).merge(Merge::Entry);
+    }
+
+    /// The gRPC server.
+    pub struct Grpc: Plain {
+        /// Its socket.
+        pub address: Option<String> = [V1_2 => Str("/run/containerd/containerd.sock")], .owned("k0s starts containerd with --address");
+        /// Owner of the socket.
+        pub uid: Option<i64> = [V1_2 => Int(0)];
+        /// Group of the socket.
+        pub gid: Option<i64> = [V1_2 => Int(0)];
+        /// Address of the TCP server.
+        pub tcp_address: Option<String> = [V1_3 => Str("")];
+        /// CA certificates of the TCP server.
+        pub tcp_tls_ca: Option<String> = [V1_6 => Str("")];
+        /// Certificate of the TCP server.
+        pub tcp_tls_cert: Option<String> = [V1_3 => Str("")];
+        /// Key of the TCP server.
+        pub tcp_tls_key: Option<String> = [V1_3 => Str("")];
+        /// Largest message to receive, in bytes.
+        pub max_recv_message_size: Option<i64> = [V1_2 => Int(16777216)];
+        /// Largest message to send, in bytes.
+        pub max_send_message_size: Option<i64> = [V1_2 => Int(16777216)];
+    }
+
+    /// The ttrpc server.
+    pub struct Ttrpc: Plain {
+        /// Its socket; `grpc.address` with `.ttrpc` behind it where empty.
+        pub address: Option<String> = [V1_3 => Str("")];
+        /// Owner of the socket.
+        pub uid: Option<i64> = [V1_3 => Int(0)];
+        /// Group of the socket.
+        pub gid: Option<i64> = [V1_3 => Int(0)];
+    }
+
+    /// Logs and the debug server.
+    pub struct Debug: Plain {
+        /// Socket of the debug server.
+        pub address: Option<String> = [V1_2 => Str("")];
+        /// Owner of the socket.
+        pub uid: Option<i64> = [V1_2 => Int(0)];
+        /// Group of the socket.
+        pub gid: Option<i64> = [V1_2 => Int(0)];
+        /// Log level.
+        pub level: Option<String> = [V1_2 => Str("")], .owned("k0s starts containerd with --log-level");
+        /// Log format: `text` or `json`.
+        pub format: Option<String> = [V1_5 => Str("")];
+    }
+
+    /// The metrics server.
+    pub struct Metrics: Plain {
+        /// Its TCP address.
+        pub address: Option<String> = [V1_2 => Str("")];
+        /// Export histograms of gRPC calls.
+        pub grpc_histogram: Option<bool> = [V1_2 => Bool(false)];
+    }
+
+    /// The daemon's cgroup.
+    pub struct Cgroup: Plain {
+        /// Its path.
+        pub path: Option<String> = [V1_2 => Str("")];
+    }
+
+    /// A plugin that runs as a process of its own.
+    pub struct ProxyPlugin: Plain {
+        /// `snapshot` or `content`.
+        pub r#type ["type"]: Option<String> = [V1_2 => Hidden];
+        /// Its socket.
+        pub address: Option<String> = [V1_2 => Hidden];
+        /// The platform it serves.
+        pub platform: Option<String> = [Release::new(1, 6, 32) => Hidden, V1_7 => Absent, Release::new(1, 7, 16) => Hidden];
+        /// What it tells others of itself.
+        pub exports: Map<String> = [Release::new(1, 6, 32) => Hidden, V1_7 => Absent, Release::new(1, 7, 16) => Hidden];
+        /// What it can do.
+        pub capabilities: Option<Vec<String>> = [Release::new(1, 7, 23) => Hidden];
+    }
+
+    /// A program that decodes layers.
+    pub struct StreamProcessor: Plain {
+        /// Media types it reads.
+        pub accepts: Option<Vec<String>> = [V1_3 => Hidden];
+        /// Media type it writes.
+        pub returns: Option<String> = [V1_3 => Hidden];
+        /// Its binary.
+        pub path: Option<String> = [V1_3 => Hidden];
+        /// Its arguments.
+        pub args: Option<Vec<String>> = [V1_3 => Hidden];
+        /// Its environment.
+        pub env: Option<Vec<String>> = [V1_5 => Hidden];
+    }
+}

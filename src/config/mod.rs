@@ -1,0 +1,129 @@
+//! The typed model of a containerd config file, and with it the declarations
+//! of all settings.
+//!
+//! One shape serves every config version: `config.plugins.cri.registry.mirrors`
+//! is the same field whether the file says `plugins.cri` (version 1) or
+//! `plugins."io.containerd.grpc.v1.cri"` (version 2).
+//!
+//! A field is `None` where the file does not set it; defaults are not filled
+//! in. What the model does not know, or what has another type than declared,
+//! is in `other` of its table and is written back as it was.
+//!
+//! ```
+//! use containerd_dropins::{Config, Document};
+//! use containerd_dropins::config::Mirror;
+//!
+//! let text = r#"
+//! version = 2
+//! [plugins."io.containerd.grpc.v1.cri".registry.mirrors."docker.io"]
+//!   endpoint = ["https://mirror.example"]
+//! "#;
+//! let mut config = Config::read(&Document::parse("containerd.toml", text.as_bytes())?);
+//!
+//! let mirrors = &mut config.plugins.cri.registry.mirrors;
+//! assert_eq!(mirrors["docker.io"].endpoint.as_deref(), Some(&["https://mirror.example".to_owned()][..]));
+//!
+//! let mut quay = Mirror::default();
+//! quay.endpoint = Some(vec!["https://mirror.example/quay".to_owned()]);
+//! mirrors.insert("quay.io".to_owned(), quay);
+//! assert!(config.to_toml().contains("\"quay.io\""));
+//! # Ok::<(), containerd_dropins::ParseError>(())
+//! ```
+
+mod cri;
+mod daemon;
+pub(crate) mod declare;
+mod plugins;
+mod runtime;
+pub(crate) mod spelling;
+
+pub use cri::{
+    Auth, Cni, Containerd, Cri, ImageDecryption, Mirror, Registry, RegistryHost, Tls, X509KeyPair,
+};
+pub use daemon::{Cgroup, Config, Debug, Grpc, Metrics, ProxyPlugin, StreamProcessor, Ttrpc};
+pub use declare::{Duration, Map, Secret};
+pub use plugins::{
+    Blockfile, Bolt, CgroupsMonitor, Devmapper, DiffService, GcScheduler, LinuxRuntime, Nri, Opt,
+    Otlp, Overlayfs, Plugins, Restart, Snapshotter, TaskManager, TasksService, Tracing, Transfer,
+    UnpackConfig,
+};
+pub use runtime::{Runtime, RuntimeOptions};
+
+use crate::Document;
+use crate::containerd::setting::{Place, Section};
+use crate::value::Table;
+use crate::write;
+use declare::Declared;
+
+impl Config {
+    /// The declarations of all settings, as a tree.
+    pub const SETTINGS: &'static Section = <Config as Declared>::SECTION;
+
+    /// Reads a file of any supported config version.
+    ///
+    /// Values of a wrong type and unknown keys are kept in `other`;
+    /// [`check`](crate::migrate::check) lists them with their places.
+    pub fn read(document: &Document) -> Config {
+        Config::from_table(document.to_table())
+    }
+
+    /// The plain values, in the spelling of `self.version`.
+    pub fn to_table(&self) -> Table {
+        Declared::to_table(self)
+    }
+
+    /// The text of the file, in the spelling of `self.version`.
+    pub fn to_toml(&self) -> String {
+        write::document(&self.to_table())
+    }
+
+    /// Where walks along the declarations begin.
+    pub(crate) fn place() -> Place {
+        Place::root(Config::SETTINGS)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Config {
+        Config::read(&Document::parse("t.toml", text.as_bytes()).unwrap())
+    }
+
+    #[test]
+    fn both_versions_read_into_the_same_field() {
+        let one = read("[plugins.cri]\nsandbox_image = \"a\"\n");
+        let two = read("version = 2\n[plugins.\"io.containerd.grpc.v1.cri\"]\nsandbox_image = \"a\"\n");
+        assert_eq!(one.plugins.cri.sandbox_image.as_deref(), Some("a"));
+        assert_eq!(one.plugins.cri, two.plugins.cri);
+        assert_eq!(one.to_toml(), "[plugins.cri]\nsandbox_image = \"a\"\n");
+    }
+
+    #[test]
+    fn a_version_1_section_under_a_uri_is_nobodys() {
+        let text = "version = 1\n\n[plugins.\"io.containerd.grpc.v1.cri\"]\nsandbox_image = \"a\"\n\n[plugins.opt]\npath = \"b\"\n";
+        let config = read(text);
+        assert_eq!(config.plugins.cri, Cri::default());
+        assert_eq!(config.plugins.opt.path.as_deref(), Some("b"));
+        assert_eq!(config.to_toml(), text);
+    }
+
+    #[test]
+    fn unknown_keys_and_wrong_types_are_kept() {
+        let text = "oom_score = \"high\"\nversion = 2\nx = 1\n\n[grpc]\ny = [{ z = 1 }]\n\n[plugins.foo]\na = 1\n\n[proxy_plugins]\n\n[timeouts]\nb = 3\n";
+        let config = read(text);
+        assert_eq!(config.oom_score, None);
+        assert_eq!(config.to_toml(), text);
+    }
+
+    #[test]
+    fn secrets_do_not_show_in_debug() {
+        let config = read(
+            "version = 2\n[plugins.\"io.containerd.grpc.v1.cri\".registry.configs.h.auth]\npassword = \"hunter2\"\n",
+        );
+        let auth = &config.plugins.cri.registry.configs["h"].auth;
+        assert_eq!(auth.password.as_ref().map(Secret::expose), Some("hunter2"));
+        assert!(!format!("{config:?}").contains("hunter2"));
+    }
+}

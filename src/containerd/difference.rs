@@ -1,0 +1,171 @@
+//! Comparing what is in effect, key by key, with defaults filled in.
+
+use std::collections::BTreeSet;
+
+use super::Release;
+use super::setting::{Kind, Merge, Place, Presence, without_zeros};
+use crate::config::Config;
+use crate::value::{Table, Value};
+
+/// A key whose effective value differs.
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+#[non_exhaustive]
+pub struct Difference {
+    /// The key's path, plugins by URI.
+    pub path: Vec<String>,
+    /// The value on the one side; `None` is the zero value, or no entry.
+    pub before: Option<Value>,
+    /// The value on the other side.
+    pub after: Option<Value>,
+}
+
+pub(super) fn between(a: &Table, b: &Table, release: Release) -> Vec<Difference> {
+    let mut walk = Walk {
+        release,
+        path: Vec::new(),
+        found: Vec::new(),
+    };
+    let root = Some(Config::place());
+    walk.tables([root, root], [Some(a), Some(b)]);
+    walk.found
+}
+
+struct Walk {
+    release: Release,
+    path: Vec<String>,
+    found: Vec<Difference>,
+}
+
+impl Walk {
+    fn tables(&mut self, places: [Option<Place>; 2], tables: [Option<&Table>; 2]) {
+        let mut keys: BTreeSet<&str> = BTreeSet::new();
+        for table in tables.into_iter().flatten() {
+            keys.extend(table.keys().map(String::as_str));
+        }
+        for place in places.iter().flatten() {
+            for entry in place.builtin_entries(self.release) {
+                keys.insert(entry);
+            }
+        }
+        for key in keys {
+            let values = tables.map(|table| table.and_then(|table| table.get(key)));
+            let [first, second] = places;
+            let children = [
+                self.child(first, tables[0], values[0], key),
+                self.child(second, tables[1], values[1], key),
+            ];
+            self.path.push(key.to_owned());
+            self.values(children, values);
+            self.path.pop();
+        }
+    }
+
+    /// The place of `key` on one side: where the file names an entry of a map,
+    /// it starts from zero; built-in entries exist only where the map is not
+    /// replaced.
+    fn child(&self, place: Option<Place>, table: Option<&Table>, value: Option<&Value>, key: &str) -> Option<Place> {
+        let place = place?;
+        let is_map = matches!(place.kind, Kind::Map(_));
+        let child = place.child(key)?;
+        match value {
+            Some(_) if is_map => Some(child.from_zero()),
+            Some(_) => Some(child),
+            None if !is_map => Some(child),
+            None => {
+                let kept = table.is_none() || place.merge == Merge::Entry;
+                let builtin = place.builtin_entries(self.release).any(|entry| entry == key);
+                (kept && builtin).then_some(child)
+            }
+        }
+    }
+
+    fn values(&mut self, places: [Option<Place>; 2], values: [Option<&Value>; 2]) {
+        let is_table = |at: usize| -> bool {
+            match (places.get(at), values.get(at)) {
+                (_, Some(Some(value))) => matches!(value, Value::Table(_)),
+                (Some(Some(place)), _) => matches!(place.kind, Kind::Section(_) | Kind::Map(_)),
+                _ => false,
+            }
+        };
+        let [first, second] = places;
+        if is_table(0) || is_table(1) {
+            let matters = first.or(second).is_some_and(|place| place.presence_matters());
+            let [a, b] = [
+                self.exists(first, values[0]),
+                self.exists(second, values[1]),
+            ];
+            if matters && a != b {
+                self.differ(values.map(|value| value.cloned()));
+                return;
+            }
+            if values.iter().flatten().all(|value| matches!(value, Value::Table(_))) {
+                self.tables(places, values.map(|value| value.and_then(Value::as_table)));
+                return;
+            }
+        }
+        let default = |place: Option<Place>| place.and_then(|place| place.state(self.release).printed());
+        let a = values[0].cloned().or_else(|| default(first));
+        let b = values[1].cloned().or_else(|| default(second));
+        if !same(first.or(second), a.as_ref(), b.as_ref()) {
+            self.differ([a, b]);
+        }
+    }
+
+    fn exists(&self, place: Option<Place>, value: Option<&Value>) -> bool {
+        value.is_some() || place.is_some_and(|place| place.is_entry)
+    }
+
+    fn differ(&mut self, [before, after]: [Option<Value>; 2]) {
+        self.found.push(Difference {
+            path: self.path.clone(),
+            before,
+            after,
+        });
+    }
+}
+
+/// Whether two values of a setting are the same to containerd.
+fn same(place: Option<Place>, a: Option<&Value>, b: Option<&Value>) -> bool {
+    let told_apart = place.is_none_or(|place| {
+        place.free || place.is_entry || matches!(place.presence(), Presence::Free)
+    });
+    match (a, b) {
+        (None, None) => true,
+        (Some(value), None) | (None, Some(value)) => {
+            !told_apart && (value.is_zero() || is_zero_duration(place, value))
+        }
+        (Some(Value::String(a)), Some(Value::String(b))) => {
+            let duration = place.is_some_and(|p| matches!(p.kind, Kind::Duration) && !p.is_entry);
+            a == b || duration && super::duration::equal(a, b)
+        }
+        (Some(Value::Array(a)), Some(Value::Array(b))) => {
+            let tables = place.is_some_and(|place| matches!(place.kind, Kind::Tables(_)));
+            let same_table = |a: &Value, b: &Value| match (a.as_table(), b.as_table()) {
+                (Some(a), Some(b)) if tables => without_zeros(a) == without_zeros(b),
+                _ => same_value(a, b),
+            };
+            a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same_table(a, b))
+        }
+        (Some(a), Some(b)) => same_value(a, b),
+    }
+}
+
+fn is_zero_duration(place: Option<Place>, value: &Value) -> bool {
+    place.is_some_and(|place| matches!(place.kind, Kind::Duration))
+        && value.as_str().is_some_and(|text| super::duration::equal("0s", text))
+}
+
+/// Equality by which `nan` is `nan`.
+fn same_value(a: &Value, b: &Value) -> bool {
+    match (a, b) {
+        (Value::Float(a), Value::Float(b)) => a == b || a.is_nan() && b.is_nan(),
+        (Value::Array(a), Value::Array(b)) => {
+            a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same_value(a, b))
+        }
+        (Value::Table(a), Value::Table(b)) => {
+            a.len() == b.len()
+                && a.iter().zip(b).all(|((ka, a), (kb, b))| ka == kb && same_value(a, b))
+        }
+        (a, b) => a == b,
+    }
+}

@@ -1,0 +1,146 @@
+//! How containerd 1.3 – 1.7 load a main file and its imports, and what is in
+//! effect afterwards.
+
+use super::difference::{self, Difference};
+use super::setting::{Kind, Merge, Place, State};
+use super::{Release, plugin};
+use crate::config::Config;
+use crate::value::{Table, Value};
+
+/// What containerd runs with: the merged files over its built-in defaults.
+#[derive(Clone, Debug)]
+pub struct Effective {
+    table: Table,
+    release: Release,
+}
+
+impl Effective {
+    /// Merges files in the order in which containerd loads them, the main
+    /// file first. All of them spell plugins as URIs.
+    ///
+    /// Outside of `plugins`, containerd 1.3 – 1.7 merge by key (`mergo` with
+    /// override): zero values never override, lists of plugins are appended,
+    /// and entries of `proxy_plugins`, `stream_processors` and `timeouts` are
+    /// replaced one by one. A plugin's section is replaced as a whole.
+    pub fn load<'a>(release: Release, files: impl IntoIterator<Item = &'a Table>) -> Self {
+        let mut table = Table::new();
+        for file in files {
+            merge(&Config::place(), &mut table, file);
+        }
+        Effective { table, release }
+    }
+
+    /// The value in effect at a path, for instance
+    /// `["plugins", "io.containerd.grpc.v1.cri", "sandbox_image"]`; `None`
+    /// where it is the zero value that nothing sets, or unknown.
+    pub fn get(&self, path: &[&str]) -> Option<Value> {
+        let mut place = Some(Config::place());
+        let mut found: Option<&Value> = None;
+        let mut table = Some(&self.table);
+        for key in path {
+            found = table.and_then(|table| table.get(*key));
+            let explicit = found.is_some();
+            place = place.and_then(|place| place.child(key)).map(|place| {
+                if explicit { place.from_zero() } else { place }
+            });
+            table = found.and_then(Value::as_table);
+        }
+        found.cloned().or_else(|| place?.state(self.release).printed())
+    }
+
+    /// Every key that is in effect with another value in `other`.
+    pub fn differences(&self, other: &Effective) -> Vec<Difference> {
+        difference::between(&self.table, &other.table, self.release)
+    }
+
+    /// Sets a value, with all tables above it.
+    pub(crate) fn set(&mut self, path: &[&str], value: Value) {
+        let Some((last, parents)) = path.split_last() else {
+            return;
+        };
+        let mut table = &mut self.table;
+        for key in parents {
+            let child = table
+                .entry((*key).to_owned())
+                .or_insert_with(|| Value::Table(Table::new()));
+            if !matches!(child, Value::Table(_)) {
+                *child = Value::Table(Table::new());
+            }
+            match child {
+                Value::Table(child) => table = child,
+                _ => return,
+            }
+        }
+        match (table.get_mut(*last), &value) {
+            // An entry that is merely there does not empty what is in it.
+            (Some(Value::Table(_)), Value::Table(new)) if new.is_empty() => {}
+            _ => drop(table.insert((*last).to_owned(), value)),
+        }
+    }
+}
+
+fn merge(place: &Place, into: &mut Table, from: &Table) {
+    for (key, value) in from {
+        let child = place.child(key);
+        let merge_by = child.map_or(Merge::NonZero, |child| child.merge);
+        match (merge_by, into.get_mut(key), value) {
+            (Merge::Append, Some(Value::Array(into)), Value::Array(from)) => {
+                into.extend(from.iter().cloned());
+            }
+            (Merge::Entry, Some(Value::Table(into)), Value::Table(from)) => {
+                into.extend(from.iter().map(|(key, value)| (key.clone(), value.clone())));
+            }
+            (Merge::NonZero, Some(Value::Table(into)), Value::Table(from)) => {
+                if let Some(child) = &child {
+                    merge(child, into, from);
+                }
+            }
+            (Merge::NonZero, None, Value::Table(from)) => {
+                let mut table = Table::new();
+                if let Some(child) = &child {
+                    merge(child, &mut table, from);
+                }
+                into.insert(key.clone(), Value::Table(table));
+            }
+            (Merge::NonZero, _, value) if value.is_zero() && child.is_some() => {}
+            _ => drop(into.insert(key.clone(), value.clone())),
+        }
+    }
+}
+
+/// What `containerd config default` of a release prints.
+pub fn default_config(release: Release) -> Table {
+    printed(&Config::place(), release)
+}
+
+/// The defaults of the CRI plugin, as `config default` prints them.
+pub(crate) fn default_cri(release: Release) -> Table {
+    let plugins = Config::place().child("plugins");
+    let cri = plugins.and_then(|plugins| plugins.child(plugin::CRI));
+    cri.map(|cri| printed(&cri, release)).unwrap_or_default()
+}
+
+fn printed(place: &Place, release: Release) -> Table {
+    let keys: Vec<&'static str> = match place.kind {
+        Kind::Section(section) => section.settings.iter().map(|setting| setting.key).collect(),
+        _ => place.builtin_entries(release).collect(),
+    };
+    let mut table = Table::new();
+    for key in keys {
+        let Some(child) = place.child(key) else {
+            continue;
+        };
+        match child.kind {
+            _ if child.state(release) == State::Absent => {}
+            Kind::Section(_) | Kind::Map(_) => {
+                table.insert(key.to_owned(), Value::Table(printed(&child, release)));
+            }
+            _ => {
+                if let Some(value) = child.state(release).printed() {
+                    table.insert(key.to_owned(), value);
+                }
+            }
+        }
+    }
+    table
+}

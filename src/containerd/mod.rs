@@ -1,0 +1,23 @@
+//! containerd: its releases, its plugins, what it assumes when nothing is
+//! set, and how it loads config files.
+
+pub(crate) mod difference;
+mod duration;
+pub mod load;
+pub mod plugin;
+mod release;
+pub mod setting;
+
+pub use release::{Release, ReleaseError};
+
+/// The first release of each line, for the declarations.
+pub(crate) mod releases {
+    use super::Release;
+
+    pub(crate) const V1_2: Release = Release::new(1, 2, 0);
+    pub(crate) const V1_3: Release = Release::new(1, 3, 0);
+    pub(crate) const V1_4: Release = Release::new(1, 4, 0);
+    pub(crate) const V1_5: Release = Release::new(1, 5, 0);
+    pub(crate) const V1_6: Release = Release::new(1, 6, 0);
+    pub(crate) const V1_7: Release = Release::new(1, 7, 0);
+}

@@ -1,0 +1,417 @@
+//! What is known of a setting: one declaration each, which the typed model,
+//! the defaults, the origin match and the verification all read.
+//!
+//! The declarations themselves stand in [`config`](crate::config), beside the
+//! Rust fields they describe.
+
+use super::Release;
+use crate::value::{Table, Value};
+
+/// What a containerd release does with a setting, from one release on.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum State {
+    /// The release does not know the setting.
+    Absent,
+    /// Known, but `containerd config default` does not print it: the zero
+    /// value is the default.
+    Hidden,
+    /// A boolean default.
+    Bool(bool),
+    /// An integer default.
+    Int(i64),
+    /// A float default.
+    Float(f64),
+    /// A string default.
+    Str(&'static str),
+    /// A default list of strings.
+    Strs(&'static [&'static str]),
+    /// A default list of tables.
+    Tables(&'static [&'static [(&'static str, State)]]),
+}
+
+impl State {
+    /// The value that `config default` prints, if it prints one.
+    pub fn printed(self) -> Option<Value> {
+        Some(match self {
+            State::Absent | State::Hidden => return None,
+            State::Bool(v) => Value::Boolean(v),
+            State::Int(v) => Value::Integer(v),
+            State::Float(v) => Value::Float(v),
+            State::Str(v) => Value::String(v.to_owned()),
+            State::Strs(v) => Value::Array(v.iter().map(|s| Value::String((*s).to_owned())).collect()),
+            State::Tables(v) => Value::Array(v.iter().map(|t| Value::Table(state_table(t))).collect()),
+        })
+    }
+
+    /// Whether `value` is what this release assumes when nothing sets it.
+    pub fn is_default(self, value: &Value) -> bool {
+        match (self, value) {
+            (State::Absent, _) => false,
+            (State::Hidden, value) => value.is_zero(),
+            (State::Bool(a), Value::Boolean(b)) => a == *b,
+            (State::Int(a), Value::Integer(b)) => a == *b,
+            (State::Float(a), Value::Float(b)) => a == *b,
+            (State::Str(a), Value::String(b)) => a == b,
+            (State::Strs(a), Value::Array(b)) => {
+                a.len() == b.len() && a.iter().zip(b).all(|(a, b)| b.as_str() == Some(a))
+            }
+            (State::Tables(a), Value::Array(b)) => {
+                a.len() == b.len()
+                    && a.iter().zip(b).all(|(a, b)| {
+                        b.as_table().is_some_and(|b| without_zeros(&state_table(a)) == without_zeros(b))
+                    })
+            }
+            _ => false,
+        }
+    }
+
+    fn is_printed(self) -> bool {
+        !matches!(self, State::Absent | State::Hidden)
+    }
+}
+
+fn state_table(fields: &[(&str, State)]) -> Table {
+    let printed = |(key, state): &(&str, State)| Some(((*key).to_owned(), state.printed()?));
+    fields.iter().filter_map(printed).collect()
+}
+
+/// A table without the keys that hold zero values: what Go's structs cannot
+/// tell apart from keys that are missing.
+pub(crate) fn without_zeros(table: &Table) -> Table {
+    let set = table.iter().filter(|(_, value)| !value.is_zero());
+    set.map(|(key, value)| (key.clone(), value.clone())).collect()
+}
+
+/// The states of a setting through the releases, oldest first. Before the
+/// first entry it is [`State::Absent`].
+pub type History = &'static [(Release, State)];
+
+/// The state in one release.
+pub(crate) fn state_at(history: History, release: Release) -> State {
+    let past = history.iter().take_while(|(from, _)| *from <= release);
+    past.last().map_or(State::Absent, |(_, state)| *state)
+}
+
+/// The TOML type of a setting.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub enum Kind {
+    /// A boolean.
+    Bool,
+    /// An integer.
+    Int,
+    /// A float.
+    Float,
+    /// A string.
+    Str,
+    /// A Go duration in a string, compared by its length (`"60s"` is `"1m0s"`).
+    Duration,
+    /// A list of strings.
+    Strs,
+    /// Bytes, as a list of integers.
+    Bytes,
+    /// A list of tables.
+    Tables(&'static Section),
+    /// A table with declared keys.
+    Section(&'static Section),
+    /// A table whose keys are names and whose values are alike.
+    Map(&'static Kind),
+}
+
+/// When the existence of a table says something of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Presence {
+    /// A struct in Go: an empty table is the same as none.
+    Plain,
+    /// A pointer in Go: an empty table differs from none.
+    Pointer,
+    /// Handed on as it is (`map[string]interface{}` in Go): a key with a zero
+    /// value differs from no key.
+    Free,
+}
+
+/// A table with declared keys.
+#[derive(Debug)]
+pub struct Section {
+    /// The keys, in the order of their declaration.
+    pub settings: &'static [Setting],
+    /// What an empty table means.
+    pub presence: Presence,
+}
+
+impl Section {
+    /// The declaration of a key.
+    pub fn get(&self, key: &str) -> Option<&'static Setting> {
+        self.settings.iter().find(|setting| setting.key == key)
+    }
+}
+
+/// A default for a key deeper inside a map or section: that of a built-in
+/// entry (`runtimes.runc`), or one that departs from the section's own.
+#[derive(Clone, Copy, Debug)]
+pub struct Builtin {
+    /// The key.
+    pub key: &'static str,
+    /// Its states; those of an entry only say whether it exists.
+    pub history: History,
+    /// The same for the keys inside.
+    pub inside: &'static [Builtin],
+}
+
+/// How containerd 1.x puts a later file's value over an earlier one's, for
+/// settings outside of `plugins`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Merge {
+    /// By key; zero values do not override (`mergo.WithOverride`).
+    NonZero,
+    /// Lists are appended.
+    Append,
+    /// Entries of the map are replaced one by one, each as a whole.
+    Entry,
+}
+
+/// One setting.
+#[derive(Debug)]
+pub struct Setting {
+    /// The key as config versions 2 and up spell it. Plugins have their URI
+    /// here; their version 1 name follows from it, see
+    /// [`plugin::short_name`](super::plugin::short_name).
+    pub key: &'static str,
+    /// The TOML type.
+    pub kind: Kind,
+    /// Defaults and life span.
+    pub history: History,
+    /// Built-in entries of a map, or defaults that depart from the section's.
+    pub builtins: &'static [Builtin],
+    /// Why a file cannot decide this key under k0s.
+    pub owned: Option<&'static str>,
+    /// Whether the value is a credential.
+    pub secret: bool,
+    /// How a later file's value is merged, outside of `plugins`.
+    pub merge: Merge,
+}
+
+impl Setting {
+    /// A setting with nothing special about it.
+    pub(crate) const fn new(key: &'static str, kind: Kind, history: History) -> Self {
+        Setting {
+            key,
+            kind,
+            history,
+            builtins: &[],
+            owned: None,
+            secret: false,
+            merge: Merge::NonZero,
+        }
+    }
+
+    pub(crate) const fn builtins(mut self, builtins: &'static [Builtin]) -> Self {
+        self.builtins = builtins;
+        self
+    }
+
+    pub(crate) const fn owned(mut self, why: &'static str) -> Self {
+        self.owned = Some(why);
+        self
+    }
+
+    pub(crate) const fn secret(mut self) -> Self {
+        self.secret = true;
+        self
+    }
+
+    pub(crate) const fn merge(mut self, merge: Merge) -> Self {
+        self.merge = merge;
+        self
+    }
+}
+
+/// What is known of one node of a config tree: found by walking the
+/// declarations along with the tree.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place {
+    pub(crate) kind: Kind,
+    /// Declared states; empty for the entries of a map.
+    history: History,
+    builtins: &'static [Builtin],
+    pub(crate) owned: Option<&'static str>,
+    pub(crate) secret: bool,
+    pub(crate) merge: Merge,
+    /// Below the entry of a map, or in a section that departs from nothing:
+    /// what is not built in has the zero value.
+    pub(crate) in_entry: bool,
+    /// Inside of a [`Presence::Free`] section.
+    pub(crate) free: bool,
+    /// The node is the entry of a map.
+    pub(crate) is_entry: bool,
+}
+
+impl Place {
+    /// The top of a config file.
+    pub(crate) fn root(section: &'static Section) -> Self {
+        Place {
+            kind: Kind::Section(section),
+            history: &[],
+            builtins: &[],
+            owned: None,
+            secret: false,
+            merge: Merge::NonZero,
+            in_entry: false,
+            free: false,
+            is_entry: false,
+        }
+    }
+
+    /// The node under `key`, or `None` where no declaration knows it.
+    pub(crate) fn child(&self, key: &str) -> Option<Place> {
+        let builtin = self.builtins.iter().find(|b| b.key == key);
+        match self.kind {
+            Kind::Section(section) => {
+                let setting = section.get(key)?;
+                let inherits = builtin.is_some_and(|b| !b.history.is_empty());
+                let free = section.presence == Presence::Free;
+                Some(Place {
+                    kind: setting.kind,
+                    history: builtin.filter(|_| inherits).map_or(setting.history, |b| b.history),
+                    builtins: builtin.map_or(setting.builtins, |b| b.inside),
+                    owned: setting.owned,
+                    secret: setting.secret,
+                    merge: setting.merge,
+                    in_entry: self.in_entry,
+                    free: self.free || free,
+                    is_entry: false,
+                })
+            }
+            Kind::Map(kind) => Some(Place {
+                kind: *kind,
+                history: builtin.map_or(&[], |b| b.history),
+                builtins: builtin.map_or(&[], |b| b.inside),
+                owned: None,
+                secret: self.secret || key.eq_ignore_ascii_case("authorization"),
+                merge: self.merge,
+                in_entry: builtin.is_none(),
+                free: self.free,
+                is_entry: true,
+            }),
+            _ => None,
+        }
+    }
+
+    /// The same node where a file names it as the entry of a map: containerd
+    /// 1.3 – 1.7 then start from zero, built in or not.
+    pub(crate) fn from_zero(mut self) -> Self {
+        if self.is_entry {
+            self.in_entry = true;
+            self.history = &[];
+            self.builtins = &[];
+        }
+        self
+    }
+
+    /// The entries that a map has of itself in a release.
+    pub(crate) fn builtin_entries(&self, release: Release) -> impl Iterator<Item = &'static str> {
+        let is_map = matches!(self.kind, Kind::Map(_));
+        let alive = move |b: &&Builtin| is_map && state_at(b.history, release) != State::Absent;
+        self.builtins.iter().filter(alive).map(|b| b.key)
+    }
+
+    /// The state of a leaf in a release. Leaves of map entries that are not
+    /// built in are never printed.
+    pub(crate) fn state(&self, release: Release) -> State {
+        match state_at(self.history, release) {
+            state if state.is_printed() && self.in_entry => State::Hidden,
+            State::Absent if self.is_entry => State::Hidden,
+            state => state,
+        }
+    }
+
+    /// The states through all releases.
+    pub(crate) fn states(&self) -> History {
+        if self.in_entry { &[] } else { self.history }
+    }
+
+    /// Whether some release knows the key.
+    pub(crate) fn known_in(&self, release: Release) -> bool {
+        self.history.is_empty() || self.state(release) != State::Absent
+    }
+
+    /// The value assumed in `release` when no file sets the leaf; `None` where
+    /// that is "no value".
+    pub(crate) fn is_default(&self, value: &Value, release: Release) -> bool {
+        let state = self.state(release);
+        match (self.kind, state, value) {
+            // containerd fills a timeout that is empty, and keeps the others as they are written.
+            (Kind::Duration, _, Value::String(text)) if self.is_entry && text.is_empty() => return true,
+            (Kind::Duration, State::Str(default), Value::String(text)) if !self.is_entry => {
+                return super::duration::equal(default, text);
+            }
+            _ => {}
+        }
+        if self.free || (self.is_entry && !state.is_printed()) {
+            return state.is_printed() && state.is_default(value);
+        }
+        match state {
+            State::Hidden => value.is_zero() || self.is_zero_duration(value),
+            state => state.is_default(value),
+        }
+    }
+
+    fn is_zero_duration(&self, value: &Value) -> bool {
+        matches!(self.kind, Kind::Duration)
+            && value.as_str().is_some_and(|text| super::duration::equal("0s", text))
+    }
+
+    /// What an empty table here means.
+    pub(crate) fn presence(&self) -> Presence {
+        match self.kind {
+            Kind::Section(section) => section.presence,
+            _ => Presence::Plain,
+        }
+    }
+
+    /// Whether a table here says something by being there.
+    pub(crate) fn presence_matters(&self) -> bool {
+        let is_table = matches!(self.kind, Kind::Section(_) | Kind::Map(_));
+        is_table && (self.is_entry || self.presence() == Presence::Pointer)
+    }
+
+    /// TOML's name of the declared type, if `value` has another.
+    pub(crate) fn mismatch(&self, value: &Value) -> Option<&'static str> {
+        let all = |items: &[Value], ok: fn(&Value) -> bool| items.iter().all(ok);
+        let (fits, expected) = match (self.kind, value) {
+            (Kind::Bool, v) => (matches!(v, Value::Boolean(_)), "a boolean"),
+            (Kind::Int, v) => (matches!(v, Value::Integer(_)), "an integer"),
+            (Kind::Float, v) => (matches!(v, Value::Float(_)), "a float"),
+            (Kind::Str, v) => (matches!(v, Value::String(_)), "a string"),
+            (Kind::Duration, Value::String(text)) => {
+                (self.is_entry && text.is_empty() || super::duration::parse(text).is_some(), "a duration such as \"10s\"")
+            }
+            (Kind::Duration, _) => (false, "a duration such as \"10s\""),
+            (Kind::Strs, Value::Array(items)) => {
+                (all(items, |v| v.as_str().is_some()), "a list of strings")
+            }
+            (Kind::Strs, _) => (false, "a list of strings"),
+            (Kind::Bytes, Value::Array(items)) => {
+                (all(items, |v| matches!(v, Value::Integer(0..=255))), "a list of bytes")
+            }
+            (Kind::Bytes, _) => (false, "a list of bytes"),
+            (Kind::Tables(section), Value::Array(items)) => {
+                (items.iter().all(|item| fits_section(section, item)), "a list of tables")
+            }
+            (Kind::Tables(_), _) => (false, "a list of tables"),
+            (Kind::Section(_) | Kind::Map(_), v) => (matches!(v, Value::Table(_)), "a table"),
+        };
+        (!fits).then_some(expected)
+    }
+}
+
+fn fits_section(section: &'static Section, value: &Value) -> bool {
+    let Some(table) = value.as_table() else {
+        return false;
+    };
+    let place = Place::root(section);
+    table.iter().all(|(key, value)| {
+        place.child(key).is_none_or(|child| child.mismatch(value).is_none())
+    })
+}

@@ -1,0 +1,272 @@
+//! Findings: what the crate has to say about an input, as data with stable codes.
+
+use std::fmt;
+
+use serde::Serialize;
+
+/// How much a finding matters.
+///
+/// Only [`Severity::Error`] makes the example program exit with status 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// Informs; nothing needs to be done.
+    Note,
+    /// Something was dropped or changed for a good reason, or deserves a look.
+    Warning,
+    /// Something the user wants cannot be kept, or the result would not work.
+    Error,
+}
+
+impl fmt::Display for Severity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Severity::Note => "note",
+            Severity::Warning => "warning",
+            Severity::Error => "error",
+        })
+    }
+}
+
+/// A place in one of the input files. Lines and columns count from 1; columns
+/// count characters.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub struct Span {
+    /// The name under which the caller handed in the file.
+    pub file: String,
+    /// The line of the first character.
+    pub line: usize,
+    /// The column of the first character.
+    pub column: usize,
+    /// Byte offset of the first character.
+    pub start: usize,
+    /// Byte offset behind the last character.
+    pub end: usize,
+}
+
+impl fmt::Display for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}:{}", self.file, self.line, self.column)
+    }
+}
+
+macro_rules! codes {
+    ($($(#[$meta:meta])* $name:ident = $text:literal, $severity:ident, $help:literal;)+) => {
+        /// The stable code of a finding: it keeps its meaning and its spelling
+        /// from release to release.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[non_exhaustive]
+        pub enum Code {
+            $($(#[$meta])* $name,)+
+        }
+
+        impl Code {
+            /// Every code, in the order of their declaration.
+            pub const ALL: &[Code] = &[$(Code::$name),+];
+
+            /// The code as it is printed, `kebab-case`.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Code::$name => $text,)+ }
+            }
+
+            /// The severity of findings with this code.
+            pub fn severity(self) -> Severity {
+                match self { $(Code::$name => Severity::$severity,)+ }
+            }
+
+            /// What to do about it.
+            pub fn help(self) -> &'static str {
+                match self { $(Code::$name => $help,)+ }
+            }
+        }
+    };
+}
+
+codes! {
+    /// The file is k0s-managed or pristine: k0s writes it anew at each start.
+    K0sManaged = "k0s-managed", Note,
+        "Nothing to migrate. Put settings into a drop-in in /etc/k0s/containerd.d.";
+    /// A k0s-managed file holds settings, which k0s overwrites at each start.
+    SettingsInManagedFile = "settings-in-managed-file", Warning,
+        "k0s rewrites a file with its marker at every start, so these keys are not in effect. To keep one, put it into a drop-in in /etc/k0s/containerd.d.";
+    /// The legacy file leads to another sandbox image than the one k0s injects.
+    SandboxImageCause = "sandbox-image-cause", Warning,
+        "A user-managed containerd.toml switches k0s's injection off. With the file gone and the drop-ins in place, k0s injects its own image again, the one an airgap bundle of this release holds.";
+    /// A default sandbox image of some release is pinned in the file.
+    SandboxImageStale = "sandbox-image-stale", Warning,
+        "It is a default, nobody's choice; k0s injects the image that fits its release.";
+    /// A sandbox image of the user's own.
+    SandboxImageCustom = "sandbox-image-custom", Warning,
+        "Prefer spec.images.pause in the k0s configuration: it is kept up to date and reaches `k0s airgap list-images`. A drop-in that pins an image goes stale when k0s is upgraded.";
+    /// A key that k0s decides.
+    OwnedByK0s = "owned-by-k0s", Note,
+        "k0s sets it on containerd's command line or writes it itself; the file never decided it.";
+    /// A key that k0s decides, with a value that differs from k0s's.
+    OwnedByK0sOther = "owned-by-k0s-other-value", Warning,
+        "k0s's own value wins over the file, so this one never took effect and is not carried over.";
+    /// `disabled_plugins` names the CRI plugin.
+    CriDisabled = "cri-disabled", Warning,
+        "Without the CRI plugin the kubelet has no runtime and the node runs no pod. Docker's packaged configuration does this; k0s must not. The entry is left out.";
+    /// A plugin id that containerd cannot read in this config version.
+    PluginIdIgnored = "plugin-id-ignored", Warning,
+        "Version 2 files name plugins by URI (io.containerd.grpc.v1.cri), version 1 files by short name (cri). containerd ignored or refused this one, so it is not carried over. If it is wanted, write it in the right spelling and migrate again.";
+    /// The file has no version, but speaks version 2.
+    VersionMissing = "version-missing", Warning,
+        "Without `version = 2` containerd 1.x reads a file as version 1 and ignores plugin URIs. The file is read as it was meant: settings that were ignored so far take effect once the drop-ins are in place. Review them.";
+    /// A key in a spelling of upper and lower case that containerd does not read.
+    KeyCaseIgnored = "key-case-ignored", Warning,
+        "containerd 1.5 to 1.7 read a key in lower or in upper case only, so this one had no effect and is not carried over.";
+    /// A zero value that cannot override a default.
+    ZeroValueIgnored = "zero-value-ignored", Note,
+        "containerd merges these settings by value: 0, \"\" and false never override a default, so the line had no effect.";
+    /// A setting that a later loaded file replaces.
+    Shadowed = "shadowed-by-import", Note,
+        "containerd loads imports after the file that names them; the later file decides.";
+    /// A setting that containerd did not act on.
+    WithoutEffect = "without-effect", Warning,
+        "containerd did not act on this setting, so it is not carried over.";
+    /// A key that no known containerd release reads there.
+    UnknownKey = "unknown-key", Note,
+        "containerd 1.x ignores unknown keys in silence. It is carried over as it is; check the spelling.";
+    /// A plugin that no known containerd release has.
+    UnknownPlugin = "unknown-plugin", Note,
+        "The section of a plugin that is not built in has no effect. It is carried over as it is.";
+    /// A key that the target's containerd does not know yet.
+    NotInTarget = "not-in-target", Note,
+        "The containerd of the target release ignores it. It is carried over and takes effect after an upgrade.";
+    /// A value of the wrong type.
+    WrongType = "wrong-type", Error,
+        "containerd refuses to start on it. Correct the value and migrate again.";
+    /// A runtime option of the wrong type.
+    OptionType = "option-type", Warning,
+        "containerd loads it, but the runtime cannot read its options and pods of this runtime handler fail. It is carried over unchanged.";
+    /// A setting that went to its successor.
+    Converted = "converted", Note,
+        "The setting is deprecated; its successor does the same and outlives the next upgrade.";
+    /// A runtime type that changed with its setting.
+    RuntimeTypeConverted = "runtime-type-converted", Warning,
+        "The old runtime shims are deprecated in containerd 1.4 and gone in 2.0. Running containers keep their shim; new ones use io.containerd.runc.v2.";
+    /// Two settings that contradict each other.
+    Contradiction = "contradiction", Warning,
+        "Both were set. Check that the one that is kept is the one you want.";
+    /// The legacy file removed the `runc` runtime handler.
+    RuncAppears = "runc-appears", Note,
+        "containerd 1.5 to 1.7 replace the whole runtimes map when a file names any runtime. k0s merges, so runc is there again beside the others; no pod uses it unless it is the default or a RuntimeClass names it.";
+    /// A default differs between origin and target, and the user changed it too.
+    BothChanged = "both-changed", Note,
+        "The default changed between the two releases as well; your value wins.";
+    /// A proxy plugin without a type that containerd knows.
+    ProxyPluginType = "proxy-plugin-type", Error,
+        "containerd panics at start on a proxy plugin without a known type. Add type = \"snapshot\" or \"content\" and migrate again.";
+    /// A value that cannot pass through k0s's merge of CRI drop-ins.
+    NotMergeable = "not-mergeable", Error,
+        "k0s 1.27.5 to 1.35 pass CRI drop-ins through JSON and YAML, which would change this value or stop k0s.";
+    /// A name that go-toml 1.9 cannot read in any spelling.
+    NotPortable = "not-portable", Error,
+        "There is no TOML spelling of this name that all parsers in play read alike. Rename it.";
+    /// A file named in `imports` was not handed in.
+    ImportMissing = "import-missing", Error,
+        "Its settings would be lost. Hand the file in, or remove it from imports if it is gone for good (containerd 1.5 to 1.7 do not start without it).";
+    /// A handed-in file that nothing imports.
+    ImportUnused = "import-unused", Note,
+        "No imports entry reaches this file, so it took no part.";
+    /// The file was written for another containerd.
+    ForeignContainerd = "foreign-containerd", Warning,
+        "It looks like the configuration of another containerd on the machine. Check that its settings are meant for k0s.";
+    /// The k0s release asked for is newer than any known one.
+    ReleaseNewer = "release-newer", Warning,
+        "The newest known release stands in for it. Check for a newer version of containerd-dropins.";
+    /// The k0s release asked for is not a known one.
+    ReleaseUnknown = "release-unknown", Note,
+        "The nearest earlier release stands in for it.";
+    /// The target reads no drop-ins, or none that this version of the crate writes.
+    TargetUnsupported = "target-unsupported", Error,
+        "Choose a target release from 1.27.5 to 1.35.";
+    /// A TOML feature beyond what the target's parsers read.
+    NotReadByContainerd = "not-read-by-containerd", Warning,
+        "containerd 1.5 to 1.7 refuse the whole file because of it. Its settings take effect for the first time.";
+    /// The computed result is not what was wanted.
+    Internal = "internal-error", Error,
+        "This is a defect of containerd-dropins: nothing was written. Please report it with the input.";
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl Serialize for Code {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+/// One thing to say about the input, with its place.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct Finding {
+    /// The stable code.
+    pub code: Code,
+    /// How much it matters.
+    pub severity: Severity,
+    /// One sentence about this very case.
+    pub message: String,
+    /// What to do about it.
+    pub help: &'static str,
+    /// The key in question, as the input spells it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// Where it stands.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub span: Option<Span>,
+}
+
+impl Finding {
+    /// A finding with the severity and help of its code.
+    pub(crate) fn new(code: Code, message: impl Into<String>) -> Self {
+        Finding {
+            code,
+            severity: code.severity(),
+            message: message.into(),
+            help: code.help(),
+            key: None,
+            span: None,
+        }
+    }
+
+    pub(crate) fn at(mut self, key: impl Into<String>, span: Option<Span>) -> Self {
+        self.key = Some(key.into());
+        self.span = span;
+        self
+    }
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}[{}]: {}", self.severity, self.code, self.message)?;
+        if let Some(span) = &self.span {
+            write!(f, " ({span})")?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_distinct_and_kebab_case() {
+        let mut seen = std::collections::BTreeSet::new();
+        for code in Code::ALL {
+            assert!(seen.insert(code.as_str()), "{code} twice");
+            assert!(
+                code.as_str()
+                    .bytes()
+                    .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+            );
+            assert!(code.help().ends_with('.'), "{code}");
+        }
+    }
+}

@@ -1,0 +1,235 @@
+//! A config file as it was read: source text, parse tree, and the place of
+//! every key and value.
+
+mod error;
+mod leaf;
+
+pub use error::{ParseError, ParseErrorKind};
+pub(crate) use leaf::{Comments, Key};
+
+use std::ops::Range;
+
+use crate::containerd::plugin;
+use crate::diagnostic::Span;
+use crate::k0s::Marker;
+use crate::value::{self, Table};
+
+/// The highest config version that this crate reads.
+pub const MAX_CONFIG_VERSION: i64 = 2;
+
+/// A parsed containerd config file.
+///
+/// ```
+/// use containerd_dropins::Document;
+///
+/// let document = Document::parse("containerd.toml", b"version = 2\noom_score = -999\n")?;
+/// assert_eq!(document.version(), Some(2));
+/// assert!(!document.marker().is_managed_for_k0s_1_30());
+/// # Ok::<(), containerd_dropins::ParseError>(())
+/// ```
+#[derive(Debug)]
+pub struct Document {
+    name: String,
+    tree: toml_edit::Document<String>,
+    line_starts: Vec<usize>,
+    version: Option<i64>,
+    marker: Marker,
+    byte_order_mark: bool,
+}
+
+impl Document {
+    /// Parses a config file. `name` is what findings call it, usually its path.
+    ///
+    /// A UTF-8 byte order mark is skipped, as containerd 1.5 – 1.7 do.
+    ///
+    /// # Errors
+    /// Returns the place and the nature of whatever keeps the text from being
+    /// a containerd config of a version that this crate reads: bad encoding,
+    /// bad TOML, nesting beyond 80 levels, a `version` that is not an integer
+    /// or not a known one.
+    pub fn parse(name: impl Into<String>, bytes: &[u8]) -> Result<Self, ParseError> {
+        let name = name.into();
+        let source = error::decode(&name, bytes)?;
+        let marker = Marker::of(source);
+        let text = source.strip_prefix('\u{feff}').unwrap_or(source);
+        let byte_order_mark = text.len() != source.len();
+        let tree = toml_edit::Document::parse(text.to_owned())
+            .map_err(|error| error::explain(&name, text, &error))?;
+        let line_starts = std::iter::once(0)
+            .chain(text.match_indices('\n').map(|(at, _)| at + 1))
+            .collect();
+        let mut document = Document {
+            name,
+            tree,
+            line_starts,
+            version: None,
+            marker,
+            byte_order_mark,
+        };
+        document.version = document.read_version()?;
+        document.refuse_later_plugins()?;
+        Ok(document)
+    }
+
+    /// The name given to [`Document::parse`].
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The text that was parsed, without a byte order mark.
+    pub fn text(&self) -> &str {
+        self.tree.raw()
+    }
+
+    /// The config version the file states. `0` counts as none, as it does in
+    /// containerd.
+    pub fn version(&self) -> Option<i64> {
+        self.version
+    }
+
+    /// What k0s would see in the file when it asks whether it may rewrite it.
+    pub fn marker(&self) -> Marker {
+        self.marker
+    }
+
+    /// Whether the file began with a UTF-8 byte order mark, which containerd
+    /// 1.4 and 2.x refuse.
+    pub fn has_byte_order_mark(&self) -> bool {
+        self.byte_order_mark
+    }
+
+    /// The plain values of the file.
+    pub fn to_table(&self) -> Table {
+        value::table_of(self.tree.as_table())
+    }
+
+    /// The place of the key or value that `path` names, for instance
+    /// `["grpc", "address"]`: first that of the key, then that of the value.
+    pub fn span_of(&self, path: &[&str]) -> Option<(Span, Span)> {
+        let (last, parents) = path.split_last()?;
+        let mut table: &dyn toml_edit::TableLike = self.tree.as_table();
+        for key in parents {
+            table = table.get(key)?.as_table_like()?;
+        }
+        let (key, item) = table.get_key_value(last)?;
+        let key_span = key.span().unwrap_or_default();
+        let value_span = item.span().unwrap_or_else(|| key_span.clone());
+        Some((self.span(key_span), self.span(value_span)))
+    }
+
+    /// The values of a top-level key that names files, in file order.
+    pub fn imports(&self) -> Vec<String> {
+        let Some(item) = self.tree.get("imports") else {
+            return Vec::new();
+        };
+        let strings = item.as_array().into_iter().flatten();
+        strings.filter_map(|v| v.as_str().map(str::to_owned)).collect()
+    }
+
+    pub(crate) fn root(&self) -> &toml_edit::Table {
+        self.tree.as_table()
+    }
+
+    /// Line and column of a byte range.
+    pub(crate) fn span(&self, range: Range<usize>) -> Span {
+        let line = self.line_starts.partition_point(|start| *start <= range.start);
+        let line_start = self.line_starts.get(line.wrapping_sub(1)).copied().unwrap_or(0);
+        let before = self.text().get(line_start..range.start).unwrap_or("");
+        Span {
+            file: self.name.clone(),
+            line,
+            column: before.chars().count() + 1,
+            start: range.start,
+            end: range.end,
+        }
+    }
+
+    /// `version`, or `VERSION` where there is none: go-toml 1.9 tries a key
+    /// in lower, then in upper case.
+    fn read_version(&self) -> Result<Option<i64>, ParseError> {
+        let root = self.tree.as_table();
+        let Some(key) = ["version", "VERSION"].into_iter().find(|key| root.contains_key(key)) else {
+            return Ok(None);
+        };
+        let span = self.span_of(&[key]).map(|(_, value)| value);
+        let item = root.get(key);
+        let Some(version) = item.and_then(toml_edit::Item::as_integer) else {
+            let found = item.map_or("nothing", toml_edit::Item::type_name);
+            return Err(ParseError::version_type(&self.name, span, found));
+        };
+        match version {
+            0 => Ok(None),
+            1..=MAX_CONFIG_VERSION => Ok(Some(version)),
+            _ => Err(ParseError::version_unsupported(&self.name, span, version)),
+        }
+    }
+
+    /// A file without a version that speaks of plugins only version 3 has is
+    /// a version 3 file.
+    fn refuse_later_plugins(&self) -> Result<(), ParseError> {
+        let plugins = self.tree.get("plugins").and_then(|item| item.as_table_like());
+        let (None, Some(plugins)) = (self.version, plugins) else {
+            return Ok(());
+        };
+        let ids: Vec<&str> = plugins.iter().map(|(id, _)| id).collect();
+        if ids.iter().any(|id| plugin::known(id).is_some() || !id.contains('.')) {
+            return Ok(());
+        }
+        match ids.into_iter().find(|id| plugin::is_version_3_only(id)) {
+            Some(id) => {
+                let span = self.span_of(&["plugins", id]).map(|(key, _)| key);
+                Err(ParseError::version_3_plugin(&self.name, span, id))
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Document {
+        Document::parse("t.toml", text.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn zero_counts_as_no_version() {
+        assert_eq!(parse("version = 0\n").version(), None);
+        assert_eq!(parse("").version(), None);
+        assert_eq!(parse("version = 0x2\n").version(), Some(2));
+        assert_eq!(parse("\"version\" = 2\n").version(), Some(2));
+    }
+
+    /// go-toml 1.9 (containerd 1.5 – 1.7): `VERSION` is read, `Version` is not.
+    #[test]
+    fn version_in_upper_case_counts_and_in_title_case_does_not() {
+        assert_eq!(parse("VERSION = 2\n").version(), Some(2));
+        assert_eq!(parse("Version = 2\n").version(), None);
+        assert_eq!(parse("VERSION = 2\nversion = 1\n").version(), Some(1));
+    }
+
+    #[test]
+    fn a_version_inside_a_string_is_none() {
+        assert_eq!(parse("root = \"\"\"\nversion = 2\n\"\"\"\n").version(), None);
+    }
+
+    #[test]
+    fn spans_count_lines_and_characters_from_one() {
+        let document = parse("# é\n[grpc]\n  \"ü\" = 1\n  uid = 7 # x\n");
+        let (key, value) = document.span_of(&["grpc", "uid"]).unwrap();
+        assert_eq!((key.line, key.column), (4, 3));
+        assert_eq!((value.line, value.column), (4, 9));
+        assert_eq!(&document.text()[value.start..value.end], "7");
+        let (_, value) = document.span_of(&["grpc", "ü"]).unwrap();
+        assert_eq!((value.line, value.column), (3, 9));
+    }
+
+    #[test]
+    fn a_byte_order_mark_does_not_shift_places() {
+        let document = parse("\u{feff}version = 2\r\nroot = \"/x\"\r\n");
+        assert!(document.has_byte_order_mark());
+        let (key, _) = document.span_of(&["version"]).unwrap();
+        assert_eq!((key.line, key.column), (1, 1));
+    }
+}

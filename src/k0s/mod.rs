@@ -1,0 +1,45 @@
+//! k0s: its releases, what it injects, and how it puts drop-ins together.
+
+mod assemble;
+mod marker;
+mod merge_patch;
+mod release;
+mod releases;
+
+pub use assemble::{Assembled, AssembleError, assemble};
+pub use marker::Marker;
+pub use merge_patch::{MergeError, survives};
+pub use release::{Match, Regime, Release, ReleaseError};
+
+/// Where drop-ins go.
+pub const DROP_IN_DIR: &str = "/etc/k0s/containerd.d";
+
+/// The file that k0s manages, or the user does.
+pub const CONFIG_FILE: &str = "/etc/k0s/containerd.toml";
+
+/// Values of the keys that k0s sets on containerd's command line which are
+/// nobody's choice: k0s's own, those its documentation told people to write
+/// (in 1.20 – 1.23 with a wrong directory), and containerd's defaults.
+const BOILERPLATE: &[(&[&str], &[&str])] = &[
+    (&["root"], &["/var/lib/k0s/containerd", "/var/lib/containerd", ""]),
+    (
+        &["state"],
+        &["/run/k0s/containerd", "/var/lib/k0s/run/containerd", "/run/containerd", ""],
+    ),
+    (
+        &["grpc", "address"],
+        &[
+            "/run/k0s/containerd.sock",
+            "/var/lib/k0s/run/containerd.sock",
+            "/run/containerd/containerd.sock",
+            "",
+        ],
+    ),
+    (&["debug", "level"], &["info", ""]),
+];
+
+/// Whether a value of a key that k0s owns is nobody's choice.
+pub(crate) fn is_boilerplate(path: &[&str], value: Option<&str>) -> bool {
+    let known = BOILERPLATE.iter().find(|(known, _)| *known == path);
+    known.is_none_or(|(_, values)| value.is_some_and(|value| values.contains(&value)))
+}

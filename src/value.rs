@@ -1,0 +1,218 @@
+//! Plain TOML values, free of the formatting that a [`Document`](crate::Document) keeps.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::de::{self, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// A TOML table: keys in byte order, as k0s and containerd print them.
+pub type Table = BTreeMap<String, Value>;
+
+/// A TOML value.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Value {
+    /// A string of any of the four TOML notations.
+    String(String),
+    /// An integer; TOML's range is that of `i64`.
+    Integer(i64),
+    /// A float, `nan` and `inf` included.
+    Float(f64),
+    /// `true` or `false`.
+    Boolean(bool),
+    /// One of the four TOML date-times.
+    Datetime(Datetime),
+    /// An array, an array of tables included.
+    Array(Vec<Value>),
+    /// A table of any notation.
+    Table(Table),
+}
+
+/// A TOML date-time in its normal form (`T` between date and time).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Datetime(toml_edit::Datetime);
+
+impl fmt::Display for Datetime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl Datetime {
+    /// Whether this is a date without a time, which go-toml 1.9 reads only
+    /// when a blank or the end of the file follows.
+    pub(crate) fn is_local_date(&self) -> bool {
+        self.0.time.is_none()
+    }
+}
+
+impl Value {
+    /// The table behind this value, if it is one.
+    pub fn as_table(&self) -> Option<&Table> {
+        match self {
+            Value::Table(table) => Some(table),
+            _ => None,
+        }
+    }
+
+    /// The text of this value, if it is a string.
+    pub fn as_str(&self) -> Option<&str> {
+        match self {
+            Value::String(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The elements of this value, if it is an array.
+    pub fn as_array(&self) -> Option<&[Value]> {
+        match self {
+            Value::Array(items) => Some(items),
+            _ => None,
+        }
+    }
+
+    /// TOML's name for the type of this value.
+    pub fn type_name(&self) -> &'static str {
+        match self {
+            Value::String(_) => "string",
+            Value::Integer(_) => "integer",
+            Value::Float(_) => "float",
+            Value::Boolean(_) => "boolean",
+            Value::Datetime(_) => "date-time",
+            Value::Array(_) => "array",
+            Value::Table(_) => "table",
+        }
+    }
+
+    /// Whether this is the zero value of its type in Go: what a struct field
+    /// holds when nothing sets it.
+    pub fn is_zero(&self) -> bool {
+        match self {
+            Value::String(text) => text.is_empty(),
+            Value::Integer(number) => *number == 0,
+            Value::Float(number) => *number == 0.0,
+            Value::Boolean(flag) => !flag,
+            Value::Datetime(_) => false,
+            Value::Array(items) => items.is_empty(),
+            Value::Table(table) => table.values().all(Value::is_zero),
+        }
+    }
+}
+
+impl From<&toml_edit::Value> for Value {
+    fn from(value: &toml_edit::Value) -> Self {
+        match value {
+            toml_edit::Value::String(v) => Value::String(v.value().clone()),
+            toml_edit::Value::Integer(v) => Value::Integer(*v.value()),
+            toml_edit::Value::Float(v) => Value::Float(*v.value()),
+            toml_edit::Value::Boolean(v) => Value::Boolean(*v.value()),
+            toml_edit::Value::Datetime(v) => Value::Datetime(Datetime(*v.value())),
+            toml_edit::Value::Array(v) => Value::Array(v.iter().map(Value::from).collect()),
+            toml_edit::Value::InlineTable(v) => Value::Table(
+                v.iter()
+                    .map(|(key, value)| (key.to_owned(), Value::from(value)))
+                    .collect(),
+            ),
+        }
+    }
+}
+
+/// The plain value of a table of a parsed document.
+pub(crate) fn table_of(table: &toml_edit::Table) -> Table {
+    table
+        .iter()
+        .filter_map(|(key, item)| Some((key.to_owned(), value_of(item)?)))
+        .collect()
+}
+
+/// The plain value of an item of a parsed document.
+pub(crate) fn value_of(item: &toml_edit::Item) -> Option<Value> {
+    match item {
+        toml_edit::Item::None => None,
+        toml_edit::Item::Value(value) => Some(Value::from(value)),
+        toml_edit::Item::Table(table) => Some(Value::Table(table_of(table))),
+        toml_edit::Item::ArrayOfTables(tables) => Some(Value::Array(
+            tables
+                .iter()
+                .map(|table| Value::Table(table_of(table)))
+                .collect(),
+        )),
+    }
+}
+
+/// The key under which the toml crates hand a date-time through serde.
+const DATETIME_FIELD: &str = "$__toml_private_datetime";
+
+impl Serialize for Value {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Value::String(v) => serializer.serialize_str(v),
+            Value::Integer(v) => serializer.serialize_i64(*v),
+            Value::Float(v) => serializer.serialize_f64(*v),
+            Value::Boolean(v) => serializer.serialize_bool(*v),
+            Value::Datetime(v) => v.0.serialize(serializer),
+            Value::Array(v) => v.serialize(serializer),
+            Value::Table(v) => v.serialize(serializer),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Value {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct ValueVisitor;
+
+        impl<'de> Visitor<'de> for ValueVisitor {
+            type Value = Value;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a TOML value")
+            }
+
+            fn visit_bool<E>(self, v: bool) -> Result<Value, E> {
+                Ok(Value::Boolean(v))
+            }
+
+            fn visit_i64<E>(self, v: i64) -> Result<Value, E> {
+                Ok(Value::Integer(v))
+            }
+
+            fn visit_u64<E: de::Error>(self, v: u64) -> Result<Value, E> {
+                i64::try_from(v)
+                    .map(Value::Integer)
+                    .map_err(|_| E::custom("an integer beyond TOML's range"))
+            }
+
+            fn visit_f64<E>(self, v: f64) -> Result<Value, E> {
+                Ok(Value::Float(v))
+            }
+
+            fn visit_str<E>(self, v: &str) -> Result<Value, E> {
+                Ok(Value::String(v.to_owned()))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value, A::Error> {
+                let mut items = Vec::new();
+                while let Some(item) = seq.next_element()? {
+                    items.push(item);
+                }
+                Ok(Value::Array(items))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
+                let mut table = Table::new();
+                while let Some((key, value)) = map.next_entry::<String, Value>()? {
+                    if key == DATETIME_FIELD
+                        && let Value::String(text) = &value
+                        && let Ok(datetime) = text.parse()
+                    {
+                        return Ok(Value::Datetime(Datetime(datetime)));
+                    }
+                    table.insert(key, value);
+                }
+                Ok(Value::Table(table))
+            }
+        }
+
+        deserializer.deserialize_any(ValueVisitor)
+    }
+}

@@ -1,0 +1,12 @@
+//! Behaviour as seen from outside.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::string_slice
+)]
+
+mod defaults;
+mod support;
