@@ -30,7 +30,7 @@ impl fmt::Display for Severity {
 
 /// A place in one of the input files. Lines and columns count from 1; columns
 /// count characters.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct Span {
     /// The name under which the caller handed in the file.
     pub file: String,
@@ -182,6 +182,9 @@ codes! {
     /// The target reads no drop-ins, or none that this version of the crate writes.
     TargetUnsupported = "target-unsupported", Error,
         "Choose a target release from 1.27.5 to 1.35.";
+    /// The file begins with a UTF-8 byte order mark.
+    ByteOrderMark = "byte-order-mark", Note,
+        "containerd 1.5 to 1.7 skip it, 1.4 and 2.x refuse the file. The drop-ins have none.";
     /// A TOML feature beyond what the target's parsers read.
     NotReadByContainerd = "not-read-by-containerd", Warning,
         "containerd 1.5 to 1.7 refuse the whole file because of it. Its settings take effect for the first time.";

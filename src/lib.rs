@@ -8,6 +8,7 @@ mod document;
 pub mod k0s;
 pub mod migrate;
 pub mod value;
+mod verify;
 mod write;
 
 pub use config::Config;

@@ -5,8 +5,6 @@
 //! dates where go-toml 1.9 stumbles over them, and knows nothing of keys that
 //! go-toml 1.9 misreads in headers; hence this small one.
 
-use std::fmt::Write as _;
-
 use crate::value::{Table, Value};
 
 /// A growing TOML text.
@@ -33,12 +31,7 @@ impl Writer {
         }
         comments.iter().for_each(|line| self.comment(line));
         self.text.push('[');
-        for (at, key) in path.iter().enumerate() {
-            if at > 0 {
-                self.text.push('.');
-            }
-            write_key(&mut self.text, key);
-        }
+        write_path(&mut self.text, path);
         self.text.push_str("]\n");
         self.table = path.iter().map(|key| (*key).to_owned()).collect();
     }
@@ -87,6 +80,22 @@ pub(crate) fn document(table: &Table) -> String {
     writer.finish()
 }
 
+/// A path as TOML writes it.
+pub(crate) fn dotted(path: &[&str]) -> String {
+    let mut text = String::new();
+    write_path(&mut text, path);
+    text
+}
+
+fn write_path(out: &mut String, path: &[&str]) {
+    for (at, key) in path.iter().enumerate() {
+        if at > 0 {
+            out.push('.');
+        }
+        write_key(out, key);
+    }
+}
+
 /// Whether a key can be written so that all parsers in play read it alike.
 ///
 /// go-toml 1.9 does not undo escapes in headers, refuses `\"` in keys and
@@ -101,7 +110,8 @@ fn write_key(out: &mut String, key: &str) {
     let bare = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'-';
     if !key.is_empty() && key.bytes().all(bare) {
         out.push_str(key);
-    } else if key.contains(['"', '\\']) && !key.contains('\'') && !key.chars().any(char::is_control) {
+    } else if key.contains(['"', '\\']) && !key.contains('\'') && !key.chars().any(char::is_control)
+    {
         out.push('\'');
         out.push_str(key);
         out.push('\'');
@@ -110,17 +120,17 @@ fn write_key(out: &mut String, key: &str) {
     }
 }
 
-fn write_value(out: &mut String, value: &Value) {
+pub(crate) fn write_value(out: &mut String, value: &Value) {
     match value {
         Value::String(text) => write_string(out, text),
-        Value::Integer(number) => let _ = write!(out, "{number}"),
+        Value::Integer(number) => out.push_str(&number.to_string()),
         Value::Float(number) => write_float(out, *number),
-        Value::Boolean(flag) => let _ = write!(out, "{flag}"),
+        Value::Boolean(flag) => out.push_str(&flag.to_string()),
         Value::Datetime(datetime) if datetime.is_local_date() => {
             // go-toml 1.9 reads a local date only in front of a blank.
-            let _ = write!(out, "{datetime} ");
+            out.push_str(&format!("{datetime} "));
         }
-        Value::Datetime(datetime) => let _ = write!(out, "{datetime}"),
+        Value::Datetime(datetime) => out.push_str(&datetime.to_string()),
         Value::Array(items) => {
             out.push('[');
             for (at, item) in items.iter().enumerate() {
@@ -149,9 +159,9 @@ fn write_float(out: &mut String, number: f64) {
     } else if number.is_infinite() {
         out.push_str(if number > 0.0 { "inf" } else { "-inf" });
     } else if number.abs() < 1e15 {
-        let _ = write!(out, "{number:?}");
+        out.push_str(&format!("{number:?}"));
     } else {
-        let _ = write!(out, "{number:.1}");
+        out.push_str(&format!("{number:.1}"));
     }
 }
 
@@ -164,7 +174,7 @@ fn write_string(out: &mut String, text: &str) {
             '\n' => out.push_str("\\n"),
             '\r' => out.push_str("\\r"),
             '\t' => out.push_str("\\t"),
-            c if c.is_control() => let _ = write!(out, "\\u{:04X}", u32::from(c)),
+            c if c.is_control() => out.push_str(&format!("\\u{:04X}", u32::from(c))),
             c => out.push(c),
         }
     }

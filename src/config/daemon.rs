@@ -16,7 +16,10 @@ const fn entry(key: &'static str, history: History) -> Builtin {
 
 const TIMEOUTS: &[Builtin] = &[
     entry("io.containerd.timeout.bolt.open", &[(V1_6, Str("0s"))]),
-    entry("io.containerd.timeout.metrics.shimstats", &[(V1_7, Str("2s"))]),
+    entry(
+        "io.containerd.timeout.metrics.shimstats",
+        &[(V1_7, Str("2s"))],
+    ),
     entry("io.containerd.timeout.shim.cleanup", &[(V1_3, Str("5s"))]),
     entry("io.containerd.timeout.shim.load", &[(V1_3, Str("5s"))]),
     entry("io.containerd.timeout.shim.shutdown", &[(V1_3, Str("3s"))]),

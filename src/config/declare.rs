@@ -84,7 +84,9 @@ impl<T: Typed> Typed for Option<T> {
 
 /// Reads every element, or hands the whole list back.
 fn read_all<T>(value: Value, read: impl Fn(&Value) -> Option<T>) -> Result<Vec<T>, Value> {
-    let all = value.as_array().and_then(|items| items.iter().map(read).collect());
+    let all = value
+        .as_array()
+        .and_then(|items| items.iter().map(read).collect());
     all.ok_or(value)
 }
 
@@ -96,7 +98,9 @@ impl Typed for Vec<String> {
     }
 
     fn write(&self) -> Option<Value> {
-        Some(Value::Array(self.iter().cloned().map(Value::String).collect()))
+        Some(Value::Array(
+            self.iter().cloned().map(Value::String).collect(),
+        ))
     }
 }
 
@@ -111,7 +115,11 @@ impl Typed for Vec<u8> {
     }
 
     fn write(&self) -> Option<Value> {
-        Some(Value::Array(self.iter().map(|byte| Value::Integer(i64::from(*byte))).collect()))
+        Some(Value::Array(
+            self.iter()
+                .map(|byte| Value::Integer(i64::from(*byte)))
+                .collect(),
+        ))
     }
 }
 
@@ -123,7 +131,11 @@ impl<T: Declared> Typed for Vec<T> {
     }
 
     fn write(&self) -> Option<Value> {
-        Some(Value::Array(self.iter().map(|item| Value::Table(item.to_table())).collect()))
+        Some(Value::Array(
+            self.iter()
+                .map(|item| Value::Table(item.to_table()))
+                .collect(),
+        ))
     }
 }
 

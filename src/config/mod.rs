@@ -94,7 +94,8 @@ mod tests {
     #[test]
     fn both_versions_read_into_the_same_field() {
         let one = read("[plugins.cri]\nsandbox_image = \"a\"\n");
-        let two = read("version = 2\n[plugins.\"io.containerd.grpc.v1.cri\"]\nsandbox_image = \"a\"\n");
+        let two =
+            read("version = 2\n[plugins.\"io.containerd.grpc.v1.cri\"]\nsandbox_image = \"a\"\n");
         assert_eq!(one.plugins.cri.sandbox_image.as_deref(), Some("a"));
         assert_eq!(one.plugins.cri, two.plugins.cri);
         assert_eq!(one.to_toml(), "[plugins.cri]\nsandbox_image = \"a\"\n");

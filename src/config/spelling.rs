@@ -74,7 +74,10 @@ pub(crate) fn write(section: &'static Section, table: &mut Table) {
             .into_iter()
             .map(|(id, section)| match plugin::short_name(&id) {
                 Some(name) => (name.to_owned(), section),
-                None => (id.strip_prefix(ASIDE).map(str::to_owned).unwrap_or(id), section),
+                None => (
+                    id.strip_prefix(ASIDE).map(str::to_owned).unwrap_or(id),
+                    section,
+                ),
             })
             .collect();
     }

@@ -63,7 +63,13 @@ impl Walk {
     /// The place of `key` on one side: where the file names an entry of a map,
     /// it starts from zero; built-in entries exist only where the map is not
     /// replaced.
-    fn child(&self, place: Option<Place>, table: Option<&Table>, value: Option<&Value>, key: &str) -> Option<Place> {
+    fn child(
+        &self,
+        place: Option<Place>,
+        table: Option<&Table>,
+        value: Option<&Value>,
+        key: &str,
+    ) -> Option<Place> {
         let place = place?;
         let is_map = matches!(place.kind, Kind::Map(_));
         let child = place.child(key)?;
@@ -73,7 +79,9 @@ impl Walk {
             None if !is_map => Some(child),
             None => {
                 let kept = table.is_none() || place.merge == Merge::Entry;
-                let builtin = place.builtin_entries(self.release).any(|entry| entry == key);
+                let builtin = place
+                    .builtin_entries(self.release)
+                    .any(|entry| entry == key);
                 (kept && builtin).then_some(child)
             }
         }
@@ -89,7 +97,9 @@ impl Walk {
         };
         let [first, second] = places;
         if is_table(0) || is_table(1) {
-            let matters = first.or(second).is_some_and(|place| place.presence_matters());
+            let matters = first
+                .or(second)
+                .is_some_and(|place| place.presence_matters());
             let [a, b] = [
                 self.exists(first, values[0]),
                 self.exists(second, values[1]),
@@ -98,12 +108,17 @@ impl Walk {
                 self.differ(values.map(|value| value.cloned()));
                 return;
             }
-            if values.iter().flatten().all(|value| matches!(value, Value::Table(_))) {
+            if values
+                .iter()
+                .flatten()
+                .all(|value| matches!(value, Value::Table(_)))
+            {
                 self.tables(places, values.map(|value| value.and_then(Value::as_table)));
                 return;
             }
         }
-        let default = |place: Option<Place>| place.and_then(|place| place.state(self.release).printed());
+        let default =
+            |place: Option<Place>| place.and_then(|place| place.state(self.release).printed());
         let a = values[0].cloned().or_else(|| default(first));
         let b = values[1].cloned().or_else(|| default(second));
         if !same(first.or(second), a.as_ref(), b.as_ref()) {
@@ -152,7 +167,9 @@ fn same(place: Option<Place>, a: Option<&Value>, b: Option<&Value>) -> bool {
 
 fn is_zero_duration(place: Option<Place>, value: &Value) -> bool {
     place.is_some_and(|place| matches!(place.kind, Kind::Duration))
-        && value.as_str().is_some_and(|text| super::duration::equal("0s", text))
+        && value
+            .as_str()
+            .is_some_and(|text| super::duration::equal("0s", text))
 }
 
 /// Equality by which `nan` is `nan`.
@@ -164,7 +181,9 @@ fn same_value(a: &Value, b: &Value) -> bool {
         }
         (Value::Table(a), Value::Table(b)) => {
             a.len() == b.len()
-                && a.iter().zip(b).all(|((ka, a), (kb, b))| ka == kb && same_value(a, b))
+                && a.iter()
+                    .zip(b)
+                    .all(|((ka, a), (kb, b))| ka == kb && same_value(a, b))
         }
         (a, b) => a == b,
     }

@@ -52,7 +52,11 @@ fn scaled(number: &str, unit: i128) -> Option<i128> {
     if whole.is_empty() && fraction.is_empty() || fraction.contains('.') {
         return None;
     }
-    let whole: i128 = if whole.is_empty() { 0 } else { whole.parse().ok()? };
+    let whole: i128 = if whole.is_empty() {
+        0
+    } else {
+        whole.parse().ok()?
+    };
     let mut total = whole.checked_mul(unit)?;
     let mut unit = unit;
     for digit in fraction.bytes().take(20) {
@@ -73,7 +77,17 @@ mod tests {
         assert_eq!(parse("100ms"), Some(100_000_000));
         assert_eq!(parse("-1.5h"), parse("-90m"));
         assert_eq!(parse("0"), Some(0));
-        for text in ["", "5", "s", "1x", "1h2", "1..5s", ".s", "1 s", "9999999999999h"] {
+        for text in [
+            "",
+            "5",
+            "s",
+            "1x",
+            "1h2",
+            "1..5s",
+            ".s",
+            "1 s",
+            "9999999999999h",
+        ] {
             assert_eq!(parse(text), None, "{text:?}");
         }
     }

@@ -40,12 +40,14 @@ impl Effective {
         for key in path {
             found = table.and_then(|table| table.get(*key));
             let explicit = found.is_some();
-            place = place.and_then(|place| place.child(key)).map(|place| {
-                if explicit { place.from_zero() } else { place }
-            });
+            place = place
+                .and_then(|place| place.child(key))
+                .map(|place| if explicit { place.from_zero() } else { place });
             table = found.and_then(Value::as_table);
         }
-        found.cloned().or_else(|| place?.state(self.release).printed())
+        found
+            .cloned()
+            .or_else(|| place?.state(self.release).printed())
     }
 
     /// Every key that is in effect with another value in `other`.
@@ -121,26 +123,19 @@ pub(crate) fn default_cri(release: Release) -> Table {
 }
 
 fn printed(place: &Place, release: Release) -> Table {
-    let keys: Vec<&'static str> = match place.kind {
-        Kind::Section(section) => section.settings.iter().map(|setting| setting.key).collect(),
-        _ => place.builtin_entries(release).collect(),
-    };
     let mut table = Table::new();
-    for key in keys {
-        let Some(child) = place.child(key) else {
-            continue;
+    place.each_declared(&mut |key, child| {
+        let state = child.state(release);
+        let value = match child.kind {
+            _ if state == State::Absent => None,
+            // Entries that are not built in have no state of their own.
+            _ if child.is_entry && !place.builtin_entries(release).any(|entry| entry == key) => {
+                None
+            }
+            Kind::Section(_) | Kind::Map(_) => Some(Value::Table(printed(&child, release))),
+            _ => state.printed(),
         };
-        match child.kind {
-            _ if child.state(release) == State::Absent => {}
-            Kind::Section(_) | Kind::Map(_) => {
-                table.insert(key.to_owned(), Value::Table(printed(&child, release)));
-            }
-            _ => {
-                if let Some(value) = child.state(release).printed() {
-                    table.insert(key.to_owned(), value);
-                }
-            }
-        }
-    }
+        table.extend(value.map(|value| (key.to_owned(), value)));
+    });
     table
 }

@@ -93,7 +93,9 @@ pub(crate) fn is_version_3_only(id: &str) -> bool {
 pub fn short_name(uri: &str) -> Option<&str> {
     let (kind, id) = uri.rsplit_once('.')?;
     let (_, version) = kind.rsplit_once('.')?;
-    let is_version = version.strip_prefix('v').is_some_and(|n| n.parse::<u8>().is_ok());
+    let is_version = version
+        .strip_prefix('v')
+        .is_some_and(|n| n.parse::<u8>().is_ok());
     (is_version && uri.starts_with("io.containerd.")).then_some(id)
 }
 
@@ -127,7 +129,10 @@ mod tests {
         let content: Vec<_> = with_short_name("content").collect();
         assert_eq!(
             content,
-            ["io.containerd.content.v1.content", "io.containerd.grpc.v1.content"]
+            [
+                "io.containerd.content.v1.content",
+                "io.containerd.grpc.v1.content"
+            ]
         );
         assert_eq!(with_short_name("cri").collect::<Vec<_>>(), [CRI]);
         assert_eq!(with_short_name("nope").count(), 0);

@@ -16,7 +16,19 @@ pub struct Release {
 impl Release {
     /// The release `major.minor.patch`.
     pub const fn new(major: u16, minor: u16, patch: u16) -> Self {
-        Release { major, minor, patch }
+        Release {
+            major,
+            minor,
+            patch,
+        }
+    }
+
+    /// The patch release before this one.
+    pub(crate) const fn before(self) -> Self {
+        Release {
+            patch: self.patch.saturating_sub(1),
+            ..self
+        }
     }
 
     /// Major and minor number: the release line.

@@ -39,8 +39,12 @@ impl State {
             State::Int(v) => Value::Integer(v),
             State::Float(v) => Value::Float(v),
             State::Str(v) => Value::String(v.to_owned()),
-            State::Strs(v) => Value::Array(v.iter().map(|s| Value::String((*s).to_owned())).collect()),
-            State::Tables(v) => Value::Array(v.iter().map(|t| Value::Table(state_table(t))).collect()),
+            State::Strs(v) => {
+                Value::Array(v.iter().map(|s| Value::String((*s).to_owned())).collect())
+            }
+            State::Tables(v) => {
+                Value::Array(v.iter().map(|t| Value::Table(state_table(t))).collect())
+            }
         })
     }
 
@@ -59,7 +63,8 @@ impl State {
             (State::Tables(a), Value::Array(b)) => {
                 a.len() == b.len()
                     && a.iter().zip(b).all(|(a, b)| {
-                        b.as_table().is_some_and(|b| without_zeros(&state_table(a)) == without_zeros(b))
+                        b.as_table()
+                            .is_some_and(|b| without_zeros(&state_table(a)) == without_zeros(b))
                     })
             }
             _ => false,
@@ -80,7 +85,8 @@ fn state_table(fields: &[(&str, State)]) -> Table {
 /// tell apart from keys that are missing.
 pub(crate) fn without_zeros(table: &Table) -> Table {
     let set = table.iter().filter(|(_, value)| !value.is_zero());
-    set.map(|(key, value)| (key.clone(), value.clone())).collect()
+    set.map(|(key, value)| (key.clone(), value.clone()))
+        .collect()
 }
 
 /// The states of a setting through the releases, oldest first. Before the
@@ -234,6 +240,8 @@ pub(crate) struct Place {
     pub(crate) kind: Kind,
     /// Declared states; empty for the entries of a map.
     history: History,
+    /// States that a built-in entry has instead, while it is built in.
+    built_in: History,
     builtins: &'static [Builtin],
     pub(crate) owned: Option<&'static str>,
     pub(crate) secret: bool,
@@ -253,6 +261,7 @@ impl Place {
         Place {
             kind: Kind::Section(section),
             history: &[],
+            built_in: &[],
             builtins: &[],
             owned: None,
             secret: false,
@@ -269,11 +278,11 @@ impl Place {
         match self.kind {
             Kind::Section(section) => {
                 let setting = section.get(key)?;
-                let inherits = builtin.is_some_and(|b| !b.history.is_empty());
                 let free = section.presence == Presence::Free;
                 Some(Place {
                     kind: setting.kind,
-                    history: builtin.filter(|_| inherits).map_or(setting.history, |b| b.history),
+                    history: setting.history,
+                    built_in: builtin.map_or(&[], |b| b.history),
                     builtins: builtin.map_or(setting.builtins, |b| b.inside),
                     owned: setting.owned,
                     secret: setting.secret,
@@ -285,7 +294,8 @@ impl Place {
             }
             Kind::Map(kind) => Some(Place {
                 kind: *kind,
-                history: builtin.map_or(&[], |b| b.history),
+                history: &[],
+                built_in: builtin.map_or(&[], |b| b.history),
                 builtins: builtin.map_or(&[], |b| b.inside),
                 owned: None,
                 secret: self.secret || key.eq_ignore_ascii_case("authorization"),
@@ -303,7 +313,7 @@ impl Place {
     pub(crate) fn from_zero(mut self) -> Self {
         if self.is_entry {
             self.in_entry = true;
-            self.history = &[];
+            self.built_in = &[];
             self.builtins = &[];
         }
         self
@@ -319,21 +329,51 @@ impl Place {
     /// The state of a leaf in a release. Leaves of map entries that are not
     /// built in are never printed.
     pub(crate) fn state(&self, release: Release) -> State {
+        let built_in = state_at(self.built_in, release);
+        if built_in != State::Absent {
+            return built_in;
+        }
         match state_at(self.history, release) {
-            state if state.is_printed() && self.in_entry => State::Hidden,
             State::Absent if self.is_entry => State::Hidden,
+            state if state.is_printed() && !self.has_own_default() => State::Hidden,
             state => state,
         }
     }
 
-    /// The states through all releases.
-    pub(crate) fn states(&self) -> History {
-        if self.in_entry { &[] } else { self.history }
+    /// The states through all releases that `config default` could print.
+    pub(crate) fn printed_states(&self) -> History {
+        if !self.built_in.is_empty() {
+            self.built_in
+        } else if self.has_own_default() {
+            self.history
+        } else {
+            &[]
+        }
     }
 
-    /// Whether some release knows the key.
+    /// Whether the declared states hold here: not inside an entry that is not,
+    /// or no longer, built in.
+    fn has_own_default(&self) -> bool {
+        !self.in_entry && self.built_in.is_empty()
+    }
+
+    /// Calls `f` for every declared key and every built-in entry below.
+    pub(crate) fn each_declared(&self, f: &mut dyn FnMut(&'static str, Place)) {
+        let keys: Vec<&'static str> = match self.kind {
+            Kind::Section(section) => section.settings.iter().map(|setting| setting.key).collect(),
+            Kind::Map(_) => self.builtins.iter().map(|builtin| builtin.key).collect(),
+            _ => Vec::new(),
+        };
+        for key in keys {
+            if let Some(child) = self.child(key) {
+                f(key, child);
+            }
+        }
+    }
+
+    /// Whether a release knows the key.
     pub(crate) fn known_in(&self, release: Release) -> bool {
-        self.history.is_empty() || self.state(release) != State::Absent
+        self.state(release) != State::Absent
     }
 
     /// The value assumed in `release` when no file sets the leaf; `None` where
@@ -342,7 +382,9 @@ impl Place {
         let state = self.state(release);
         match (self.kind, state, value) {
             // containerd fills a timeout that is empty, and keeps the others as they are written.
-            (Kind::Duration, _, Value::String(text)) if self.is_entry && text.is_empty() => return true,
+            (Kind::Duration, _, Value::String(text)) if self.is_entry && text.is_empty() => {
+                return true;
+            }
             (Kind::Duration, State::Str(default), Value::String(text)) if !self.is_entry => {
                 return super::duration::equal(default, text);
             }
@@ -359,7 +401,14 @@ impl Place {
 
     fn is_zero_duration(&self, value: &Value) -> bool {
         matches!(self.kind, Kind::Duration)
-            && value.as_str().is_some_and(|text| super::duration::equal("0s", text))
+            && value
+                .as_str()
+                .is_some_and(|text| super::duration::equal("0s", text))
+    }
+
+    /// Whether the default is the zero value, for want of a built-in one.
+    pub(crate) fn is_zero_of_entry(&self, release: Release) -> bool {
+        self.in_entry && !self.state(release).is_printed()
     }
 
     /// What an empty table here means.
@@ -384,21 +433,24 @@ impl Place {
             (Kind::Int, v) => (matches!(v, Value::Integer(_)), "an integer"),
             (Kind::Float, v) => (matches!(v, Value::Float(_)), "a float"),
             (Kind::Str, v) => (matches!(v, Value::String(_)), "a string"),
-            (Kind::Duration, Value::String(text)) => {
-                (self.is_entry && text.is_empty() || super::duration::parse(text).is_some(), "a duration such as \"10s\"")
-            }
+            (Kind::Duration, Value::String(text)) => (
+                self.is_entry && text.is_empty() || super::duration::parse(text).is_some(),
+                "a duration such as \"10s\"",
+            ),
             (Kind::Duration, _) => (false, "a duration such as \"10s\""),
             (Kind::Strs, Value::Array(items)) => {
                 (all(items, |v| v.as_str().is_some()), "a list of strings")
             }
             (Kind::Strs, _) => (false, "a list of strings"),
-            (Kind::Bytes, Value::Array(items)) => {
-                (all(items, |v| matches!(v, Value::Integer(0..=255))), "a list of bytes")
-            }
+            (Kind::Bytes, Value::Array(items)) => (
+                all(items, |v| matches!(v, Value::Integer(0..=255))),
+                "a list of bytes",
+            ),
             (Kind::Bytes, _) => (false, "a list of bytes"),
-            (Kind::Tables(section), Value::Array(items)) => {
-                (items.iter().all(|item| fits_section(section, item)), "a list of tables")
-            }
+            (Kind::Tables(section), Value::Array(items)) => (
+                items.iter().all(|item| fits_section(section, item)),
+                "a list of tables",
+            ),
             (Kind::Tables(_), _) => (false, "a list of tables"),
             (Kind::Section(_) | Kind::Map(_), v) => (matches!(v, Value::Table(_)), "a table"),
         };
@@ -412,6 +464,8 @@ fn fits_section(section: &'static Section, value: &Value) -> bool {
     };
     let place = Place::root(section);
     table.iter().all(|(key, value)| {
-        place.child(key).is_none_or(|child| child.mismatch(value).is_none())
+        place
+            .child(key)
+            .is_none_or(|child| child.mismatch(value).is_none())
     })
 }

@@ -81,16 +81,32 @@ impl ParseError {
     /// What to do about it.
     pub fn help(&self) -> &'static str {
         match self.kind {
-            ParseErrorKind::NotUtf8 => "TOML is UTF-8. Find the byte and replace it; an editor may have saved the file in a legacy encoding.",
-            ParseErrorKind::Utf16 => "Save the file as UTF-8, for instance with `iconv -f UTF-16 -t UTF-8`.",
-            ParseErrorKind::LogLine => "Remove the log lines; `containerd config dump 2>/dev/null` prints none.",
-            ParseErrorKind::Template => "Render the template first and migrate what comes out of it.",
-            ParseErrorKind::UnterminatedString => "Close the string on the same line, with the quote that opened it.",
-            ParseErrorKind::Duplicate => "TOML allows each key and each table once. Merge the two, or remove the one that is not wanted; containerd does not start on such a file.",
-            ParseErrorKind::TooDeep => "No containerd setting is nested nearly as deep; the file is not a containerd config.",
+            ParseErrorKind::NotUtf8 => {
+                "TOML is UTF-8. Find the byte and replace it; an editor may have saved the file in a legacy encoding."
+            }
+            ParseErrorKind::Utf16 => {
+                "Save the file as UTF-8, for instance with `iconv -f UTF-16 -t UTF-8`."
+            }
+            ParseErrorKind::LogLine => {
+                "Remove the log lines; `containerd config dump 2>/dev/null` prints none."
+            }
+            ParseErrorKind::Template => {
+                "Render the template first and migrate what comes out of it."
+            }
+            ParseErrorKind::UnterminatedString => {
+                "Close the string on the same line, with the quote that opened it."
+            }
+            ParseErrorKind::Duplicate => {
+                "TOML allows each key and each table once. Merge the two, or remove the one that is not wanted; containerd does not start on such a file."
+            }
+            ParseErrorKind::TooDeep => {
+                "No containerd setting is nested nearly as deep; the file is not a containerd config."
+            }
             ParseErrorKind::VersionType => "Write the version as a bare integer: version = 2.",
             ParseErrorKind::VersionUnsupported => "Config versions 1 and 2 can be migrated.",
-            ParseErrorKind::Syntax => "Correct the line; containerd does not start on such a file either.",
+            ParseErrorKind::Syntax => {
+                "Correct the line; containerd does not start on such a file either."
+            }
         }
     }
 
@@ -114,14 +130,22 @@ impl ParseError {
             4 => "config version 4, that of containerd 2.3, is not supported yet".to_owned(),
             _ => format!("config version {version}: no known containerd release reads it"),
         };
-        Self::new(ParseErrorKind::VersionUnsupported, message, or_start(name, span))
+        Self::new(
+            ParseErrorKind::VersionUnsupported,
+            message,
+            or_start(name, span),
+        )
     }
 
     pub(super) fn version_3_plugin(name: &str, span: Option<Span>, id: &str) -> Self {
         let message = format!(
             "no `version`, but the plugin {id:?} belongs to config version 3, which is not supported yet"
         );
-        Self::new(ParseErrorKind::VersionUnsupported, message, or_start(name, span))
+        Self::new(
+            ParseErrorKind::VersionUnsupported,
+            message,
+            or_start(name, span),
+        )
     }
 }
 
@@ -132,7 +156,10 @@ fn or_start(name: &str, span: Option<Span>) -> Span {
 /// Line and column of a byte offset in a text that need not be UTF-8.
 fn place(name: &str, bytes: &[u8], at: usize) -> Span {
     let before = bytes.get(..at).unwrap_or(bytes);
-    let line_start = before.iter().rposition(|b| *b == b'\n').map_or(0, |p| p + 1);
+    let line_start = before
+        .iter()
+        .rposition(|b| *b == b'\n')
+        .map_or(0, |p| p + 1);
     let line = before.iter().filter(|b| **b == b'\n').count() + 1;
     let column = String::from_utf8_lossy(before.get(line_start..).unwrap_or_default());
     Span {
@@ -146,10 +173,17 @@ fn place(name: &str, bytes: &[u8], at: usize) -> Span {
 
 /// The text behind `bytes`, a byte order mark included.
 pub(super) fn decode<'a>(name: &str, bytes: &'a [u8]) -> Result<&'a str, ParseError> {
-    let utf16 = matches!(bytes, [0xff, 0xfe, ..] | [0xfe, 0xff, ..] | [0, _, ..] | [_, 0, _, 0, ..]);
+    let utf16 = matches!(
+        bytes,
+        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] | [0, _, ..] | [_, 0, _, 0, ..]
+    );
     if utf16 {
         let message = "the file is in UTF-16".to_owned();
-        return Err(ParseError::new(ParseErrorKind::Utf16, message, place(name, bytes, 0)));
+        return Err(ParseError::new(
+            ParseErrorKind::Utf16,
+            message,
+            place(name, bytes, 0),
+        ));
     }
     std::str::from_utf8(bytes).map_err(|error| {
         let at = error.valid_up_to();
@@ -163,20 +197,38 @@ pub(super) fn decode<'a>(name: &str, bytes: &'a [u8]) -> Result<&'a str, ParseEr
 pub(super) fn explain(name: &str, text: &str, error: &toml_edit::TomlError) -> ParseError {
     let message = error.message();
     if message.contains("recurs") {
-        let at = error.span().map_or_else(|| deepest_line(text), |span| span.start);
+        let at = error
+            .span()
+            .map_or_else(|| deepest_line(text), |span| span.start);
         let message = "nested more than 80 levels deep".to_owned();
-        return ParseError::new(ParseErrorKind::TooDeep, message, place(name, text.as_bytes(), at));
+        return ParseError::new(
+            ParseErrorKind::TooDeep,
+            message,
+            place(name, text.as_bytes(), at),
+        );
     }
     let at = error.span().map_or(0, |span| span.start).min(text.len());
     let line = line_around(text, at);
     let (kind, message) = if line.contains("{{") {
-        (ParseErrorKind::Template, format!("a template is left in the file: {}", excerpt(line)))
+        (
+            ParseErrorKind::Template,
+            format!("a template is left in the file: {}", excerpt(line)),
+        )
     } else if is_log_line(line) {
-        (ParseErrorKind::LogLine, "this is a log line, not TOML".to_owned())
+        (
+            ParseErrorKind::LogLine,
+            "this is a log line, not TOML".to_owned(),
+        )
     } else if message.contains("duplicate key") {
-        (ParseErrorKind::Duplicate, "the same key or table is defined twice".to_owned())
+        (
+            ParseErrorKind::Duplicate,
+            "the same key or table is defined twice".to_owned(),
+        )
     } else if message.contains("string") && has_odd_quotes(line) {
-        (ParseErrorKind::UnterminatedString, "the string has no closing quote".to_owned())
+        (
+            ParseErrorKind::UnterminatedString,
+            "the string has no closing quote".to_owned(),
+        )
     } else {
         (ParseErrorKind::Syntax, format!("not valid TOML: {message}"))
     };
@@ -188,7 +240,11 @@ pub(super) fn explain(name: &str, text: &str, error: &toml_edit::TomlError) -> P
 fn line_around(text: &str, at: usize) -> &str {
     let (before, after) = text.split_at_checked(at).unwrap_or((text, ""));
     // An unterminated string is reported at the line end it ran into.
-    let start = before.strip_suffix('\n').unwrap_or(before).rfind('\n').map_or(0, |p| p + 1);
+    let start = before
+        .strip_suffix('\n')
+        .unwrap_or(before)
+        .rfind('\n')
+        .map_or(0, |p| p + 1);
     let end = after.find('\n').map_or(text.len(), |p| at + p);
     text.get(start..end).unwrap_or("").trim()
 }
@@ -210,7 +266,9 @@ fn is_log_line(line: &str) -> bool {
         .any(|level| line.starts_with(level));
     let journal = line.contains(" containerd[") || line.contains(" k0s[");
     let date = bytes.len() > 11
-        && bytes.get(..4).is_some_and(|year| year.iter().all(u8::is_ascii_digit))
+        && bytes
+            .get(..4)
+            .is_some_and(|year| year.iter().all(u8::is_ascii_digit))
         && bytes.get(4).is_some_and(|b| matches!(b, b'-' | b'/'));
     logfmt || terminal || journal || date
 }
@@ -308,8 +366,16 @@ mod tests {
     #[test]
     fn deep_nesting_is_an_error_with_a_place() {
         let header = format!("version = 2\n[{}a]\n", "a.".repeat(100_000));
-        check(header.as_bytes(), ParseErrorKind::TooDeep, "c.toml:2:1: nested more than 80 levels deep");
+        check(
+            header.as_bytes(),
+            ParseErrorKind::TooDeep,
+            "c.toml:2:1: nested more than 80 levels deep",
+        );
         let array = format!("a = {}\n", "[".repeat(100_000));
-        check(array.as_bytes(), ParseErrorKind::TooDeep, "c.toml:1:85: nested more than 80 levels deep");
+        check(
+            array.as_bytes(),
+            ParseErrorKind::TooDeep,
+            "c.toml:1:85: nested more than 80 levels deep",
+        );
     }
 }

@@ -1,11 +1,11 @@
 //! A config file as it was read: source text, parse tree, and the place of
 //! every key and value.
 
+mod comments;
 mod error;
-mod leaf;
 
+pub(crate) use comments::Comments;
 pub use error::{ParseError, ParseErrorKind};
-pub(crate) use leaf::{Comments, Key};
 
 use std::ops::Range;
 
@@ -123,7 +123,9 @@ impl Document {
             return Vec::new();
         };
         let strings = item.as_array().into_iter().flatten();
-        strings.filter_map(|v| v.as_str().map(str::to_owned)).collect()
+        strings
+            .filter_map(|v| v.as_str().map(str::to_owned))
+            .collect()
     }
 
     pub(crate) fn root(&self) -> &toml_edit::Table {
@@ -132,8 +134,14 @@ impl Document {
 
     /// Line and column of a byte range.
     pub(crate) fn span(&self, range: Range<usize>) -> Span {
-        let line = self.line_starts.partition_point(|start| *start <= range.start);
-        let line_start = self.line_starts.get(line.wrapping_sub(1)).copied().unwrap_or(0);
+        let line = self
+            .line_starts
+            .partition_point(|start| *start <= range.start);
+        let line_start = self
+            .line_starts
+            .get(line.wrapping_sub(1))
+            .copied()
+            .unwrap_or(0);
         let before = self.text().get(line_start..range.start).unwrap_or("");
         Span {
             file: self.name.clone(),
@@ -148,7 +156,10 @@ impl Document {
     /// in lower, then in upper case.
     fn read_version(&self) -> Result<Option<i64>, ParseError> {
         let root = self.tree.as_table();
-        let Some(key) = ["version", "VERSION"].into_iter().find(|key| root.contains_key(key)) else {
+        let Some(key) = ["version", "VERSION"]
+            .into_iter()
+            .find(|key| root.contains_key(key))
+        else {
             return Ok(None);
         };
         let span = self.span_of(&[key]).map(|(_, value)| value);
@@ -167,12 +178,18 @@ impl Document {
     /// A file without a version that speaks of plugins only version 3 has is
     /// a version 3 file.
     fn refuse_later_plugins(&self) -> Result<(), ParseError> {
-        let plugins = self.tree.get("plugins").and_then(|item| item.as_table_like());
+        let plugins = self
+            .tree
+            .get("plugins")
+            .and_then(|item| item.as_table_like());
         let (None, Some(plugins)) = (self.version, plugins) else {
             return Ok(());
         };
         let ids: Vec<&str> = plugins.iter().map(|(id, _)| id).collect();
-        if ids.iter().any(|id| plugin::known(id).is_some() || !id.contains('.')) {
+        if ids
+            .iter()
+            .any(|id| plugin::known(id).is_some() || !id.contains('.'))
+        {
             return Ok(());
         }
         match ids.into_iter().find(|id| plugin::is_version_3_only(id)) {
@@ -211,7 +228,10 @@ mod tests {
 
     #[test]
     fn a_version_inside_a_string_is_none() {
-        assert_eq!(parse("root = \"\"\"\nversion = 2\n\"\"\"\n").version(), None);
+        assert_eq!(
+            parse("root = \"\"\"\nversion = 2\n\"\"\"\n").version(),
+            None
+        );
     }
 
     #[test]

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::merge_patch::{self, MergeError};
 use super::Release;
+use super::merge_patch::{self, MergeError};
 use crate::containerd::load::{self, Effective};
 use crate::containerd::plugin;
 use crate::value::{Table, Value};
@@ -44,7 +44,10 @@ pub fn assemble<'a>(
     drop_ins: impl IntoIterator<Item = (&'a str, &'a Table)>,
 ) -> Result<Assembled<'a>, AssembleError> {
     let mut section = load::default_cri(release.containerd);
-    section.insert("sandbox_image".to_owned(), Value::String(pause_image.to_owned()));
+    section.insert(
+        "sandbox_image".to_owned(),
+        Value::String(pause_image.to_owned()),
+    );
     let plugins = Table::from([(plugin::CRI.to_owned(), Value::Table(section))]);
     let mut cri = Table::from([
         ("version".to_owned(), Value::Integer(2)),
@@ -94,14 +97,24 @@ impl Assembled<'_> {
     /// The text of the main file, with the drop-ins under `drop_in_dir` and
     /// the CRI settings at `cri_path`.
     pub fn main_toml(&self, drop_in_dir: &str, cri_path: &str) -> String {
-        let paths = self.imported.keys().map(|name| format!("{drop_in_dir}/{name}"));
+        let paths = self
+            .imported
+            .keys()
+            .map(|name| format!("{drop_in_dir}/{name}"));
         let imports = paths.chain(std::iter::once(cri_path.to_owned()));
         let table = Table::from([
             ("version".to_owned(), Value::Integer(2)),
-            ("imports".to_owned(), Value::Array(imports.map(Value::String).collect())),
+            (
+                "imports".to_owned(),
+                Value::Array(imports.map(Value::String).collect()),
+            ),
         ]);
         // Up to 1.29 the template began with an empty line.
-        let first = if self.release.version.minor < 30 { "\n" } else { "" };
+        let first = if self.release.version.minor < 30 {
+            "\n"
+        } else {
+            ""
+        };
         format!("{first}# k0s_managed=true\n{}", write::document(&table))
     }
 }

@@ -115,17 +115,37 @@ mod tests {
 
     #[test]
     fn tables_merge_and_the_rest_replaces() {
-        check("[t]\na = 1\nb = [1, 2]\n", "[t]\nb = [3]\n[t.u]\n", "[t]\na = 1\nb = [3]\n[t.u]\n");
+        check(
+            "[t]\na = 1\nb = [1, 2]\n",
+            "[t]\nb = [3]\n[t.u]\n",
+            "[t]\na = 1\nb = [3]\n[t.u]\n",
+        );
         check("a = 1\n", "[a]\nb = 1\n", "[a]\nb = 1\n");
         check("[a]\nb = 1\n", "a = []\n", "a = []\n");
-        check("[[a]]\nb = 1\n[[a]]\nb = 2\n", "[[a]]\nc = 3\n", "[[a]]\nc = 3\n");
-        check("Version = 2\n", "version = 1\n", "Version = 2\nversion = 1\n");
+        check(
+            "[[a]]\nb = 1\n[[a]]\nb = 2\n",
+            "[[a]]\nc = 3\n",
+            "[[a]]\nc = 3\n",
+        );
+        check(
+            "Version = 2\n",
+            "version = 1\n",
+            "Version = 2\nversion = 1\n",
+        );
     }
 
     #[test]
     fn json_changes_numbers_and_dates() {
-        check("", "a = 1.0\nb = 0.5\nc = -0.0\n", "a = 1\nb = 0.5\nc = 0\n");
-        check("", "a = 1979-05-27T07:32:00Z\n", "a = \"1979-05-27T07:32:00Z\"\n");
+        check(
+            "",
+            "a = 1.0\nb = 0.5\nc = -0.0\n",
+            "a = 1\nb = 0.5\nc = 0\n",
+        );
+        check(
+            "",
+            "a = 1979-05-27T07:32:00Z\n",
+            "a = \"1979-05-27T07:32:00Z\"\n",
+        );
         check("", "a = 1e20\n", "a = 1e20\n");
     }
 
@@ -135,7 +155,10 @@ mod tests {
         assert_eq!(stops("a = nan\n"), MergeError::NotFinite);
         assert_eq!(stops("a = [\"\\u007f\"]\n"), MergeError::Control(0x7f));
         assert_eq!(stops("\"\\u0090\" = 1\n"), MergeError::Control(0x90));
-        assert_eq!(stops(&format!("{} = 1\n", "k".repeat(1025))), MergeError::LongKey);
+        assert_eq!(
+            stops(&format!("{} = 1\n", "k".repeat(1025))),
+            MergeError::LongKey
+        );
         assert_eq!(survives(&Value::String("a\u{85}b".to_owned())), Ok(false));
         assert_eq!(survives(&Value::String("a\tb\u{1}".to_owned())), Ok(true));
     }

@@ -6,7 +6,7 @@ mod merge_patch;
 mod release;
 mod releases;
 
-pub use assemble::{Assembled, AssembleError, assemble};
+pub use assemble::{AssembleError, Assembled, assemble};
 pub use marker::Marker;
 pub use merge_patch::{MergeError, survives};
 pub use release::{Match, Regime, Release, ReleaseError};
@@ -21,10 +21,18 @@ pub const CONFIG_FILE: &str = "/etc/k0s/containerd.toml";
 /// nobody's choice: k0s's own, those its documentation told people to write
 /// (in 1.20 – 1.23 with a wrong directory), and containerd's defaults.
 const BOILERPLATE: &[(&[&str], &[&str])] = &[
-    (&["root"], &["/var/lib/k0s/containerd", "/var/lib/containerd", ""]),
+    (
+        &["root"],
+        &["/var/lib/k0s/containerd", "/var/lib/containerd", ""],
+    ),
     (
         &["state"],
-        &["/run/k0s/containerd", "/var/lib/k0s/run/containerd", "/run/containerd", ""],
+        &[
+            "/run/k0s/containerd",
+            "/var/lib/k0s/run/containerd",
+            "/run/containerd",
+            "",
+        ],
     ),
     (
         &["grpc", "address"],

@@ -119,7 +119,10 @@ impl Release {
             Version::parse(tag).is_ok_and(|version| version <= wanted)
         });
         let at = later.saturating_sub(1);
-        let release = RELEASES.get(at).and_then(Release::from_row).ok_or_else(error)?;
+        let release = RELEASES
+            .get(at)
+            .and_then(Release::from_row)
+            .ok_or_else(error)?;
         let same = if any_build {
             release.version.cmp_precedence(&wanted).is_eq()
         } else {

@@ -1,1 +1,189 @@
-//! m
+//! From a legacy file to a plan: what the user changed, and the drop-ins that
+//! keep it.
+//!
+//! The steps, in the order in which the data passes them: `imports` puts the
+//! files in order, `read` makes one tree of settings of them, `origin` finds
+//! the release that wrote them, `edits` tells the user's settings from the
+//! rest, `successors` converts what is deprecated, `split` sorts what is kept
+//! into drop-ins, and [`verify`](crate::verify) proves the result.
+
+mod checks;
+mod drop_in;
+mod edits;
+mod imports;
+mod ledger;
+mod origin;
+mod plan;
+mod read;
+mod report;
+mod sandbox;
+mod split;
+mod successors;
+mod tree;
+
+use serde::Serialize;
+
+pub use checks::Change;
+pub use drop_in::DropIn;
+pub use imports::Import;
+pub use ledger::{Fate, LedgerEntry, Redacted};
+pub use origin::{Dump, Origin};
+pub use plan::{Plan, plan};
+
+use crate::Document;
+use crate::containerd;
+use crate::diagnostic::{Code, Finding};
+use crate::k0s::{self, Match, Regime};
+use tree::{Files, ROOT};
+
+/// What the migration is for: a k0s release, and what it injects.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct Target {
+    /// The release as the caller spelled it.
+    pub requested: String,
+    /// The known release that stands for it.
+    pub release: k0s::Release,
+    /// How well it does.
+    pub fit: Match,
+}
+
+impl Target {
+    /// The target for a k0s release such as `v1.30.4+k0s.0`; see
+    /// [`k0s::Release::find`].
+    ///
+    /// # Errors
+    /// If the text is not a k0s release.
+    pub fn find(release: &str) -> Result<Target, k0s::ReleaseError> {
+        let (found, fit) = k0s::Release::find(release)?;
+        Ok(Target {
+            requested: release.trim().to_owned(),
+            release: found,
+            fit,
+        })
+    }
+
+    /// The containerd of the target.
+    pub fn containerd(&self) -> containerd::Release {
+        self.release.containerd
+    }
+
+    /// The sandbox image that the target injects.
+    pub fn pause_image(&self) -> &str {
+        self.release.pause_image
+    }
+
+    /// What there is to say about the choice.
+    fn findings(&self) -> Vec<Finding> {
+        let release = &self.release;
+        let fit = match self.fit {
+            Match::Exact => None,
+            Match::Newer => Some(Finding::new(
+                Code::ReleaseNewer,
+                format!(
+                    "k0s {} is newer than {release}, the newest known release",
+                    self.requested
+                ),
+            )),
+            Match::Nearest => Some(Finding::new(
+                Code::ReleaseUnknown,
+                format!(
+                    "k0s {} is not a known release; {release} stands in for it",
+                    self.requested
+                ),
+            )),
+        };
+        let unsupported = match release.regime {
+            Regime::CriMerge => None,
+            Regime::Monolith => Some(format!(
+                "k0s {release} reads no drop-ins; they exist from 1.27.1 on and can be relied upon from 1.27.5 on"
+            )),
+            Regime::CriAppend => Some(format!(
+                "k0s {release} pastes drop-ins behind its generated configuration, where they can hardly express anything; 1.27.5 and later merge them"
+            )),
+            Regime::ImportsV3 => Some(format!(
+                "k0s {release} wants drop-ins of config version 3, which are not supported yet"
+            )),
+        };
+        let unsupported = unsupported.map(|message| Finding::new(Code::TargetUnsupported, message));
+        fit.into_iter().chain(unsupported).collect()
+    }
+}
+
+/// What to do about the sandbox image that the file sets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SandboxImage {
+    /// Drop it if any release ever had it as its default; keep any other.
+    #[default]
+    Auto,
+    /// Keep it, whatever it is.
+    Keep,
+    /// Drop it, whatever it is, and let k0s inject its own.
+    Drop,
+}
+
+/// Choices that the input leaves open.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct Options {
+    pub(crate) origin: Option<containerd::Release>,
+    pub(crate) sandbox_image: SandboxImage,
+    pub(crate) unverified: bool,
+}
+
+impl Options {
+    /// Takes the file for a dump of this containerd release, whatever it looks
+    /// like.
+    #[must_use]
+    pub fn origin(mut self, release: containerd::Release) -> Self {
+        self.origin = Some(release);
+        self
+    }
+
+    /// What to do about the sandbox image.
+    #[must_use]
+    pub fn sandbox_image(mut self, policy: SandboxImage) -> Self {
+        self.sandbox_image = policy;
+        self
+    }
+
+    /// Leaves the verification out; [`Plan::verified`] is `false` then. For
+    /// callers that verify later or elsewhere.
+    #[must_use]
+    pub fn without_verification(mut self) -> Self {
+        self.unverified = true;
+        self
+    }
+}
+
+/// Looks for unknown keys and plugins, and for values of the wrong type,
+/// without regard to any target.
+pub fn check(document: &Document) -> Vec<Finding> {
+    let files = [document];
+    let input = read::read(&files);
+    let (tree, files) = (&input.tree, Files(&files));
+    let mut findings = input.findings;
+    for id in tree.leaves(ROOT) {
+        let value = tree.value(id);
+        let said = match tree.node(id).place {
+            None => Some((
+                Code::UnknownKey,
+                "no containerd release from 1.2 to 1.7 reads this key".to_owned(),
+            )),
+            Some(place) => value.and_then(|value| {
+                let expected = place.mismatch(value)?;
+                let code = if place.free {
+                    Code::OptionType
+                } else {
+                    Code::WrongType
+                };
+                Some((
+                    code,
+                    format!("{expected} is expected here, not {}", value.type_name()),
+                ))
+            }),
+        };
+        findings.extend(said.map(|(code, message)| files.finding(tree, id, code, message)));
+    }
+    findings
+}

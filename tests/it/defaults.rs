@@ -22,13 +22,17 @@ fn declared_defaults_are_what_config_default_prints() {
                     key.ends_with(&format!("{suffix:?}")) && value.as_str() == Some(shifted)
                 });
             if declared.get(key) != Some(value) && !shifted {
-                wrong.push(format!("{key} = {value:?}, declared {:?}", declared.get(key)));
+                wrong.push(format!(
+                    "{key} = {value:?}, declared {:?}",
+                    declared.get(key)
+                ));
             }
         }
         for (key, value) in &declared {
             // Builds differ in the plugins that are compiled in.
             let section = key.split("\".\"").take(2).collect::<Vec<_>>().join("\".\"");
-            let built = !key.starts_with("\"plugins\"") || printed.keys().any(|k| k.starts_with(&section));
+            let built =
+                !key.starts_with("\"plugins\"") || printed.keys().any(|k| k.starts_with(&section));
             let empty = matches!(value, Value::Array(items) if items.is_empty());
             // BurntSushi's encoder (1.3, 1.4) leaves nil slices out.
             if built && !printed.contains_key(key) && !empty {

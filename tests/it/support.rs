@@ -7,7 +7,9 @@ use containerd_dropins::value::{Table, Value};
 
 /// A path inside of `tests`.
 pub fn path(relative: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(relative)
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests")
+        .join(relative)
 }
 
 pub fn read(path: &Path) -> String {
@@ -33,7 +35,11 @@ pub fn parse(text: &str) -> Table {
 pub fn leaves(table: &Table) -> BTreeMap<String, Value> {
     fn walk(path: &str, table: &Table, leaves: &mut BTreeMap<String, Value>) {
         for (key, value) in table {
-            let path = if path.is_empty() { format!("{key:?}") } else { format!("{path}.{key:?}") };
+            let path = if path.is_empty() {
+                format!("{key:?}")
+            } else {
+                format!("{path}.{key:?}")
+            };
             match value {
                 Value::Table(inner) => walk(&path, inner, leaves),
                 value => drop(leaves.insert(path, value.clone())),

@@ -1,15 +1,8 @@
-//! Keys and the comments that belong to them.
+//! The comments that belong to a key.
 
 use std::ops::Range;
 
 use toml_edit::RawString;
-
-/// Where a key and its value stand in the text.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Key {
-    pub(crate) key: Range<usize>,
-    pub(crate) value: Range<usize>,
-}
 
 /// The comments of a key or table header, as ranges of the text: whole lines
 /// above it, and the one behind its value.

@@ -1,0 +1,202 @@
+//! Plans the migration of a legacy k0s containerd.toml, and writes its
+//! drop-ins where it is told to.
+//!
+//! Exit status: 0 done, 1 error-level findings, 2 bad usage or unreadable or
+//! unparsable input.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::Parser;
+use containerd_dropins::containerd;
+use containerd_dropins::diagnostic::{Code, Severity};
+use containerd_dropins::migrate::{DropIn, Import, Options, Plan, SandboxImage, Target, plan};
+use containerd_dropins::{Document, ParseError};
+
+/// Turns a legacy k0s containerd.toml into drop-ins.
+#[derive(Parser)]
+#[command(name = "migrate")]
+struct Arguments {
+    /// The legacy file, usually /etc/k0s/containerd.toml.
+    legacy: PathBuf,
+    /// The k0s release that the node runs or will run, such as v1.30.4+k0s.0.
+    #[arg(long)]
+    k0s: String,
+    /// Write the drop-ins into this directory.
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Print the plan as JSON; credentials are blotted out.
+    #[arg(long)]
+    json: bool,
+    /// Write although error-level findings say that something is lost.
+    #[arg(long)]
+    allow_loss: bool,
+    /// Take the file for a dump of this containerd release, such as 1.6.20.
+    #[arg(long, value_name = "RELEASE")]
+    origin: Option<containerd::Release>,
+    /// What to do about the sandbox image that the file sets.
+    #[arg(long, value_enum, default_value_t = Policy::Auto)]
+    sandbox_image: Policy,
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum Policy {
+    /// Drop it if it was ever a default.
+    Auto,
+    /// Keep it.
+    Keep,
+    /// Drop it.
+    Drop,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match run(&arguments) {
+        Ok(code) => code,
+        Err(message) => {
+            let _ = writeln!(io::stderr(), "error: {message}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn run(arguments: &Arguments) -> Result<ExitCode, String> {
+    let target = Target::find(&arguments.k0s).map_err(|error| error.to_string())?;
+    let legacy = load(&arguments.legacy)?;
+    let imported = match legacy.marker().is_managed_for(&target.release) {
+        true => Vec::new(),
+        false => load_imports(&legacy)?,
+    };
+    let mut options = Options::default().sandbox_image(match arguments.sandbox_image {
+        Policy::Auto => SandboxImage::Auto,
+        Policy::Keep => SandboxImage::Keep,
+        Policy::Drop => SandboxImage::Drop,
+    });
+    if let Some(release) = arguments.origin {
+        options = options.origin(release);
+    }
+    let plan = plan(&legacy, &imported, &target, &options);
+    let text = match arguments.json {
+        true => serde_json::to_string_pretty(&plan).map_err(|error| error.to_string())? + "\n",
+        false => plan.to_string(),
+    };
+    print(&text)?;
+    let failed = plan.severity() == Some(Severity::Error);
+    if let Some(directory) = &arguments.out {
+        let defect = plan
+            .findings
+            .iter()
+            .any(|finding| finding.code == Code::Internal);
+        if failed && (defect || !arguments.allow_loss) {
+            let hint = if defect {
+                ""
+            } else {
+                "; --allow-loss writes what can be kept"
+            };
+            say(&format!(
+                "nothing was written, because of the errors above{hint}"
+            ));
+        } else {
+            write_out(directory, &plan)?;
+        }
+    }
+    Ok(ExitCode::from(u8::from(failed)))
+}
+
+fn print(text: &str) -> Result<(), String> {
+    match io::stdout().lock().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.to_string()),
+        _ => Ok(()),
+    }
+}
+
+fn say(message: &str) {
+    let _ = writeln!(io::stderr(), "{message}");
+}
+
+fn load(path: &Path) -> Result<Document, String> {
+    let bytes = fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    let explain =
+        |error: ParseError| format!("{error}\n  [{}] {}", error.kind().as_str(), error.help());
+    Document::parse(path.display().to_string(), &bytes).map_err(explain)
+}
+
+/// Everything that the file imports, and what that imports in turn. A file
+/// that is not there is left to the plan to report.
+fn load_imports(legacy: &Document) -> Result<Vec<Document>, String> {
+    let mut seen = BTreeSet::from([legacy.name().to_owned()]);
+    let mut imported: Vec<Document> = Vec::new();
+    let mut queue = Import::of(legacy);
+    while let Some(import) = queue.pop() {
+        for path in matching(&import) {
+            if seen.insert(path.clone()) {
+                let document = load(Path::new(&path))?;
+                queue.extend(Import::of(&document));
+                imported.push(document);
+            }
+        }
+    }
+    Ok(imported)
+}
+
+fn matching(import: &Import) -> Vec<String> {
+    if !import.is_pattern() {
+        let exists = Path::new(import.path()).is_file();
+        return exists
+            .then(|| import.path().to_owned())
+            .into_iter()
+            .collect();
+    }
+    let entries = import.directory().map(fs::read_dir);
+    let entries = entries.into_iter().flatten().flatten().flatten();
+    let paths = entries.map(|entry| entry.path().display().to_string());
+    paths.filter(|path| import.matches(path)).collect()
+}
+
+/// Writes the drop-ins, each by way of a temporary name that k0s does not
+/// watch for. A file that is there and differs is not touched.
+fn write_out(directory: &Path, plan: &Plan) -> Result<(), String> {
+    let fails = |path: &Path, error: io::Error| format!("{}: {error}", path.display());
+    fs::create_dir_all(directory).map_err(|error| fails(directory, error))?;
+    for drop_in in &plan.drop_ins {
+        let path = directory.join(&drop_in.name);
+        match fs::read(&path) {
+            Ok(bytes) if bytes == drop_in.text().as_bytes() => {}
+            Ok(_) => {
+                return Err(format!(
+                    "{} is there already, with another content",
+                    path.display()
+                ));
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(fails(&path, error)),
+        }
+    }
+    for drop_in in &plan.drop_ins {
+        let path = directory.join(&drop_in.name);
+        let temporary = directory.join(format!(".{}.new", drop_in.name));
+        write_file(&temporary, drop_in).map_err(|error| fails(&temporary, error))?;
+        fs::rename(&temporary, &path).map_err(|error| fails(&path, error))?;
+        say(&format!("wrote {}", path.display()));
+    }
+    if plan.drop_ins.is_empty() {
+        say("no drop-in is needed, so none was written");
+    }
+    Ok(())
+}
+
+fn write_file(path: &Path, drop_in: &DropIn) -> io::Result<()> {
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt;
+        options.mode(if drop_in.sensitive { 0o600 } else { 0o644 });
+    }
+    let mut file = options.open(path)?;
+    file.write_all(drop_in.text().as_bytes())?;
+    file.sync_all()
+}

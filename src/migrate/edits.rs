@@ -1,0 +1,310 @@
+//! Which settings are the user's: the three-way comparison of the file, the
+//! defaults it was written from, and what the target has without it.
+
+use std::collections::BTreeSet;
+
+use super::origin::{self, Origin};
+use super::sandbox;
+use super::tree::{Content, Dropped, Files, Id, ROOT, Tree, Verdict, Why};
+use super::{Options, SandboxImage, Target};
+use crate::config::spelling;
+use crate::containerd::setting::{Kind, Merge, Place, State};
+use crate::containerd::{Release, plugin};
+use crate::diagnostic::{Code, Finding};
+use crate::k0s;
+use crate::value::Value;
+
+/// Judges every leaf.
+pub(super) fn judge(
+    tree: &mut Tree,
+    files: Files<'_>,
+    origin: &Origin,
+    target: &Target,
+    options: &Options,
+) -> Vec<Finding> {
+    let mut judge = Judge {
+        files,
+        origin,
+        target,
+        options,
+        plugins_said: BTreeSet::new(),
+        findings: Vec::new(),
+    };
+    for id in tree.leaves(ROOT) {
+        judge.leaf(tree, id);
+    }
+    for map in ["proxy_plugins", "stream_processors"] {
+        if let Some(map) = tree.find(&[map]) {
+            for entry in tree.children(map).to_vec() {
+                judge.whole_entry(tree, entry);
+            }
+        }
+    }
+    judge.findings
+}
+
+struct Judge<'a> {
+    files: Files<'a>,
+    origin: &'a Origin,
+    target: &'a Target,
+    options: &'a Options,
+    /// Unknown plugins that have their finding.
+    plugins_said: BTreeSet<String>,
+    findings: Vec<Finding>,
+}
+
+impl Judge<'_> {
+    fn say(&mut self, tree: &Tree, id: Id, code: Code, message: impl Into<String>) {
+        self.findings
+            .push(self.files.finding(tree, id, code, message));
+    }
+
+    fn leaf(&mut self, tree: &mut Tree, id: Id) {
+        let verdict = self.verdict(tree, id);
+        tree.judge(id, verdict);
+    }
+
+    fn verdict(&mut self, tree: &mut Tree, id: Id) -> Verdict {
+        let Some(value) = tree.value(id) else {
+            return Verdict::Pending;
+        };
+        let path = tree.path(id);
+        let Some(place) = tree.node(id).place else {
+            return self.unknown(tree, id);
+        };
+        if place.owned.is_some() {
+            return self.owned(tree, id, &place, value);
+        }
+        if let Some(expected) = place.mismatch(value) {
+            let message = format!("{expected} is expected here, not {}", value.type_name());
+            if !place.free {
+                self.say(tree, id, Code::WrongType, message.clone());
+                return Verdict::Drop(Dropped::NotExpressible, message);
+            }
+            self.say(tree, id, Code::OptionType, message);
+        }
+        if path == sandbox::PATH {
+            let image = value.as_str().unwrap_or_default();
+            return self.sandbox_image(tree, id, image);
+        }
+        if path == ["disabled_plugins"] {
+            return self.disabled(tree, id, &place);
+        }
+        self.declared(tree, id, &place, value)
+    }
+
+    fn unknown(&mut self, tree: &Tree, id: Id) -> Verdict {
+        let path = tree.path(id);
+        let plugin = match path.as_slice() {
+            ["plugins", plugin, _, ..]
+                if spelling::plugins().iter().all(|known| known.key != *plugin) =>
+            {
+                Some(*plugin)
+            }
+            _ => None,
+        };
+        let Some(plugin) = plugin else {
+            self.say(
+                tree,
+                id,
+                Code::UnknownKey,
+                "no containerd release from 1.2 to 1.7 reads this key",
+            );
+            return Verdict::Keep(Why::Unknown(
+                "unknown to containerd 1.2 to 1.7; carried over as it is".to_owned(),
+            ));
+        };
+        let why = format!("containerd 1.2 to 1.7 have no settings for the plugin {plugin:?}");
+        if self.plugins_said.insert(plugin.to_owned()) {
+            self.say(tree, id, Code::UnknownPlugin, why.clone());
+        }
+        Verdict::Keep(Why::Unknown(format!("{why}; carried over as it is")))
+    }
+
+    fn owned(&mut self, tree: &Tree, id: Id, place: &Place, value: &Value) -> Verdict {
+        let why = place.owned.unwrap_or_default();
+        let is_list = matches!(place.kind, Kind::Strs);
+        if !is_list && !k0s::is_boilerplate(&tree.path(id), value.as_str()) {
+            let message = format!("{why}, so this value never took effect");
+            self.say(tree, id, Code::OwnedByK0sOther, message);
+        }
+        Verdict::Drop(Dropped::Owned, why.to_owned())
+    }
+
+    fn sandbox_image(&mut self, tree: &Tree, id: Id, image: &str) -> Verdict {
+        let injected = self.target.pause_image();
+        let release = &self.target.release;
+        let known = sandbox::was_ever_default(image);
+        let keep = match self.options.sandbox_image {
+            SandboxImage::Auto => !known && !image.is_empty(),
+            SandboxImage::Keep => true,
+            SandboxImage::Drop => false,
+        };
+        if image == injected {
+            return Verdict::Drop(
+                Dropped::TargetDefault,
+                format!("it is the image that k0s {release} injects"),
+            );
+        }
+        if keep {
+            let message = format!(
+                "the sandbox image {image} is kept in place of {injected}, which k0s {release} injects"
+            );
+            self.say(tree, id, Code::SandboxImageCustom, message);
+            return Verdict::Keep(Why::Edit("a sandbox image of your own".to_owned()));
+        }
+        let what = match known {
+            true => format!("the file pins the sandbox image {image}, a default of its time"),
+            false if image.is_empty() => "the file empties the sandbox image".to_owned(),
+            false => format!("the sandbox image {image} is dropped as asked"),
+        };
+        let message = format!("{what}; k0s {release} injects {injected}");
+        self.say(tree, id, Code::SandboxImageStale, message);
+        Verdict::Drop(
+            Dropped::StaleDefault,
+            format!("a default sandbox image; k0s injects {injected}"),
+        )
+    }
+
+    /// Judges `disabled_plugins`, and takes the CRI plugin out of it.
+    fn disabled(&mut self, tree: &mut Tree, id: Id, place: &Place) -> Verdict {
+        let items = tree.value(id).and_then(Value::as_array).unwrap_or_default();
+        let is_cri = |item: &&Value| item.as_str() == Some(plugin::CRI);
+        let kept: Vec<Value> = items.iter().filter(|item| !is_cri(item)).cloned().collect();
+        let had_cri = kept.len() < items.len();
+        if had_cri {
+            let message = "the file disables the CRI plugin, without which k0s runs no pod; that entry is dropped";
+            self.say(tree, id, Code::CriDisabled, message);
+        }
+        if had_cri && kept.is_empty() {
+            return Verdict::Drop(Dropped::Owned, "k0s needs the CRI plugin".to_owned());
+        }
+        let kept = Value::Array(kept);
+        let verdict = self.declared(tree, id, place, &kept);
+        if let Content::Leaf { value, .. } = &mut tree.node_mut(id).content {
+            *value = kept;
+        }
+        verdict
+    }
+
+    fn declared(&mut self, tree: &Tree, id: Id, place: &Place, value: &Value) -> Verdict {
+        let containerd = self.target.containerd();
+        let key = tree.node(id).key.as_str();
+        let origin = self.origin.release();
+        let from_origin =
+            origin.filter(|release| origin::is_printed_default(place, key, value, *release));
+        if place.is_default(value, containerd) {
+            return Verdict::Drop(
+                Dropped::TargetDefault,
+                match place.is_zero_of_entry(containerd) {
+                    true => "the same as leaving it out".to_owned(),
+                    false => format!("containerd {containerd} of the target has it by itself"),
+                },
+            );
+        }
+        if let Some(release) = from_origin {
+            let why =
+                format!("containerd {release} wrote it as its default; the target has its own");
+            return Verdict::Drop(Dropped::StaleDefault, why);
+        }
+        let in_daemon = tree.path(id).first() != Some(&"plugins") && place.merge == Merge::NonZero;
+        if in_daemon && value.is_zero() {
+            let why = "containerd lets no zero value override a default here".to_owned();
+            self.say(tree, id, Code::ZeroValueIgnored, why.clone());
+            return Verdict::Drop(Dropped::NoEffect, why);
+        }
+        if !place.known_in(containerd) {
+            let message = format!("containerd {containerd} of the target does not know this key");
+            self.say(tree, id, Code::NotInTarget, message.clone());
+            return Verdict::Keep(Why::Unknown(message));
+        }
+        let changed = origin.is_some_and(|origin| {
+            let (old, new) = (place.state(origin), place.state(containerd));
+            !matches!(old, State::Absent | State::Hidden) && old != new
+        });
+        if changed {
+            let message =
+                "the default changed between the release that wrote the file and the target";
+            self.say(tree, id, Code::BothChanged, message);
+        }
+        Verdict::Keep(Why::Edit(match origin {
+            Some(release) => {
+                format!("differs from the defaults of containerd {release} and of the target")
+            }
+            None => "differs from the target's default".to_owned(),
+        }))
+    }
+
+    /// containerd 1.x replaces entries of these maps whole, so they are kept
+    /// or dropped whole.
+    fn whole_entry(&mut self, tree: &mut Tree, entry: Id) {
+        let leaves = tree.leaves(entry);
+        let pending = |verdict: Option<&Verdict>| {
+            !matches!(verdict, Some(Verdict::Drop(Dropped::NotExpressible, _)))
+        };
+        let is_same = |release| entry_is_built_in(tree, entry, release);
+        let release = self.origin.release();
+        let verdict = if is_same(self.target.containerd()) {
+            Some((
+                Dropped::TargetDefault,
+                "containerd brings this entry along".to_owned(),
+            ))
+        } else {
+            release.filter(|release| is_same(*release)).map(|release| {
+                (
+                    Dropped::StaleDefault,
+                    format!("containerd {release} wrote it as its default"),
+                )
+            })
+        };
+        for id in leaves {
+            if !pending(tree.verdict(id)) || tree.node(id).place.is_none() {
+                continue;
+            }
+            let zero = tree.value(id).is_some_and(Value::is_zero);
+            let verdict = match &verdict {
+                Some((dropped, why)) => Verdict::Drop(*dropped, why.clone()),
+                None if zero => Verdict::Drop(
+                    Dropped::TargetDefault,
+                    "the same as leaving it out".to_owned(),
+                ),
+                None => Verdict::Keep(Why::Edit(
+                    "the entry is replaced as a whole, so all of it is needed".to_owned(),
+                )),
+            };
+            tree.judge(id, verdict);
+        }
+    }
+}
+
+/// Whether an entry of the file is, key by key, one that containerd has of
+/// itself. A key that is missing is zero in the file's entry.
+fn entry_is_built_in(tree: &Tree, entry: Id, release: Release) -> bool {
+    let Some(place) = tree.node(entry).place else {
+        return false;
+    };
+    let parent = tree.node(tree.node(entry).parent);
+    let alive = parent.place.is_some_and(|map| {
+        map.builtin_entries(release)
+            .any(|key| key == tree.node(entry).key)
+    });
+    let mut same = alive;
+    place.each_declared(&mut |key, child| {
+        let id = tree
+            .children(entry)
+            .iter()
+            .find(|id| tree.node(**id).key == key);
+        let value = id.and_then(|id| tree.value(*id));
+        same &= match value {
+            Some(value) => child.state(release).is_default(value),
+            None => child
+                .state(release)
+                .printed()
+                .is_none_or(|default| default.is_zero()),
+        };
+    });
+    same && tree
+        .leaves(entry)
+        .iter()
+        .all(|id| tree.node(*id).place.is_some())
+}

@@ -1,0 +1,257 @@
+//! The ledger: what becomes of every key of the input.
+
+use std::collections::HashMap;
+use std::fmt;
+
+use serde::{Serialize, Serializer};
+
+use super::read::Ignored;
+use super::split::Concern;
+use super::tree::{Content, Dropped, Files, Id, ROOT, Source, Tree, Verdict, Why};
+use crate::diagnostic::Span;
+use crate::value::{Table, Value};
+use crate::write;
+use crate::write::dotted;
+
+/// What stands for a credential.
+pub(super) const REDACTED: &str = "<redacted>";
+
+/// A value that does not show itself if it is a credential.
+#[derive(Clone, PartialEq)]
+pub struct Redacted {
+    value: Value,
+    secret: bool,
+}
+
+impl Redacted {
+    /// A value that is no credential.
+    pub(super) fn plain(value: Value) -> Self {
+        Redacted {
+            value,
+            secret: false,
+        }
+    }
+
+    /// The value, credential or not.
+    pub fn expose(&self) -> &Value {
+        &self.value
+    }
+
+    /// Whether it is a credential.
+    pub fn is_secret(&self) -> bool {
+        self.secret
+    }
+
+    fn shown(&self) -> Value {
+        match self.secret {
+            true => Value::String(REDACTED.to_owned()),
+            false => self.value.clone(),
+        }
+    }
+}
+
+impl fmt::Display for Redacted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut text = String::new();
+        write::write_value(&mut text, &self.shown());
+        f.write_str(&text)
+    }
+}
+
+impl fmt::Debug for Redacted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl Serialize for Redacted {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.shown().serialize(serializer)
+    }
+}
+
+/// What becomes of a key.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
+#[serde(rename_all = "kebab-case", tag = "fate")]
+pub enum Fate {
+    /// The user's choice, kept.
+    Kept {
+        /// The drop-in that holds it.
+        drop_in: String,
+    },
+    /// Deprecated, and kept under other keys.
+    Converted {
+        /// The keys that hold it now, by config version 2 path.
+        to: Vec<String>,
+        /// The drop-in that holds them; none where the target has the same by
+        /// itself.
+        drop_in: Option<String>,
+    },
+    /// No containerd release knows it; carried over as it is.
+    CarriedOver {
+        /// The drop-in that holds it.
+        drop_in: String,
+    },
+    /// The target has the same by itself.
+    EqualsTargetDefault,
+    /// Nobody's choice: the default of the release that wrote the file.
+    StaleDefault,
+    /// k0s decides it.
+    OwnedByK0s,
+    /// containerd did not act on it before.
+    NoEffect,
+    /// It cannot be kept; an error-level finding says why.
+    NotExpressible,
+}
+
+impl Fate {
+    /// The drop-in that holds the key, if one does.
+    pub fn drop_in(&self) -> Option<&str> {
+        match self {
+            Fate::Kept { drop_in } | Fate::CarriedOver { drop_in } => Some(drop_in),
+            Fate::Converted { drop_in, .. } => drop_in.as_deref(),
+            _ => None,
+        }
+    }
+}
+
+/// What becomes of one key of the input, and why.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct LedgerEntry {
+    /// The key's path, as the input spells it.
+    pub key: String,
+    /// Its value in the input.
+    pub value: Redacted,
+    /// Where it stands.
+    pub span: Span,
+    /// What becomes of it.
+    #[serde(flatten)]
+    pub fate: Fate,
+    /// Why.
+    pub reason: String,
+}
+
+/// Makes the ledger. Every leaf key of the input has one entry; so has a table
+/// without keys whose existence says something.
+pub(super) fn ledger(
+    tree: &Tree,
+    files: Files<'_>,
+    parts: &[(Concern, Id)],
+    without_effect: Vec<Ignored>,
+) -> Vec<LedgerEntry> {
+    let names: HashMap<Id, String> = parts
+        .iter()
+        .map(|(concern, id)| (*id, concern.file_name()))
+        .collect();
+    let mut entries: Vec<(usize, LedgerEntry)> = Vec::new();
+    let mut push = |source: &Source, entry: &dyn Fn(Span) -> LedgerEntry| {
+        let span = files.span(source).unwrap_or_default();
+        entries.push((source.file, entry(span)));
+    };
+    for (id, node) in tree.all() {
+        let bare = names.contains_key(&id) && tree.children(id).is_empty();
+        let value = match &node.content {
+            _ if node.is_made || id == ROOT => continue,
+            Content::Leaf { value, .. } => value.clone(),
+            Content::Table(_) if bare => Value::Table(Table::new()),
+            Content::Table(_) => continue,
+        };
+        let (fate, reason) = fate(tree, id, &names);
+        for source in &node.sources {
+            push(source, &|span| LedgerEntry {
+                key: dotted(&tree.spelled_path(id)),
+                value: Redacted {
+                    value: value.clone(),
+                    secret: node.place.is_some_and(|place| place.secret),
+                },
+                span,
+                fate: fate.clone(),
+                reason: reason.clone(),
+            });
+        }
+    }
+    for ignored in without_effect {
+        push(&ignored.source, &|span| LedgerEntry {
+            key: ignored.key.clone(),
+            value: Redacted {
+                value: ignored.value.clone(),
+                secret: ignored.secret,
+            },
+            span,
+            fate: Fate::NoEffect,
+            reason: ignored.why.clone(),
+        });
+    }
+    entries.sort_by_key(|(file, entry)| (*file, entry.span.start));
+    entries.into_iter().map(|(_, entry)| entry).collect()
+}
+
+fn fate(tree: &Tree, id: Id, names: &HashMap<Id, String>) -> (Fate, String) {
+    let drop_in = |id: Id| names.get(&id).cloned().unwrap_or_default();
+    match tree.verdict(id) {
+        None => (
+            Fate::Kept {
+                drop_in: drop_in(id),
+            },
+            "the entry is there, if empty".to_owned(),
+        ),
+        Some(Verdict::Pending) => (Fate::NotExpressible, "not judged".to_owned()),
+        Some(Verdict::Keep(why)) => match why {
+            Why::Edit(why) => (
+                Fate::Kept {
+                    drop_in: drop_in(id),
+                },
+                why.clone(),
+            ),
+            Why::Unknown(why) => (
+                Fate::CarriedOver {
+                    drop_in: drop_in(id),
+                },
+                why.clone(),
+            ),
+            Why::Converted(why) => {
+                let to = vec![dotted(&tree.path(id))];
+                (
+                    Fate::Converted {
+                        to,
+                        drop_in: Some(drop_in(id)),
+                    },
+                    why.clone(),
+                )
+            }
+        },
+        Some(Verdict::Drop(dropped, why)) => {
+            let fate = match dropped {
+                Dropped::TargetDefault => Fate::EqualsTargetDefault,
+                Dropped::StaleDefault => Fate::StaleDefault,
+                Dropped::Owned => Fate::OwnedByK0s,
+                Dropped::NoEffect => Fate::NoEffect,
+                Dropped::NotExpressible => Fate::NotExpressible,
+            };
+            (fate, why.clone())
+        }
+        Some(Verdict::Converted(to, why)) => {
+            let mut ends: Vec<Id> = Vec::new();
+            for id in to {
+                ends.extend(end(tree, *id));
+            }
+            let drop_in = ends.iter().find_map(|id| names.get(id).cloned());
+            let to = ends.iter().map(|id| dotted(&tree.path(*id))).collect();
+            (Fate::Converted { to, drop_in }, why.clone())
+        }
+    }
+}
+
+/// Where a conversion ends, if one follows on another. A chain of successors
+/// is short; the bound is against a defect.
+fn end(tree: &Tree, mut id: Id) -> Option<Id> {
+    for _ in 0..8 {
+        match tree.verdict(id) {
+            Some(Verdict::Converted(to, _)) => id = *to.first()?,
+            _ => return Some(id),
+        }
+    }
+    None
+}

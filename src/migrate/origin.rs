@@ -1,0 +1,316 @@
+//! Which containerd release wrote the file: the one whose `config default`
+//! it carries.
+
+use std::collections::BTreeSet;
+use std::sync::OnceLock;
+
+use serde::Serialize;
+
+use super::tree::{ROOT, Tree};
+use crate::config::Config;
+use crate::containerd::Release;
+use crate::containerd::plugin;
+use crate::containerd::setting::{Kind, Place, State};
+use crate::value::Value;
+use crate::write::dotted;
+
+/// Where the text of a legacy file came from.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
+#[serde(rename_all = "kebab-case", tag = "kind")]
+pub enum Origin {
+    /// Written by hand, key by key.
+    Sparse,
+    /// Most of it is what `containerd config default` of a release prints.
+    Dump(Dump),
+    /// The caller said so.
+    Forced {
+        /// The release.
+        release: Release,
+    },
+}
+
+/// The evidence for a dump.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct Dump {
+    /// The first release that prints the same defaults.
+    pub first: Release,
+    /// The last one.
+    pub last: Release,
+    /// Keys of the file that hold the default of these releases.
+    pub matching: usize,
+    /// Keys that the releases print, in the part of the dump that the file
+    /// carries.
+    pub printed: usize,
+    /// Whether only the CRI plugin's section is such a dump.
+    pub cri_only: bool,
+    /// Keys whose value rules out other release lines, the first few.
+    pub decided_by: Vec<String>,
+}
+
+impl Origin {
+    /// The release whose defaults are nobody's choice in this file.
+    pub fn release(&self) -> Option<Release> {
+        match self {
+            Origin::Sparse => None,
+            Origin::Dump(dump) => Some(dump.last),
+            Origin::Forced { release } => Some(*release),
+        }
+    }
+}
+
+/// Values that builds for a distribution or an architecture print in place of
+/// the upstream default on amd64: `(last key, value)`.
+const SHIFTS: &[(&str, Shift)] = &[
+    // Debian and Ubuntu put CNI plugins there.
+    ("bin_dir", Shift::Str("/usr/lib/cni")),
+    ("platforms", Shift::Platform),
+    ("unpack_config", Shift::Platform),
+];
+
+enum Shift {
+    Str(&'static str),
+    /// The one platform of the machine.
+    Platform,
+}
+
+/// What `platforms.DefaultString` gives on the architectures that containerd
+/// is built for.
+const PLATFORMS: &[&str] = &[
+    "linux/386",
+    "linux/arm/v5",
+    "linux/arm/v6",
+    "linux/arm/v7",
+    "linux/arm64",
+    "linux/arm64/v8",
+    "linux/mips64le",
+    "linux/ppc64le",
+    "linux/riscv64",
+    "linux/s390x",
+];
+
+/// Whether a value is what a build of `release` prints.
+pub(super) fn is_printed_default(
+    place: &Place,
+    key: &str,
+    value: &Value,
+    release: Release,
+) -> bool {
+    let state = place.state(release);
+    place.is_default(value, release) || (state != State::Absent && is_shifted(key, value))
+}
+
+fn is_shifted(key: &str, value: &Value) -> bool {
+    SHIFTS
+        .iter()
+        .filter(|(shifted, _)| *shifted == key)
+        .any(|(_, shift)| match (shift, value) {
+            (Shift::Str(text), Value::String(value)) => text == value,
+            (Shift::Platform, Value::Array(items)) => match items.as_slice() {
+                [Value::String(platform)] => PLATFORMS.contains(&platform.as_str()),
+                [Value::Table(unpack)] => {
+                    let is = |key: &str, ok: &dyn Fn(&str) -> bool| {
+                        unpack.get(key).and_then(Value::as_str).is_none_or(ok)
+                    };
+                    unpack
+                        .keys()
+                        .all(|key| matches!(key.as_str(), "differ" | "platform" | "snapshotter"))
+                        && is("platform", &|v| PLATFORMS.contains(&v))
+                        && is("snapshotter", &|v| v == "overlayfs")
+                        && is("differ", &str::is_empty)
+                }
+                _ => false,
+            },
+            _ => false,
+        })
+}
+
+/// Every release at which some default changes, oldest first: between two of
+/// them all releases print the same. At most 64, one bit each.
+struct Releases {
+    starts: Vec<Release>,
+    /// How many keys each prints: in all, and of the CRI plugin.
+    printed: Vec<[usize; 2]>,
+}
+
+/// The last known patch releases of the lines that print versions 1 and 2.
+const LAST_PATCHES: &[Release] = &[
+    Release::new(1, 2, 14),
+    Release::new(1, 3, 10),
+    Release::new(1, 4, 13),
+    Release::new(1, 5, 18),
+    Release::new(1, 6, 39),
+    Release::new(1, 7, 34),
+];
+
+impl Releases {
+    fn known() -> &'static Releases {
+        static KNOWN: OnceLock<Releases> = OnceLock::new();
+        KNOWN.get_or_init(|| {
+            let mut starts = BTreeSet::new();
+            collect_starts(&Config::place(), &mut starts);
+            let starts: Vec<Release> = starts.into_iter().take(64).collect();
+            let cri = Config::place()
+                .child("plugins")
+                .and_then(|p| p.child(plugin::CRI));
+            let count =
+                |place: Option<&Place>, release| place.map_or(0, |p| count_printed(p, release));
+            let printed = starts
+                .iter()
+                .map(|release| {
+                    [
+                        count(Some(&Config::place()), *release),
+                        count(cri.as_ref(), *release),
+                    ]
+                })
+                .collect();
+            Releases { starts, printed }
+        })
+    }
+
+    /// Releases that print `value` at `place`, as bits.
+    fn printing(&self, place: &Place, key: &str, value: &Value) -> u64 {
+        if place.printed_states().is_empty() {
+            return 0;
+        }
+        let mut bits = 0;
+        for (bit, release) in self.starts.iter().enumerate() {
+            let state = place.state(*release);
+            let printed = !matches!(state, State::Absent | State::Hidden);
+            if printed && is_printed_default(place, key, value, *release) {
+                bits |= 1 << bit;
+            }
+        }
+        bits
+    }
+
+    /// The last release before the next start.
+    fn last_of(&self, at: usize) -> Release {
+        let start = self
+            .starts
+            .get(at)
+            .copied()
+            .unwrap_or(Release::new(1, 2, 0));
+        let next = self.starts.get(at + 1).copied();
+        let line_end = LAST_PATCHES.iter().find(|last| last.line() == start.line());
+        match next.filter(|next| next.line() == start.line()) {
+            Some(next) => next.before(),
+            None => line_end.copied().unwrap_or(start),
+        }
+    }
+}
+
+fn collect_starts(place: &Place, starts: &mut BTreeSet<Release>) {
+    place.each_declared(&mut |_, child| {
+        starts.extend(child.printed_states().iter().map(|(from, _)| *from));
+        collect_starts(&child, starts);
+    });
+}
+
+fn count_printed(place: &Place, release: Release) -> usize {
+    let mut count = 0;
+    place.each_declared(&mut |_, child| match child.kind {
+        Kind::Section(_) | Kind::Map(_) => count += count_printed(&child, release),
+        _ => count += usize::from(child.state(release).printed().is_some()),
+    });
+    count
+}
+
+/// Finds the release whose defaults the tree carries, if it carries most of
+/// them. One pass over the keys counts for all releases at once.
+pub(super) fn find(tree: &Tree) -> Origin {
+    let known = Releases::known();
+    let mut counts = vec![[0usize; 2]; known.starts.len()];
+    let mut telling: Vec<(usize, u64)> = Vec::new();
+    for id in tree.leaves(ROOT) {
+        let node = tree.node(id);
+        let (Some(place), Some(value)) = (node.place, tree.value(id)) else {
+            continue;
+        };
+        let bits = known.printing(&place, &node.key, value);
+        if bits == 0 {
+            continue;
+        }
+        telling.push((id, bits));
+        let in_cri = tree.path(id).get(1) == Some(&plugin::CRI);
+        for (bit, count) in counts.iter_mut().enumerate() {
+            if bits >> bit & 1 == 1 {
+                count[0] += 1;
+                count[1] += usize::from(in_cri);
+            }
+        }
+    }
+    for (part, cri_only) in [(0, false), (1, true)] {
+        if let Some(dump) = best(known, &counts, part, cri_only) {
+            return Origin::Dump(decided(known, dump, tree, &telling));
+        }
+    }
+    Origin::Sparse
+}
+
+/// The release with most matches; among equals the one that prints least
+/// beside, then the newest. `None` where less than half of it is there.
+fn best(
+    known: &Releases,
+    counts: &[[usize; 2]],
+    part: usize,
+    cri_only: bool,
+) -> Option<(usize, Dump)> {
+    let of = |pair: &[usize; 2]| pair.get(part).copied().unwrap_or(0);
+    let rank = |at: usize| -> (usize, std::cmp::Reverse<usize>, usize) {
+        let matching = counts.get(at).map_or(0, of);
+        let printed = known.printed.get(at).map_or(0, of);
+        (matching, std::cmp::Reverse(printed), at)
+    };
+    let at = (0..known.starts.len()).max_by_key(|at| rank(*at))?;
+    let (matching, std::cmp::Reverse(printed), _) = rank(at);
+    if matching * 2 <= printed || matching < 20 {
+        return None;
+    }
+    // Neighbours that cannot be told apart are one range.
+    let (same, _) = (rank(at).0, rank(at).1);
+    let line = known.starts.get(at).map(|release| release.line());
+    let first = (0..=at)
+        .rev()
+        .take_while(|i| rank(*i).0 == same && known.starts.get(*i).map(|r| r.line()) == line)
+        .last()
+        .and_then(|i| known.starts.get(i).copied())?;
+    let dump = Dump {
+        first,
+        last: known.last_of(at),
+        matching,
+        printed,
+        cri_only,
+        decided_by: Vec::new(),
+    };
+    Some((at, dump))
+}
+
+fn decided(
+    known: &Releases,
+    (at, mut dump): (usize, Dump),
+    tree: &Tree,
+    telling: &[(usize, u64)],
+) -> Dump {
+    let line = known.starts.get(at).map(|release| release.line());
+    let foreign = known
+        .starts
+        .iter()
+        .enumerate()
+        .filter(|(_, r)| Some(r.line()) != line);
+    let others = foreign.fold(0u64, |bits, (bit, _)| bits | 1 << bit);
+    let mut deciding: Vec<(u32, usize)> = telling
+        .iter()
+        .filter(|(_, bits)| bits >> at & 1 == 1)
+        .map(|(id, bits)| ((bits & others).count_ones(), *id))
+        .filter(|(left, _)| *left < others.count_ones())
+        .collect();
+    deciding.sort_by_key(|(left, id)| (*left, *id));
+    let names = deciding
+        .iter()
+        .take(5)
+        .map(|(_, id)| dotted(&tree.spelled_path(*id)));
+    dump.decided_by = names.collect();
+    dump
+}

@@ -1,0 +1,498 @@
+//! Input files become one tree of settings, by the rules by which containerd
+//! 1.3 – 1.7 load them.
+
+use std::ops::Range;
+
+use toml_edit::{Item, TableLike};
+
+use super::tree::{Content, Files, Id, Node, ROOT, Source, Tree, Verdict};
+use crate::Document;
+use crate::config::spelling;
+use crate::containerd::plugin;
+use crate::containerd::setting::{Kind, Merge, Place, Presence};
+use crate::diagnostic::{Code, Finding, Span};
+use crate::document::Comments;
+use crate::value::{self, Value};
+use crate::write::dotted;
+
+/// What was read.
+#[derive(Debug)]
+pub(super) struct Input {
+    pub(super) tree: Tree,
+    /// Leaves that had no effect where they stand, so that they have no place
+    /// in the tree: `(path, source, value, secret, why)`.
+    pub(super) without_effect: Vec<Ignored>,
+    pub(super) findings: Vec<Finding>,
+    /// The config version by which the files are read.
+    pub(super) version: i64,
+    /// No version is stated and the files speak version 2, which containerd
+    /// never noticed.
+    pub(super) version_meant: bool,
+}
+
+/// A leaf that had no effect.
+#[derive(Debug)]
+pub(super) struct Ignored {
+    pub(super) key: String,
+    pub(super) source: Source,
+    pub(super) value: Value,
+    pub(super) secret: bool,
+    pub(super) why: String,
+}
+
+/// Reads files in the order in which containerd loads them, the main file
+/// first.
+pub(super) fn read(files: &[&Document]) -> Input {
+    // The last file that states a version decides for all (containerd 1.3 – 1.7).
+    let stated = files.iter().filter_map(|file| file.version()).next_back();
+    let meant =
+        stated.is_none() && spelling::means_version_2(files.iter().flat_map(|f| plugin_ids(f)));
+    let mut reader = Reader {
+        input: Input {
+            tree: Tree::new(),
+            without_effect: Vec::new(),
+            findings: Vec::new(),
+            version: stated.unwrap_or(if meant { 2 } else { 1 }),
+            version_meant: meant,
+        },
+        files,
+        file: 0,
+    };
+    if meant {
+        reader.say_version_meant();
+    }
+    for (number, file) in files.iter().enumerate() {
+        reader.file = number;
+        reader.table(file.root(), ROOT);
+        reader.say_toml_1_1(file.root());
+    }
+    reader.input
+}
+
+/// The plugin ids that a file names, in sections and in lists.
+fn plugin_ids(file: &Document) -> Vec<&str> {
+    let root = file.root();
+    let sections = root.get("plugins").and_then(Item::as_table_like);
+    let lists = ["disabled_plugins", "required_plugins"].into_iter();
+    let listed = lists
+        .filter_map(|key| root.get(key)?.as_array())
+        .flat_map(|list| list.iter().filter_map(|id| id.as_str()));
+    sections
+        .into_iter()
+        .flat_map(|table| table.iter().map(|(id, _)| id))
+        .chain(listed)
+        .collect()
+}
+
+struct Reader<'a> {
+    input: Input,
+    files: &'a [&'a Document],
+    file: usize,
+}
+
+/// What a key of the input is.
+enum Known {
+    /// The key under this name, as declared or unknown.
+    As(String, Option<Place>),
+    /// A key that containerd does not read, and why.
+    Ignored(Code, String),
+}
+
+impl Reader<'_> {
+    fn table(&mut self, table: &dyn TableLike, parent: Id) {
+        for (key, item) in table.iter() {
+            let Some(toml_key) = table.key(key) else {
+                continue;
+            };
+            let at = toml_key.span().unwrap_or_default();
+            let comments = comments(toml_key, item);
+            match self.identify(table, parent, key) {
+                Known::As(name, place) => {
+                    let spelled = (name != key).then(|| key.to_owned());
+                    self.item(item, parent, name, spelled, place, at, comments);
+                }
+                Known::Ignored(code, why) => {
+                    self.finding(code, parent, key, &at, why.clone());
+                    let mut path = self.input.tree.spelled_path(parent);
+                    path.push(key);
+                    let path: Vec<String> = path.into_iter().map(str::to_owned).collect();
+                    self.ignore(item, path, at, &why);
+                }
+            }
+        }
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the parts of one key")]
+    fn item(
+        &mut self,
+        item: &Item,
+        parent: Id,
+        key: String,
+        spelled: Option<String>,
+        place: Option<Place>,
+        at: Range<usize>,
+        comments: Comments,
+    ) {
+        let source = Source {
+            file: self.file,
+            at,
+        };
+        let is_table_kind =
+            place.is_none_or(|place| matches!(place.kind, Kind::Section(_) | Kind::Map(_)));
+        let mut node = Node {
+            parent,
+            key,
+            spelled,
+            place,
+            content: Content::Table(Vec::new()),
+            sources: vec![source],
+            is_made: false,
+            comments: Some((self.file, comments)),
+        };
+        match item.as_table_like().filter(|_| is_table_kind) {
+            Some(table) => {
+                let id = self.table_node(node);
+                self.table(table, id);
+            }
+            None => {
+                let Some(value) = value::value_of(item) else {
+                    return;
+                };
+                node.content = Content::Leaf {
+                    value: self.plugin_list(&node, value),
+                    verdict: Verdict::Pending,
+                };
+                self.leaf_node(node);
+            }
+        }
+    }
+
+    /// Adds a table, or goes on in the one that an earlier file made.
+    fn table_node(&mut self, node: Node) -> Id {
+        let parent = node.parent;
+        if self.file > 0
+            && let Some(old) = self.input.tree.child(parent, &node.key)
+        {
+            let replaces = self.replaces(parent);
+            let tree = &mut self.input.tree;
+            if replaces || matches!(tree.node(old).content, Content::Leaf { .. }) {
+                self.shadow(old);
+            } else {
+                tree.node_mut(old).sources.extend(node.sources);
+                return old;
+            }
+        }
+        self.input.tree.push(parent, node)
+    }
+
+    /// Whether a later file's table replaces an earlier one's as a whole:
+    /// plugin sections and the entries of proxy_plugins and the like.
+    fn replaces(&self, parent: Id) -> bool {
+        let parent = self.input.tree.node(parent);
+        let is_entry_of_map = parent.place.is_some_and(|p| p.merge == Merge::Entry);
+        parent.parent == ROOT && is_entry_of_map
+    }
+
+    fn leaf_node(&mut self, mut node: Node) {
+        let parent = node.parent;
+        let daemon = !self.input.tree.path(parent).contains(&"plugins");
+        let by_value = daemon
+            && node
+                .place
+                .is_some_and(|place| place.merge == Merge::NonZero);
+        let old = (self.file > 0)
+            .then(|| self.input.tree.child(parent, &node.key))
+            .flatten();
+        if let Some(old) = old {
+            let append = node.place.is_some_and(|place| place.merge == Merge::Append);
+            let Content::Leaf { value, .. } = &mut node.content else {
+                return;
+            };
+            match (&mut self.input.tree.node_mut(old).content, value) {
+                (
+                    Content::Leaf {
+                        value: Value::Array(old_items),
+                        ..
+                    },
+                    Value::Array(items),
+                ) if append => {
+                    old_items.append(items);
+                    self.input.tree.node_mut(old).sources.extend(node.sources);
+                    return;
+                }
+                (_, value) if by_value && value.is_zero() => {
+                    self.say_zero(node);
+                    return;
+                }
+                _ => self.shadow(old),
+            }
+        }
+        self.input.tree.push(parent, node);
+    }
+
+    /// An earlier file's settings that a later file replaces.
+    fn shadow(&mut self, old: Id) {
+        let by = self.files.get(self.file).map_or("", |file| file.name());
+        let why = format!("{by} is loaded later and replaces it");
+        let tree = &self.input.tree;
+        let first = tree.node(old);
+        let mut finding = Finding::new(Code::Shadowed, why.clone());
+        if let Some(source) = first.sources.first() {
+            finding = finding.at(dotted(&tree.spelled_path(old)), self.span(source));
+        }
+        self.input.findings.push(finding);
+        for id in tree.leaves(old) {
+            let node = tree.node(id);
+            for source in &node.sources {
+                self.input.without_effect.push(Ignored {
+                    key: dotted(&tree.spelled_path(id)),
+                    source: source.clone(),
+                    value: tree.value(id).cloned().unwrap_or(Value::Boolean(false)),
+                    secret: node.place.is_some_and(|place| place.secret),
+                    why: why.clone(),
+                });
+            }
+        }
+        self.input.tree.detach(old);
+    }
+
+    fn say_zero(&mut self, node: Node) {
+        let why = "a zero value overrides nothing that an earlier file sets".to_owned();
+        let Content::Leaf { value, .. } = node.content else {
+            return;
+        };
+        let mut path = self.input.tree.spelled_path(node.parent);
+        path.push(node.spelled.as_deref().unwrap_or(&node.key));
+        let key = dotted(&path);
+        for source in node.sources {
+            let finding = Finding::new(Code::ZeroValueIgnored, why.clone());
+            self.input
+                .findings
+                .push(finding.at(key.clone(), self.span(&source)));
+            self.input.without_effect.push(Ignored {
+                key: key.clone(),
+                source,
+                value: value.clone(),
+                secret: false,
+                why: why.clone(),
+            });
+        }
+    }
+
+    /// Which setting a key is, if containerd reads it at all.
+    fn identify(&self, table: &dyn TableLike, parent: Id, key: &str) -> Known {
+        let node = self.input.tree.node(parent);
+        let Some(place) = node.place else {
+            return Known::As(key.to_owned(), None);
+        };
+        if node.parent == ROOT && node.key == "plugins" {
+            return self.identify_plugin(place, key);
+        }
+        if let Some(child) = place.child(key) {
+            return Known::As(key.to_owned(), Some(child));
+        }
+        let struct_like =
+            matches!(place.kind, Kind::Section(_)) && place.presence() != Presence::Free;
+        let lower = key.to_lowercase();
+        let Some(child) = place.child(&lower).filter(|_| struct_like) else {
+            return Known::As(key.to_owned(), None);
+        };
+        let upper = key.chars().all(|c| !c.is_lowercase());
+        if upper && !table.contains_key(&lower) {
+            return Known::As(lower, Some(child));
+        }
+        let why = match upper {
+            true => format!("`{lower}` stands beside it and is the one that is read"),
+            false => format!("containerd 1.5 to 1.7 read `{lower}` in lower or upper case only"),
+        };
+        Known::Ignored(Code::KeyCaseIgnored, why)
+    }
+
+    fn identify_plugin(&self, plugins: Place, id: &str) -> Known {
+        let is_uri = plugin::is_uri(id);
+        if self.input.version >= 2 {
+            if is_uri {
+                return Known::As(id.to_owned(), plugins.child(id));
+            }
+            let why = format!(
+                "{id:?} is no plugin URI; containerd 1.3 to 1.7 refuse a version 2 file with it"
+            );
+            return Known::Ignored(Code::PluginIdIgnored, why);
+        }
+        if is_uri {
+            let why = format!(
+                "{id:?} is a version 2 plugin URI, which containerd ignores in a version 1 file"
+            );
+            return Known::Ignored(Code::PluginIdIgnored, why);
+        }
+        if let Some(uri) = spelling::by_short_name(id) {
+            return Known::As(uri.to_owned(), plugins.child(uri));
+        }
+        match plugin::with_short_name(id).next() {
+            Some(uri) => Known::As(uri.to_owned(), None),
+            None => {
+                let why = format!("no plugin of containerd 1.3 to 1.7 is called {id:?}");
+                Known::Ignored(Code::PluginIdIgnored, why)
+            }
+        }
+    }
+
+    /// The names in `disabled_plugins` and `required_plugins` as URIs.
+    fn plugin_list(&mut self, node: &Node, value: Value) -> Value {
+        let is_list = node.parent == ROOT
+            && matches!(node.key.as_str(), "disabled_plugins" | "required_plugins");
+        let Value::Array(items) = value else {
+            return value;
+        };
+        if !is_list || items.iter().any(|item| item.as_str().is_none()) {
+            return Value::Array(items);
+        }
+        let mut uris = Vec::new();
+        for item in items {
+            let name = item.as_str().unwrap_or_default();
+            if self.input.version >= 2 {
+                match plugin::is_uri(name) {
+                    true => uris.push(item),
+                    false => self.say_list(node, format!("{name:?} is no plugin URI; containerd 1.3 to 1.7 refuse a version 2 file with it")),
+                }
+                continue;
+            }
+            let mut known = plugin::with_short_name(name).peekable();
+            match known.peek() {
+                Some(_) => uris.extend(known.map(|uri| Value::String(uri.to_owned()))),
+                None => self.say_list(node, format!("no plugin of containerd 1.3 to 1.7 is called {name:?}, which is what a version 1 file names")),
+            }
+        }
+        Value::Array(uris)
+    }
+
+    fn say_list(&mut self, node: &Node, why: String) {
+        if let Some(source) = node.sources.first() {
+            let finding = Finding::new(Code::PluginIdIgnored, why);
+            self.input
+                .findings
+                .push(finding.at(node.key.clone(), self.span(source)));
+        }
+    }
+
+    /// Notes every leaf of an item that containerd does not read.
+    fn ignore(&mut self, item: &Item, path: Vec<String>, at: Range<usize>, why: &str) {
+        if let Some(table) = item.as_table_like() {
+            for (key, item) in table.iter() {
+                let at = table
+                    .key(key)
+                    .and_then(toml_edit::Key::span)
+                    .unwrap_or_default();
+                let mut path = path.clone();
+                path.push(key.to_owned());
+                self.ignore(item, path, at, why);
+            }
+        } else if let Some(value) = value::value_of(item) {
+            let path: Vec<&str> = path.iter().map(String::as_str).collect();
+            self.input.without_effect.push(Ignored {
+                key: dotted(&path),
+                source: Source {
+                    file: self.file,
+                    at,
+                },
+                value,
+                // Not identified, so it is not shown.
+                secret: true,
+                why: why.to_owned(),
+            });
+        }
+    }
+
+    fn finding(&mut self, code: Code, parent: Id, key: &str, at: &Range<usize>, why: String) {
+        let mut path = self.input.tree.spelled_path(parent);
+        path.push(key);
+        let source = Source {
+            file: self.file,
+            at: at.clone(),
+        };
+        let finding = Finding::new(code, why).at(dotted(&path), self.span(&source));
+        self.input.findings.push(finding);
+    }
+
+    fn say_version_meant(&mut self) {
+        let message = "the file states no `version`, so containerd 1.x reads it as version 1 and ignores its plugin settings; it is read as version 2, which it speaks";
+        let mut finding = Finding::new(Code::VersionMissing, message);
+        finding.key = Some("version".to_owned());
+        finding.span = self.files.first().map(|file| file.span(0..0));
+        self.input.findings.push(finding);
+    }
+
+    /// toml_edit reads TOML 1.1, containerd 1.x does not.
+    fn say_toml_1_1(&mut self, table: &dyn TableLike) {
+        let Some(file) = self.files.get(self.file) else {
+            return;
+        };
+        if let Some((at, what)) = toml_1_1(table, file.text()) {
+            let message = format!("{what} is TOML 1.1");
+            let mut finding = Finding::new(Code::NotReadByContainerd, message);
+            finding.span = Some(file.span(at));
+            self.input.findings.push(finding);
+        }
+    }
+
+    fn span(&self, source: &Source) -> Option<Span> {
+        Files(self.files).span(source)
+    }
+}
+
+/// The comments of a key, or of the header of a table.
+fn comments(key: &toml_edit::Key, item: &Item) -> Comments {
+    match item {
+        Item::Table(table) if !table.is_dotted() => {
+            Comments::new(table.decor().prefix(), table.decor().suffix())
+        }
+        Item::Value(value) => Comments::new(key.leaf_decor().prefix(), value.decor().suffix()),
+        Item::ArrayOfTables(tables) => {
+            Comments::new(tables.get(0).and_then(|table| table.decor().prefix()), None)
+        }
+        _ => Comments::new(None, None),
+    }
+}
+
+/// The first piece of TOML 1.1 in a table, and its name.
+fn toml_1_1(table: &dyn TableLike, text: &str) -> Option<(Range<usize>, &'static str)> {
+    table.iter().find_map(|(_, item)| match item {
+        Item::Value(value) => toml_1_1_value(value, text),
+        Item::Table(table) => toml_1_1(table, text),
+        Item::ArrayOfTables(tables) => tables.iter().find_map(|table| toml_1_1(table, text)),
+        Item::None => None,
+    })
+}
+
+fn toml_1_1_value(value: &toml_edit::Value, text: &str) -> Option<(Range<usize>, &'static str)> {
+    match value {
+        toml_edit::Value::String(string) => {
+            let span = string.span()?;
+            let raw = text.get(span.clone())?;
+            let escaped = raw.starts_with('"') && has_new_escape(raw);
+            escaped.then_some((span, "an escape `\\e` or `\\x`"))
+        }
+        toml_edit::Value::Array(array) => {
+            array.iter().find_map(|value| toml_1_1_value(value, text))
+        }
+        toml_edit::Value::InlineTable(table) => {
+            let span = table.span()?;
+            if table.trailing_comma() {
+                return Some((span, "a trailing comma in an inline table"));
+            }
+            table
+                .iter()
+                .find_map(|(_, value)| toml_1_1_value(value, text))
+        }
+        _ => None,
+    }
+}
+
+fn has_new_escape(raw: &str) -> bool {
+    let mut escaped = false;
+    raw.bytes().any(|byte| {
+        let new = escaped && matches!(byte, b'e' | b'x');
+        escaped = byte == b'\\' && !escaped;
+        new
+    })
+}

@@ -1,0 +1,256 @@
+//! The plan as text, for a tired administrator.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use super::ledger::{Fate, LedgerEntry};
+use super::origin::Origin;
+use super::plan::Plan;
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        head(self, f)?;
+        kept(self, f)?;
+        dropped(self, f)?;
+        changes(self, f)?;
+        findings(self, f)?;
+        steps(self, f)
+    }
+}
+
+fn plural(count: usize, one: &str) -> String {
+    format!("{count} {one}{}", if count == 1 { "" } else { "s" })
+}
+
+fn head(plan: &Plan, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let release = &plan.target.release;
+    writeln!(f, "Migration of {} for k0s {release}", plan.file)?;
+    writeln!(f)?;
+    writeln!(
+        f,
+        "  target   k0s {release} with containerd {}, sandbox image {}",
+        release.containerd, release.pause_image
+    )?;
+    writeln!(
+        f,
+        "  file     config version {}, {}",
+        plan.config_version,
+        plural(plan.ledger.len(), "key")
+    )?;
+    match &plan.origin {
+        Origin::Sparse => writeln!(f, "  origin   written by hand: each key counts as a choice")?,
+        Origin::Forced { release } => writeln!(
+            f,
+            "  origin   taken for a dump of containerd {release}, as asked"
+        )?,
+        Origin::Dump(dump) => {
+            let range = match dump.first == dump.last {
+                true => dump.first.to_string(),
+                false => format!("{} to {}", dump.first, dump.last),
+            };
+            let part = if dump.cri_only {
+                ", CRI section only"
+            } else {
+                ""
+            };
+            let edits = plan.kept().count();
+            writeln!(
+                f,
+                "  origin   `containerd config default` of {range}{part} with {}",
+                plural(edits, "edit")
+            )?;
+            writeln!(
+                f,
+                "           {} of the {} keys it prints are there unchanged",
+                dump.matching, dump.printed
+            )?;
+            if !dump.decided_by.is_empty() {
+                writeln!(f, "           told by {}", dump.decided_by.join(", "))?;
+            }
+        }
+    }
+    let verified = match (plan.verified, plan.k0s_managed) {
+        (true, _) => {
+            "yes: the configuration with the drop-ins was computed and compared, key by key"
+        }
+        (false, _) => "no",
+    };
+    writeln!(f, "  verified {verified}")
+}
+
+fn kept(plan: &Plan, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    if plan.drop_ins.is_empty() {
+        return Ok(());
+    }
+    let keys = plan.kept().count();
+    writeln!(
+        f,
+        "\nKEPT: {} in {}",
+        plural(keys, "key"),
+        plural(plan.drop_ins.len(), "drop-in")
+    )?;
+    let mut by_file: BTreeMap<&str, Vec<&LedgerEntry>> = BTreeMap::new();
+    for entry in plan.kept() {
+        by_file
+            .entry(entry.fate.drop_in().unwrap_or_default())
+            .or_default()
+            .push(entry);
+    }
+    for drop_in in &plan.drop_ins {
+        let mode = if drop_in.sensitive {
+            ", holds credentials: mode 0600"
+        } else {
+            ""
+        };
+        writeln!(f, "\n  {} ({}{mode})", drop_in.name, drop_in.about)?;
+        let entries = by_file
+            .get(drop_in.name.as_str())
+            .map(Vec::as_slice)
+            .unwrap_or_default();
+        for entry in entries.iter().take(MOST_LISTED) {
+            writeln!(
+                f,
+                "    {}: {} = {}",
+                place(plan, entry),
+                entry.key,
+                entry.value
+            )?;
+            match &entry.fate {
+                Fate::Converted { to, .. } => {
+                    writeln!(f, "      now {}: {}", to.join(", "), entry.reason)?
+                }
+                Fate::CarriedOver { .. } => writeln!(f, "      {}", entry.reason)?,
+                _ => {}
+            }
+        }
+        more(f, entries.len())?;
+        if entries.len() <= MOST_LISTED {
+            writeln!(f)?;
+            for line in drop_in.redacted_text().lines() {
+                writeln!(f, "    | {line}")?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// More entries than this are counted, not listed.
+const MOST_LISTED: usize = 40;
+
+fn more(f: &mut fmt::Formatter<'_>, count: usize) -> fmt::Result {
+    match count.checked_sub(MOST_LISTED) {
+        Some(rest) if rest > 0 => writeln!(f, "    … and {rest} more"),
+        _ => Ok(()),
+    }
+}
+
+fn place(plan: &Plan, entry: &LedgerEntry) -> String {
+    match entry.span.file == plan.file {
+        true => format!("line {}", entry.span.line),
+        false => format!("{} line {}", entry.span.file, entry.span.line),
+    }
+}
+
+fn dropped(plan: &Plan, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let dropped: Vec<_> = plan
+        .ledger
+        .iter()
+        .filter(|entry| entry.fate.drop_in().is_none())
+        .collect();
+    if dropped.is_empty() {
+        return Ok(());
+    }
+    writeln!(f, "\nDROPPED: {}", plural(dropped.len(), "key"))?;
+    let groups = [
+        ("cannot be kept", Fate::NotExpressible),
+        ("had no effect before", Fate::NoEffect),
+        ("stale defaults, nobody's choice", Fate::StaleDefault),
+        ("decided by k0s", Fate::OwnedByK0s),
+    ];
+    for (title, fate) in groups {
+        let entries: Vec<_> = dropped.iter().filter(|entry| entry.fate == fate).collect();
+        if entries.is_empty() {
+            continue;
+        }
+        writeln!(f, "\n  {title}:")?;
+        for entry in entries.iter().take(MOST_LISTED) {
+            writeln!(
+                f,
+                "    {}: {} = {}",
+                place(plan, entry),
+                entry.key,
+                entry.value
+            )?;
+            writeln!(f, "      {}", entry.reason)?;
+        }
+        more(f, entries.len())?;
+    }
+    let converted: Vec<_> = dropped
+        .iter()
+        .filter(|entry| matches!(entry.fate, Fate::Converted { .. }))
+        .collect();
+    if !converted.is_empty() {
+        writeln!(f, "\n  converted to what the target has by itself:")?;
+        for entry in converted {
+            writeln!(
+                f,
+                "    {}: {} = {}",
+                place(plan, entry),
+                entry.key,
+                entry.value
+            )?;
+        }
+    }
+    let same = dropped
+        .iter()
+        .filter(|entry| entry.fate == Fate::EqualsTargetDefault)
+        .count();
+    if same > 0 {
+        writeln!(
+            f,
+            "\n  the same in the target without it: {}",
+            plural(same, "key")
+        )?;
+    }
+    Ok(())
+}
+
+fn changes(plan: &Plan, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    if plan.changes.is_empty() {
+        return Ok(());
+    }
+    writeln!(f, "\nWHAT CHANGES ON THE NODE")?;
+    for change in &plan.changes {
+        let show = |value: &Option<super::Redacted>| match value {
+            Some(value) => value.to_string(),
+            None => "none".to_owned(),
+        };
+        writeln!(f, "  {}", change.key)?;
+        writeln!(f, "    {} -> {}", show(&change.before), show(&change.after))?;
+        writeln!(f, "    {}", change.reason)?;
+    }
+    Ok(())
+}
+
+fn findings(plan: &Plan, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    if plan.findings.is_empty() {
+        return Ok(());
+    }
+    writeln!(f, "\nFINDINGS")?;
+    for finding in &plan.findings {
+        writeln!(f, "  {finding}")?;
+        if let Some(key) = &finding.key {
+            writeln!(f, "    key: {key}")?;
+        }
+        writeln!(f, "    help: {}", finding.help)?;
+    }
+    Ok(())
+}
+
+fn steps(plan: &Plan, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    writeln!(f, "\nNEXT STEPS")?;
+    for (number, step) in plan.steps.iter().enumerate() {
+        writeln!(f, "  {}. {step}", number + 1)?;
+    }
+    Ok(())
+}

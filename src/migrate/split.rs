@@ -1,0 +1,192 @@
+//! Which drop-in a kept setting goes to: one for each concern.
+
+use std::fmt;
+
+use super::tree::{Id, ROOT, Tree, Verdict};
+use crate::containerd::{Release, plugin};
+use crate::value::Value;
+
+/// What a drop-in is about. The order is that of the file names.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) enum Concern {
+    Daemon,
+    Cri,
+    Cni,
+    Registry,
+    Runtime(String),
+    Snapshotter,
+    Plugin(String),
+    ProxyPlugins,
+    StreamProcessors,
+}
+
+impl Concern {
+    /// The name of the drop-in: digits, lower-case letters, `-`, `_` and `.`, so that it sorts alike everywhere and is nobody else's.
+    pub(super) fn file_name(&self) -> String {
+        match self {
+            Concern::Daemon => "10-daemon.toml".to_owned(),
+            Concern::Cri => "20-cri.toml".to_owned(),
+            Concern::Cni => "21-cri-cni.toml".to_owned(),
+            Concern::Registry => "22-cri-registry.toml".to_owned(),
+            Concern::Runtime(name) => format!("23-cri-runtime-{}.toml", file_part(name)),
+            Concern::Snapshotter => "24-cri-snapshotter.toml".to_owned(),
+            Concern::Plugin(id) => {
+                let name = id.strip_prefix("io.containerd.").unwrap_or(id);
+                format!("30-plugin-{}.toml", file_part(name))
+            }
+            Concern::ProxyPlugins => "40-proxy-plugins.toml".to_owned(),
+            Concern::StreamProcessors => "50-stream-processors.toml".to_owned(),
+        }
+    }
+}
+
+impl fmt::Display for Concern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Concern::Daemon => f.write_str("the daemon"),
+            Concern::Cri => f.write_str("the CRI plugin"),
+            Concern::Cni => f.write_str("pod networks"),
+            Concern::Registry => f.write_str("registries"),
+            Concern::Runtime(name) => write!(f, "the runtime handler {name:?}"),
+            Concern::Snapshotter => f.write_str("the snapshotter"),
+            Concern::Plugin(id) => write!(f, "the plugin {id:?}"),
+            Concern::ProxyPlugins => f.write_str("proxy plugins"),
+            Concern::StreamProcessors => f.write_str("stream processors"),
+        }
+    }
+}
+
+/// The longest name part that leaves room within the 255 bytes of a file name.
+const LONGEST_PART: usize = 120;
+
+/// A name in file-name characters; every other byte as `_xx`, so that no two
+/// names meet. What is too long ends in a checksum.
+fn file_part(name: &str) -> String {
+    let mut part = String::new();
+    for byte in name.bytes() {
+        match byte {
+            b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' => part.push(char::from(byte)),
+            byte => part.push_str(&format!("_{byte:02x}")),
+        }
+    }
+    if part.len() > LONGEST_PART {
+        // FNV-1a, which is the same everywhere and at all times.
+        let hash = name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+        });
+        part.truncate(LONGEST_PART);
+        part.push_str(&format!("_{hash:016x}"));
+    }
+    part
+}
+
+/// What goes where: the kept leaves, and the tables whose mere existence is
+/// kept, in the order in which they are to be written.
+pub(super) fn split(tree: &mut Tree, target: Release) -> Vec<(Concern, Id)> {
+    let default_runtime = default_runtime(tree, target);
+    let order = tree.walk(ROOT);
+    let mut parts = Vec::new();
+    for id in order {
+        if tree.is_kept(id) || is_bare_entry(tree, id, target) {
+            parts.push((concern(tree, id, target, default_runtime.as_deref()), id));
+        }
+    }
+    parts
+}
+
+/// The name of the default runtime handler, if the same migration keeps a
+/// handler of that name: the two belong in one file.
+fn default_runtime(tree: &mut Tree, target: Release) -> Option<String> {
+    let containerd = tree.find(&["plugins", plugin::CRI, "containerd"])?;
+    let leaf = tree.child(containerd, "default_runtime_name")?;
+    let name = tree.value(leaf).and_then(Value::as_str)?.to_owned();
+    let runtimes = tree.child(containerd, "runtimes")?;
+    let entry = tree.child(runtimes, &name)?;
+    let extra = is_extra(tree, entry, target);
+    let kept = tree.leaves(entry).iter().any(|id| tree.is_kept(*id));
+    (extra && kept).then_some(name)
+}
+
+/// Whether an entry of a map is not one that the target brings along.
+fn is_extra(tree: &Tree, entry: Id, target: Release) -> bool {
+    let node = tree.node(entry);
+    let map = tree.node(node.parent).place;
+    map.is_none_or(|map| !map.builtin_entries(target).any(|key| key == node.key))
+}
+
+/// Whether a table says something by being there, which no kept key in it
+/// says as well: an entry, or a pointer in Go, that the target does not have.
+fn is_bare_entry(tree: &Tree, id: Id, target: Release) -> bool {
+    let node = tree.node(id);
+    let matters = node.place.is_some_and(|place| place.presence_matters());
+    if !matters || node.is_made || !is_extra(tree, id, target) {
+        return false;
+    }
+    // Entries that are whole are judged whole; one of them cannot be bare.
+    if tree.node(node.parent).parent == ROOT {
+        return false;
+    }
+    let inner_entry = |inner: &Id| *inner != id && is_bare_entry(tree, *inner, target);
+    let unsaid = tree.leaves(id).iter().all(|leaf| {
+        matches!(
+            tree.verdict(*leaf),
+            Some(Verdict::Drop(super::tree::Dropped::TargetDefault, _))
+        )
+    });
+    unsaid && !tree.children(id).iter().any(inner_entry)
+}
+
+fn concern(tree: &Tree, id: Id, target: Release, default_runtime: Option<&str>) -> Concern {
+    let path = tree.path(id);
+    match path.as_slice() {
+        ["plugins", uri, rest @ ..] if *uri == plugin::CRI => match rest {
+            ["cni", ..] => Concern::Cni,
+            ["registry", ..] => Concern::Registry,
+            [
+                "containerd",
+                "snapshotter" | "disable_snapshot_annotations" | "discard_unpacked_layers",
+            ] => Concern::Snapshotter,
+            ["containerd", "default_runtime_name"] => match default_runtime {
+                Some(name) => Concern::Runtime(name.to_owned()),
+                None => Concern::Cri,
+            },
+            ["containerd", "runtimes", name, ..] if !is_built_in_runtime(tree, id, target) => {
+                Concern::Runtime((*name).to_owned())
+            }
+            _ => Concern::Cri,
+        },
+        ["plugins", id, ..] => Concern::Plugin((*id).to_owned()),
+        ["proxy_plugins", ..] => Concern::ProxyPlugins,
+        ["stream_processors", ..] => Concern::StreamProcessors,
+        _ => Concern::Daemon,
+    }
+}
+
+/// Whether a node is a runtime handler that the target brings along, or in one.
+fn is_built_in_runtime(tree: &Tree, id: Id, target: Release) -> bool {
+    const DEPTH: usize = 5;
+    let mut at = id;
+    while tree.path(at).len() > DEPTH {
+        at = tree.node(at).parent;
+    }
+    !is_extra(tree, at, target)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_files_never_meet() {
+        let name = |runtime: &str| Concern::Runtime(runtime.to_owned()).file_name();
+        assert_eq!(name("nvidia"), "23-cri-runtime-nvidia.toml");
+        assert_eq!(name("NVIDIA"), "23-cri-runtime-_4e_56_49_44_49_41.toml");
+        assert_ne!(name("a_62"), name("ab"));
+        assert_ne!(name("a.b"), name("a-b"));
+        assert_ne!(name(&"x".repeat(300)), name(&"x".repeat(301)));
+        assert!(name(&"é".repeat(300)).len() < 255);
+        assert!(!name("../../etc/passwd").contains('/'));
+        let plugin = Concern::Plugin("io.containerd.gc.v1.scheduler".to_owned());
+        assert_eq!(plugin.file_name(), "30-plugin-gc.v1.scheduler.toml");
+    }
+}

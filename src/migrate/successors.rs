@@ -1,0 +1,438 @@
+//! Deprecated settings go to their successors, as the kept settings show them
+//! after [`edits`](super::edits).
+//!
+//! Each step is one deprecation; they run in the order in which containerd
+//! itself applies them.
+
+use super::origin::Origin;
+use super::tree::{Content, Dropped, Files, Id, Tree, Verdict, Why};
+use crate::containerd::{Release, plugin};
+use crate::diagnostic::{Code, Finding};
+use crate::value::Value;
+use crate::write::dotted;
+
+const CONTAINERD: [&str; 3] = ["plugins", plugin::CRI, "containerd"];
+
+/// The shim that outlived the others (containerd 1.4 deprecates them, 2.0
+/// removed them).
+const RUNC_V2: &str = "io.containerd.runc.v2";
+
+/// The first shim.
+const LINUX_V1: &str = "io.containerd.runtime.v1.linux";
+
+/// Types that [`RUNC_V2`] succeeds.
+const OLD_TYPES: [&str; 2] = [LINUX_V1, "io.containerd.runc.v1"];
+
+/// Runs all steps.
+pub(super) fn convert(
+    tree: &mut Tree,
+    files: Files<'_>,
+    origin: &Origin,
+    target: Release,
+) -> Vec<Finding> {
+    let mut steps = Steps {
+        tree,
+        files,
+        origin,
+        target,
+        findings: Vec::new(),
+    };
+    steps.default_runtime();
+    steps.untrusted_workload_runtime();
+    steps.runtime_options();
+    steps.daemon_options();
+    steps.runtime_types();
+    steps.auths();
+    steps.findings
+}
+
+struct Steps<'a> {
+    tree: &'a mut Tree,
+    files: Files<'a>,
+    origin: &'a Origin,
+    target: Release,
+    findings: Vec<Finding>,
+}
+
+impl Steps<'_> {
+    fn say(&mut self, id: Id, code: Code, message: impl Into<String>) {
+        self.findings
+            .push(self.files.finding(self.tree, id, code, message));
+    }
+
+    /// `default_runtime` with a type becomes `runtimes.default` (containerd
+    /// 1.3 – 1.7 copy it there and force `default_runtime_name`).
+    fn default_runtime(&mut self) {
+        let Some((containerd, old)) = self.old_runtime("default_runtime") else {
+            return;
+        };
+        let Some(type_leaf) = self.moved_runtime(containerd, old, "default") else {
+            return;
+        };
+        let why = "the successor of default_runtime";
+        if let Some(name) = self.tree.child(containerd, "default_runtime_name") {
+            let why = "containerd sets default_runtime_name to \"default\" where there is a default_runtime".to_owned();
+            if self.tree.value(name).and_then(Value::as_str) != Some("default") {
+                self.say(name, Code::Contradiction, why.clone());
+            }
+            let from = name;
+            let new = self.set(
+                containerd,
+                "default_runtime_name",
+                Value::String("default".to_owned()),
+                from,
+                why.as_str(),
+            );
+            self.tree.judge(name, Verdict::Converted(vec![new], why));
+        } else {
+            self.set(
+                containerd,
+                "default_runtime_name",
+                Value::String("default".to_owned()),
+                type_leaf,
+                why,
+            );
+        }
+    }
+
+    /// `untrusted_workload_runtime` with a type becomes `runtimes.untrusted`.
+    fn untrusted_workload_runtime(&mut self) {
+        if let Some((containerd, old)) = self.old_runtime("untrusted_workload_runtime") {
+            self.moved_runtime(containerd, old, "untrusted");
+        }
+    }
+
+    /// One of the two old tables, if something in it is the user's.
+    fn old_runtime(&mut self, key: &str) -> Option<(Id, Id)> {
+        let containerd = self.tree.find(&CONTAINERD)?;
+        let old = self.tree.child(containerd, key)?;
+        let leaves = self.tree.leaves(old);
+        leaves
+            .iter()
+            .any(|id| self.tree.is_kept(*id))
+            .then_some((containerd, old))
+    }
+
+    /// Moves an old table to `runtimes.NAME`, and gives the leaf that holds
+    /// the type.
+    fn moved_runtime(&mut self, containerd: Id, old: Id, name: &str) -> Option<Id> {
+        let type_leaf = self.tree.child(old, "runtime_type");
+        let stated = type_leaf
+            .and_then(|id| self.tree.value(id))
+            .and_then(Value::as_str);
+        let has_type = stated.is_some_and(|text| !text.is_empty());
+        let (Some(type_leaf), true) = (type_leaf, has_type) else {
+            let why = "containerd 1.3 to 1.7 read this table only if it has a runtime_type";
+            for id in self.tree.leaves(old) {
+                if self.tree.is_kept(id) {
+                    self.say(id, Code::WithoutEffect, why);
+                    self.tree
+                        .judge(id, Verdict::Drop(Dropped::NoEffect, why.to_owned()));
+                }
+            }
+            return None;
+        };
+        let runtimes = self.tree.make(containerd, &["runtimes"]);
+        if let Some(existing) = self.tree.child(runtimes, name) {
+            let why = format!("the table that becomes runtimes.{name} takes its place");
+            self.say(existing, Code::Contradiction, why.clone());
+            self.give_up(existing, &why);
+        }
+        let new = self.tree.make(runtimes, &[name]);
+        self.say(old, Code::Converted, format!("becomes runtimes.{name}"));
+        for id in self.tree.leaves(old) {
+            let zero = self.tree.value(id).is_some_and(Value::is_zero);
+            let free = self.tree.node(id).place.is_some_and(|place| place.free);
+            let lost = matches!(
+                self.tree.verdict(id),
+                Some(Verdict::Drop(Dropped::NotExpressible, _))
+            );
+            if lost || zero && !free {
+                continue;
+            }
+            let below = self.tree.path(id).len() - self.tree.path(old).len();
+            let path: Vec<String> = self
+                .tree
+                .path(id)
+                .iter()
+                .rev()
+                .take(below)
+                .rev()
+                .map(|key| (*key).to_owned())
+                .collect();
+            let keys: Vec<&str> = path.iter().map(String::as_str).collect();
+            let Some((key, tables)) = keys.split_last() else {
+                continue;
+            };
+            let table = self.tree.make(new, tables);
+            let value = self
+                .tree
+                .value(id)
+                .cloned()
+                .unwrap_or(Value::Boolean(false));
+            let moved = self.set(table, key, value, id, "moved from a deprecated table");
+            self.tree.judge(
+                id,
+                Verdict::Converted(vec![moved], format!("its successor is runtimes.{name}")),
+            );
+        }
+        Some(type_leaf)
+    }
+
+    /// `runtime_engine` and `runtime_root` become options of their handler.
+    fn runtime_options(&mut self) {
+        for runtime in self.runtimes() {
+            for (old, new) in [("runtime_engine", "BinaryName"), ("runtime_root", "Root")] {
+                let Some(id) = self
+                    .tree
+                    .child(runtime, old)
+                    .filter(|id| self.tree.is_kept(*id))
+                else {
+                    continue;
+                };
+                let value = self
+                    .tree
+                    .value(id)
+                    .cloned()
+                    .unwrap_or(Value::Boolean(false));
+                self.option(runtime, new, value, id, &format!("the successor of {old}"));
+            }
+        }
+    }
+
+    /// `systemd_cgroup` and `no_pivot` become options of the default handler.
+    fn daemon_options(&mut self) {
+        let Some(cri) = self.tree.find(&["plugins", plugin::CRI]) else {
+            return;
+        };
+        let containerd = self.tree.child(cri, "containerd");
+        let flags = [
+            (Some(cri), "systemd_cgroup", "SystemdCgroup"),
+            (containerd, "no_pivot", "NoPivotRoot"),
+        ];
+        for (table, old, new) in flags {
+            let id = table.and_then(|table| self.tree.child(table, old));
+            let Some(id) = id.filter(|id| self.tree.is_kept(*id)) else {
+                continue;
+            };
+            let name = self.default_runtime_name();
+            let runtime = self.tree.make(cri, &["containerd", "runtimes", &name]);
+            let kind = self.runtime_type(runtime);
+            if kind.is_some_and(|kind| kind != RUNC_V2 && !OLD_TYPES.contains(&kind.as_str())) {
+                let why = format!(
+                    "the default runtime handler {name:?} is not runc's and has no such option"
+                );
+                self.say(id, Code::WithoutEffect, why.clone());
+                self.tree.judge(id, Verdict::Drop(Dropped::NoEffect, why));
+                continue;
+            }
+            self.option(
+                runtime,
+                new,
+                Value::Boolean(true),
+                id,
+                &format!("the successor of {old}"),
+            );
+        }
+    }
+
+    fn default_runtime_name(&mut self) -> String {
+        let stated = self.tree.find(&[
+            CONTAINERD[0],
+            CONTAINERD[1],
+            CONTAINERD[2],
+            "default_runtime_name",
+        ]);
+        let stated = stated
+            .and_then(|id| self.tree.value(id))
+            .and_then(Value::as_str);
+        stated
+            .filter(|name| !name.is_empty())
+            .unwrap_or("runc")
+            .to_owned()
+    }
+
+    fn runtime_type(&mut self, runtime: Id) -> Option<String> {
+        let leaf = self.tree.child(runtime, "runtime_type")?;
+        let kind = self.tree.value(leaf)?.as_str()?;
+        (!kind.is_empty()).then(|| kind.to_owned())
+    }
+
+    /// Sets an option of a runtime handler in place of a deprecated key.
+    fn option(&mut self, runtime: Id, key: &str, value: Value, from: Id, why: &str) {
+        let options = self.tree.make(runtime, &["options"]);
+        let old = self.tree.child(options, key);
+        if let Some(old) = old {
+            let was_chosen = self.tree.is_kept(old) || matches!(self.origin, Origin::Sparse);
+            if self.tree.value(old) == Some(&value) {
+                let why = format!("{why} is set to the same already");
+                self.tree.judge(from, Verdict::Converted(vec![old], why));
+                return;
+            }
+            if was_chosen
+                && self
+                    .tree
+                    .value(old)
+                    .is_some_and(|value| !matches!(value, Value::String(text) if text.is_empty()))
+            {
+                self.say(
+                    old,
+                    Code::Contradiction,
+                    format!(
+                        "{key} says otherwise than the deprecated key that it succeeds, which wins"
+                    ),
+                );
+            }
+        }
+        let new = self.set(options, key, value, from, why);
+        if let Some(old) = old {
+            let why = "replaced by the value of the deprecated key".to_owned();
+            self.tree.judge(old, Verdict::Converted(vec![new], why));
+        }
+        let message = format!("goes to {}", dotted(&self.tree.path(new)));
+        self.say(from, Code::Converted, message);
+        self.tree
+            .judge(from, Verdict::Converted(vec![new], "deprecated".to_owned()));
+    }
+
+    /// Old shims become `io.containerd.runc.v2`.
+    fn runtime_types(&mut self) {
+        for runtime in self.runtimes() {
+            let Some(id) = self
+                .tree
+                .child(runtime, "runtime_type")
+                .filter(|id| self.tree.is_kept(*id))
+            else {
+                continue;
+            };
+            let Some(old) = self
+                .tree
+                .value(id)
+                .and_then(Value::as_str)
+                .filter(|kind| OLD_TYPES.contains(kind))
+            else {
+                continue;
+            };
+            let message = format!("{old} becomes {RUNC_V2}");
+            self.say(id, Code::RuntimeTypeConverted, message.clone());
+            let value = Value::String(RUNC_V2.to_owned());
+            let is_default = self
+                .tree
+                .node(id)
+                .place
+                .is_some_and(|place| place.is_default(&value, self.target));
+            if let Content::Leaf { value: old, .. } = &mut self.tree.node_mut(id).content {
+                *old = value;
+            }
+            let verdict = match is_default {
+                true => Verdict::Drop(
+                    Dropped::TargetDefault,
+                    format!("{message}, the target's default"),
+                ),
+                false => Verdict::Keep(Why::Converted(message)),
+            };
+            self.tree.judge(id, verdict);
+        }
+    }
+
+    /// `registry.auths.URL` becomes `registry.configs.HOST.auth`; containerd
+    /// overwrites what is there.
+    fn auths(&mut self) {
+        let Some(registry) = self.tree.find(&["plugins", plugin::CRI, "registry"]) else {
+            return;
+        };
+        let Some(auths) = self.tree.child(registry, "auths") else {
+            return;
+        };
+        for entry in self.tree.children(auths).to_vec() {
+            let url = self.tree.node(entry).key.clone();
+            let leaves = self.tree.leaves(entry);
+            if !leaves.iter().any(|id| self.tree.is_kept(*id)) {
+                continue;
+            }
+            let host = url_host(&url).unwrap_or(&url).to_owned();
+            let config = self.tree.make(registry, &["configs", &host]);
+            if let Some(existing) = self.tree.child(config, "auth") {
+                let why = format!(
+                    "the credentials under auths.{url:?} take its place, as containerd has it"
+                );
+                self.say(existing, Code::Contradiction, why.clone());
+                self.give_up(existing, &why);
+            }
+            let auth = self.tree.make(config, &["auth"]);
+            self.say(
+                entry,
+                Code::Converted,
+                format!("goes to registry.configs.{host:?}.auth"),
+            );
+            for id in leaves {
+                if !self.tree.is_kept(id) {
+                    continue;
+                }
+                let key = self.tree.node(id).key.clone();
+                let value = self
+                    .tree
+                    .value(id)
+                    .cloned()
+                    .unwrap_or(Value::Boolean(false));
+                let new = self.set(auth, &key, value, id, "the successor of registry.auths");
+                self.tree
+                    .judge(id, Verdict::Converted(vec![new], "deprecated".to_owned()));
+            }
+        }
+    }
+
+    fn runtimes(&mut self) -> Vec<Id> {
+        let path = [CONTAINERD[0], CONTAINERD[1], CONTAINERD[2], "runtimes"];
+        let runtimes = self.tree.find(&path);
+        runtimes
+            .map(|id| self.tree.children(id).to_vec())
+            .unwrap_or_default()
+    }
+
+    /// Takes a table out of the tree, and leaves it to the ledger.
+    fn give_up(&mut self, table: Id, why: &str) {
+        for id in self.tree.leaves(table) {
+            self.tree
+                .judge(id, Verdict::Drop(Dropped::NoEffect, why.to_owned()));
+        }
+        self.tree.detach(table);
+    }
+
+    /// A kept leaf that the migration makes, unless it is the target's default.
+    fn set(&mut self, table: Id, key: &str, value: Value, from: Id, why: &str) -> Id {
+        let id = self.tree.set(table, key, value, from, why);
+        let node = self.tree.node(id);
+        let is_default = match (node.place, self.tree.value(id)) {
+            (Some(place), Some(value)) => place.is_default(value, self.target),
+            _ => false,
+        };
+        if is_default {
+            let why = format!("{why}, and the target's default");
+            self.tree
+                .judge(id, Verdict::Drop(Dropped::TargetDefault, why));
+        }
+        id
+    }
+}
+
+/// The host of a URL with a scheme, port included.
+fn url_host(url: &str) -> Option<&str> {
+    let (_, rest) = url.split_once("://")?;
+    let host = rest.split(['/', '?', '#']).next()?;
+    let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
+    (!host.is_empty()).then_some(host)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_of_urls() {
+        assert_eq!(url_host("https://gcr.io"), Some("gcr.io"));
+        assert_eq!(url_host("https://u:p@h:5000/v2/"), Some("h:5000"));
+        assert_eq!(url_host("gcr.io"), None);
+        assert_eq!(url_host("https:///x"), None);
+    }
+}

@@ -1,0 +1,320 @@
+//! The settings of the input in one tree: plugins by URI, whatever the config
+//! version, with the declaration and the source of each.
+
+use std::collections::HashMap;
+use std::ops::Range;
+
+use crate::Document;
+use crate::config::Config;
+use crate::containerd::setting::Place;
+use crate::diagnostic::{Code, Finding, Span};
+use crate::document::Comments;
+use crate::value::Value;
+use crate::write::dotted;
+
+/// A node of a [`Tree`].
+pub(super) type Id = usize;
+
+/// The node at the top.
+pub(super) const ROOT: Id = 0;
+
+/// Where something stands: the number of the input file, and the place in it.
+#[derive(Clone, Debug)]
+pub(super) struct Source {
+    pub(super) file: usize,
+    /// The bytes of the key.
+    pub(super) at: Range<usize>,
+}
+
+#[derive(Debug)]
+pub(super) struct Node {
+    pub(super) parent: Id,
+    pub(super) key: String,
+    /// The key as the input spells it, where that differs.
+    pub(super) spelled: Option<String>,
+    /// The declaration; `None` for what no containerd release knows.
+    pub(super) place: Option<Place>,
+    pub(super) content: Content,
+    /// Where it stands, or where what it was made from stands.
+    pub(super) sources: Vec<Source>,
+    /// The migration made it; the ledger lists what it was made from.
+    pub(super) is_made: bool,
+    pub(super) comments: Option<(usize, Comments)>,
+}
+
+#[derive(Debug)]
+pub(super) enum Content {
+    Table(Vec<Id>),
+    Leaf { value: Value, verdict: Verdict },
+}
+
+/// What becomes of a leaf.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Verdict {
+    /// Not decided yet.
+    Pending,
+    /// Goes into a drop-in.
+    Keep(Why),
+    /// Does not, for the reason given.
+    Drop(Dropped, String),
+    /// Went to other keys.
+    Converted(Vec<Id>, String),
+}
+
+/// Why a leaf is kept.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Why {
+    /// The user chose it.
+    Edit(String),
+    /// The user chose it, and it has a successor's value now.
+    Converted(String),
+    /// containerd does not know it.
+    Unknown(String),
+}
+
+/// Why a leaf is dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Dropped {
+    TargetDefault,
+    StaleDefault,
+    Owned,
+    NoEffect,
+    NotExpressible,
+}
+
+/// All settings of the input.
+#[derive(Debug)]
+pub(super) struct Tree {
+    nodes: Vec<Node>,
+    /// Children by name, of the nodes that were searched.
+    index: HashMap<Id, HashMap<String, Id>>,
+}
+
+impl Tree {
+    pub(super) fn new() -> Self {
+        Tree {
+            nodes: vec![Node {
+                parent: ROOT,
+                key: String::new(),
+                spelled: None,
+                place: Some(Config::place()),
+                content: Content::Table(Vec::new()),
+                sources: Vec::new(),
+                is_made: true,
+                comments: None,
+            }],
+            index: HashMap::new(),
+        }
+    }
+
+    /// Ids come from this tree, which never shrinks; the root stands in for
+    /// one that does not.
+    pub(super) fn node(&self, id: Id) -> &Node {
+        #[expect(clippy::indexing_slicing, reason = "ids are indices of this very tree")]
+        &self.nodes[id]
+    }
+
+    pub(super) fn node_mut(&mut self, id: Id) -> &mut Node {
+        #[expect(clippy::indexing_slicing, reason = "ids are indices of this very tree")]
+        &mut self.nodes[id]
+    }
+
+    /// Adds a child without asking whether it is there.
+    pub(super) fn push(&mut self, parent: Id, node: Node) -> Id {
+        let id = self.nodes.len();
+        if let Some(index) = self.index.get_mut(&parent) {
+            index.insert(node.key.clone(), id);
+        }
+        self.nodes.push(node);
+        if let Content::Table(children) = &mut self.node_mut(parent).content {
+            children.push(id);
+        }
+        id
+    }
+
+    /// Takes a child out of its parent; its id stays good.
+    pub(super) fn detach(&mut self, id: Id) {
+        let (parent, key) = (self.node(id).parent, self.node(id).key.clone());
+        if let Some(index) = self.index.get_mut(&parent) {
+            index.remove(&key);
+        }
+        if let Content::Table(children) = &mut self.node_mut(parent).content {
+            children.retain(|child| *child != id);
+        }
+    }
+
+    pub(super) fn children(&self, id: Id) -> &[Id] {
+        match &self.node(id).content {
+            Content::Table(children) => children,
+            Content::Leaf { .. } => &[],
+        }
+    }
+
+    /// The child of this name, by way of an index that is made at the first
+    /// search below a node.
+    pub(super) fn child(&mut self, id: Id, key: &str) -> Option<Id> {
+        if !self.index.contains_key(&id) {
+            let names = self.children(id).iter();
+            let index = names
+                .map(|child| (self.node(*child).key.clone(), *child))
+                .collect();
+            self.index.insert(id, index);
+        }
+        self.index.get(&id)?.get(key).copied()
+    }
+
+    pub(super) fn find(&mut self, path: &[&str]) -> Option<Id> {
+        path.iter().try_fold(ROOT, |id, key| self.child(id, key))
+    }
+
+    /// The table at `path` below `id`, made where it is missing.
+    pub(super) fn make(&mut self, id: Id, path: &[&str]) -> Id {
+        path.iter().fold(id, |id, key| match self.child(id, key) {
+            Some(child) => child,
+            None => {
+                let place = self.node(id).place.and_then(|place| place.child(key));
+                self.push(
+                    id,
+                    Node {
+                        parent: id,
+                        key: (*key).to_owned(),
+                        spelled: None,
+                        place,
+                        content: Content::Table(Vec::new()),
+                        sources: Vec::new(),
+                        is_made: true,
+                        comments: None,
+                    },
+                )
+            }
+        })
+    }
+
+    /// Sets a leaf that the migration makes out of `from`. An older leaf
+    /// there gives way.
+    pub(super) fn set(&mut self, table: Id, key: &str, value: Value, from: Id, why: &str) -> Id {
+        let source = self.node(from);
+        let (sources, comments) = (source.sources.clone(), source.comments.clone());
+        if let Some(old) = self.child(table, key) {
+            self.detach(old);
+        }
+        let place = self.node(table).place.and_then(|place| place.child(key));
+        self.push(
+            table,
+            Node {
+                parent: table,
+                key: key.to_owned(),
+                spelled: None,
+                place,
+                content: Content::Leaf {
+                    value,
+                    verdict: Verdict::Keep(Why::Edit(why.to_owned())),
+                },
+                sources,
+                is_made: true,
+                comments,
+            },
+        )
+    }
+
+    /// The keys from the top down to a node.
+    pub(super) fn path(&self, id: Id) -> Vec<&str> {
+        self.keys(id, |node| &node.key)
+    }
+
+    /// The same as the input spells them.
+    pub(super) fn spelled_path(&self, id: Id) -> Vec<&str> {
+        self.keys(id, |node| node.spelled.as_ref().unwrap_or(&node.key))
+    }
+
+    fn keys<'t>(&'t self, id: Id, key: impl Fn(&'t Node) -> &'t String) -> Vec<&'t str> {
+        let mut path = Vec::new();
+        let mut at = id;
+        while at != ROOT {
+            let node = self.node(at);
+            path.push(key(node).as_str());
+            at = node.parent;
+        }
+        path.reverse();
+        path
+    }
+
+    /// Every node below `id` that hangs in the tree, tables before what is in
+    /// them, the leaves of a table before the tables in it.
+    pub(super) fn walk(&self, id: Id) -> Vec<Id> {
+        let mut order = Vec::new();
+        let mut stack = vec![id];
+        while let Some(at) = stack.pop() {
+            order.push(at);
+            let is_leaf = |id: &Id| matches!(self.node(*id).content, Content::Leaf { .. });
+            let children = self.children(at);
+            order.extend(children.iter().copied().filter(is_leaf));
+            stack.extend(children.iter().rev().copied().filter(|id| !is_leaf(id)));
+        }
+        order
+    }
+
+    /// Every node that ever was in the tree.
+    pub(super) fn all(&self) -> impl Iterator<Item = (Id, &Node)> {
+        self.nodes.iter().enumerate()
+    }
+
+    /// The leaves among [`Tree::walk`].
+    pub(super) fn leaves(&self, id: Id) -> Vec<Id> {
+        let mut walk = self.walk(id);
+        walk.retain(|id| matches!(self.node(*id).content, Content::Leaf { .. }));
+        walk
+    }
+
+    pub(super) fn value(&self, id: Id) -> Option<&Value> {
+        match &self.node(id).content {
+            Content::Leaf { value, .. } => Some(value),
+            Content::Table(_) => None,
+        }
+    }
+
+    pub(super) fn verdict(&self, id: Id) -> Option<&Verdict> {
+        match &self.node(id).content {
+            Content::Leaf { verdict, .. } => Some(verdict),
+            Content::Table(_) => None,
+        }
+    }
+
+    pub(super) fn judge(&mut self, id: Id, new: Verdict) {
+        if let Content::Leaf { verdict, .. } = &mut self.node_mut(id).content {
+            *verdict = new;
+        }
+    }
+
+    pub(super) fn is_kept(&self, id: Id) -> bool {
+        matches!(self.verdict(id), Some(Verdict::Keep(_)))
+    }
+}
+
+/// The input files, for saying where something stands.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Files<'a>(pub(super) &'a [&'a Document]);
+
+impl Files<'_> {
+    /// The place of a key.
+    pub(super) fn span(self, source: &Source) -> Option<Span> {
+        let file = self.0.get(source.file)?;
+        Some(file.span(source.at.clone()))
+    }
+
+    /// A finding about a node.
+    pub(super) fn finding(
+        self,
+        tree: &Tree,
+        id: Id,
+        code: Code,
+        message: impl Into<String>,
+    ) -> Finding {
+        let span = tree
+            .node(id)
+            .sources
+            .first()
+            .and_then(|source| self.span(source));
+        Finding::new(code, message).at(dotted(&tree.spelled_path(id)), span)
+    }
+}

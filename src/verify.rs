@@ -1,0 +1,125 @@
+//! The laws, executable: what the drop-ins make of the target's configuration
+//! is computed from their text and compared with what was wanted.
+//!
+//! 1. Read the emitted text again.
+//! 2. Assemble it as k0s 1.27.5 – 1.35 do: drop-ins with CRI settings are
+//!    merged over the generated defaults, the others imported.
+//! 3. Load it as containerd 1.7 does.
+//! 4. Compare, key by key and defaults included, with the configuration
+//!    without drop-ins in which only the wanted keys are set. Nothing may be
+//!    missing (preservation), nothing else may differ (non-interference).
+//! 5. Check that no two drop-ins set the same key or, outside of the CRI
+//!    plugin, share a section (order independence).
+
+use std::collections::BTreeMap;
+
+use crate::containerd::difference::Difference;
+use crate::containerd::load::Effective;
+use crate::containerd::plugin;
+use crate::k0s::{self, AssembleError};
+use crate::migrate::{DropIn, Target};
+use crate::value::{Table, Value, table_of};
+use crate::write::dotted;
+
+/// A key that the effective configuration must hold beyond the target's own.
+/// An empty table stands for its mere existence.
+pub(crate) type Wanted<'t> = (Vec<&'t str>, Value);
+
+/// How the computed configuration fails to be the wanted one.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum VerifyError {
+    #[error("{file} does not parse: {message}")]
+    Unparsable { file: String, message: String },
+    #[error("{0}")]
+    Assemble(#[from] AssembleError),
+    #[error("{first} and {second} both set {key}")]
+    Shared {
+        first: String,
+        second: String,
+        key: String,
+    },
+    #[error("the effective configuration differs from the wanted one at {}", keys(.0))]
+    Differs(Vec<Difference>),
+}
+
+/// The paths, without the values: they could be credentials.
+fn keys(differences: &[Difference]) -> String {
+    let shown = differences.iter().take(10).map(|difference| {
+        let path: Vec<&str> = difference.path.iter().map(String::as_str).collect();
+        dotted(&path)
+    });
+    shown.collect::<Vec<_>>().join(", ")
+}
+
+pub(crate) fn verify(
+    target: &Target,
+    drop_ins: &[DropIn],
+    wanted: &[Wanted<'_>],
+) -> Result<(), VerifyError> {
+    let mut tables = Vec::new();
+    for drop_in in drop_ins {
+        let parsed = toml_edit::Document::parse(drop_in.text()).map_err(|error| {
+            VerifyError::Unparsable {
+                file: drop_in.name.clone(),
+                message: error.message().to_owned(),
+            }
+        })?;
+        tables.push((drop_in.name.as_str(), table_of(parsed.as_table())));
+    }
+    disjoint(&tables)?;
+    let given = tables.iter().map(|(name, table)| (*name, table));
+    let after = k0s::assemble(&target.release, target.pause_image(), given)?.effective();
+    let mut expected: Effective =
+        k0s::assemble(&target.release, target.pause_image(), [])?.effective();
+    for (path, value) in wanted {
+        expected.set(path, value.clone());
+    }
+    let differences = expected.differences(&after);
+    match differences.is_empty() {
+        true => Ok(()),
+        false => Err(VerifyError::Differs(differences)),
+    }
+}
+
+/// Whether every key, and every section that containerd replaces whole, is in
+/// one drop-in only.
+fn disjoint(tables: &[(&str, Table)]) -> Result<(), VerifyError> {
+    let mut owners: BTreeMap<Vec<&str>, &str> = BTreeMap::new();
+    for (file, table) in tables {
+        let mut paths = Vec::new();
+        collect(table, &mut Vec::new(), &mut paths);
+        paths.sort();
+        paths.dedup();
+        for path in paths {
+            if path == ["version"] {
+                continue;
+            }
+            if let Some(first) = owners.insert(path.clone(), file) {
+                return Err(VerifyError::Shared {
+                    first: first.to_owned(),
+                    second: (*file).to_owned(),
+                    key: dotted(&path),
+                });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The paths of all leaves, cut off where containerd 1.x replaces whole.
+fn collect<'t>(table: &'t Table, at: &mut Vec<&'t str>, paths: &mut Vec<Vec<&'t str>>) {
+    for (key, value) in table {
+        at.push(key);
+        let is_cri = at.get(1) == Some(&plugin::CRI);
+        let whole = match at.first() {
+            Some(&"plugins") => at.len() == 2 && !is_cri,
+            Some(&("proxy_plugins" | "stream_processors" | "timeouts")) => at.len() == 2,
+            _ => false,
+        };
+        match value {
+            Value::Table(inner) if !whole => collect(inner, at, paths),
+            _ => paths.push(at.clone()),
+        }
+        at.pop();
+    }
+}
