@@ -9,4 +9,6 @@
 )]
 
 mod defaults;
+mod k0s_examples;
+mod referee;
 mod support;

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use containerd_dropins::Document;
+use containerd_dropins::migrate::{Options, Plan, Target, plan};
 use containerd_dropins::value::{Table, Value};
 
 /// A path inside of `tests`.
@@ -49,4 +51,147 @@ pub fn leaves(table: &Table) -> BTreeMap<String, Value> {
     let mut leaves = BTreeMap::new();
     walk("", table, &mut leaves);
     leaves
+}
+
+/// RFC 7396 for tables, written anew so that it can judge the library's.
+fn merge(base: &mut Table, patch: &Table) {
+    for (key, value) in patch {
+        match (base.get_mut(key), value) {
+            (Some(Value::Table(base)), Value::Table(patch)) => merge(base, patch),
+            _ => drop(base.insert(key.clone(), value.clone())),
+        }
+    }
+}
+
+pub fn at<'t>(table: &'t Table, path: &[&str]) -> Option<&'t Value> {
+    let (first, rest) = path.split_first()?;
+    match rest {
+        [] => table.get(*first),
+        rest => at(table.get(*first)?.as_table()?, rest),
+    }
+}
+
+pub const CRI: &str = "io.containerd.grpc.v1.cri";
+
+/// What k0s 1.27.5 – 1.35 generate, written anew from its description: the CRI
+/// defaults are those that containerd 1.7.24 printed, with the CNI directory
+/// that Debian's build changes put right. Gives the merged CRI file and the
+/// names of the files that are imported as they are.
+pub fn assemble(pause: &str, drop_ins: &BTreeMap<String, String>) -> (Table, Vec<String>) {
+    let printed = parse(&read(&path("recorded/default/1.7.24-debian.toml")));
+    let mut cri = at(&printed, &["plugins", CRI]).unwrap().as_table().unwrap().clone();
+    cri.insert("sandbox_image".into(), Value::String(pause.into()));
+    let Some(Value::Table(cni)) = cri.get_mut("cni") else { panic!("no cni") };
+    cni.insert("bin_dir".into(), Value::String("/opt/cni/bin".into()));
+    let plugins = Table::from([(CRI.to_owned(), Value::Table(cri))]);
+    let mut merged = Table::from([
+        ("version".to_owned(), Value::Integer(2)),
+        ("plugins".to_owned(), Value::Table(plugins)),
+    ]);
+    let mut imported = Vec::new();
+    for (name, text) in drop_ins {
+        let table = parse(text);
+        match at(&table, &["plugins", CRI]) {
+            Some(_) => merge(&mut merged, &table),
+            None => imported.push(name.clone()),
+        }
+    }
+    (merged, imported)
+}
+
+/// A folder of its own for one test, removed at the end.
+pub struct TempDir(PathBuf);
+
+impl TempDir {
+    pub fn new(name: &str) -> Self {
+        let name = format!("containerd-dropins-{}-{name}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        let _ = std::fs::remove_dir_all(&path);
+        std::fs::create_dir_all(&path).unwrap();
+        TempDir(path)
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for TempDir {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// The containerd binaries that `.ci/fetch-containerd` put into the folder
+/// `CONTAINERD_DIR`, by the version they state themselves.
+pub fn containerds() -> BTreeMap<String, PathBuf> {
+    let Some(dir) = std::env::var_os("CONTAINERD_DIR") else {
+        return BTreeMap::new();
+    };
+    let mut found = BTreeMap::new();
+    for entry in std::fs::read_dir(&dir).unwrap_or_else(|error| panic!("{}: {error}", dir.display())) {
+        let binary = entry.unwrap().path().join("containerd");
+        let output = std::process::Command::new(&binary).arg("--version").output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        let version = text.split_whitespace().find(|word| {
+            word.split('.').count() == 3 && word.starts_with(|c: char| c.is_ascii_digit())
+        });
+        let version = version.unwrap_or_else(|| panic!("no version in {text:?}"));
+        let plain = version.split(['~', '-', '+']).next().unwrap();
+        found.insert(plain.to_owned(), binary);
+    }
+    assert!(!found.is_empty(), "no containerd in {}", dir.display());
+    found
+}
+
+/// The binary of containerd 1.7, whichever patch release is at hand.
+pub fn containerd_1_7() -> Option<PathBuf> {
+    let all = containerds();
+    assert!(
+        all.is_empty() || all.keys().any(|version| version.starts_with("1.7.")),
+        "CONTAINERD_DIR holds no containerd 1.7"
+    );
+    all.into_iter().find(|(version, _)| version.starts_with("1.7.")).map(|(_, binary)| binary)
+}
+
+/// What containerd makes of drop-ins as k0s puts them together: the leaves of
+/// `config dump`. The list of imports is in random order there and left out.
+pub fn dump(containerd: &Path, name: &str, pause: &str, drop_ins: &BTreeMap<String, String>) -> BTreeMap<String, Value> {
+    let dir = TempDir::new(name);
+    let (cri, imported) = assemble(pause, drop_ins);
+    let write = |name: &str, text: &str| {
+        let path = dir.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.display().to_string()
+    };
+    let mut imports: Vec<String> = imported.iter().map(|name| write(name, &drop_ins[name])).collect();
+    imports.push(write("containerd-cri.toml.generated", &toml_edit::ser::to_string(&cri).unwrap()));
+    let main = format!("version = 2\nimports = {imports:?}\n");
+    config_dump(containerd, &write("containerd.toml.generated", &main))
+}
+
+/// The leaves of `containerd config dump` for a file.
+pub fn config_dump(containerd: &Path, config: &str) -> BTreeMap<String, Value> {
+    let output = std::process::Command::new(containerd)
+        .args(["--config", config, "config", "dump"])
+        .output()
+        .unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "containerd refuses {config}: {stderr}");
+    let mut leaves = leaves(&parse(&String::from_utf8(output.stdout).unwrap()));
+    leaves.remove("\"imports\"");
+    leaves
+}
+
+/// Migrates a legacy text for a target, without imports.
+pub fn migrate(legacy: &str, k0s: &str) -> Plan {
+    let document = Document::parse("/etc/k0s/containerd.toml", legacy.as_bytes())
+        .unwrap_or_else(|error| panic!("{error}\n{legacy}"));
+    plan(&document, &[], &Target::find(k0s).unwrap(), &Options::default())
+}
+
+/// The drop-ins of a plan, by name.
+pub fn drop_ins(plan: &Plan) -> BTreeMap<String, String> {
+    let files = plan.drop_ins.iter();
+    files.map(|drop_in| (drop_in.name.clone(), drop_in.text().to_owned())).collect()
 }
