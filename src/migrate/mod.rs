@@ -160,7 +160,7 @@ impl Options {
 /// without regard to any target.
 pub fn check(document: &Document) -> Vec<Finding> {
     let files = [document];
-    let input = read::read(&files);
+    let input = read::read(&files, false);
     let (tree, files) = (&input.tree, Files(&files));
     let mut findings = input.findings;
     for id in tree.leaves(ROOT) {

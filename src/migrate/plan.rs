@@ -114,7 +114,7 @@ pub fn plan(legacy: &Document, imported: &[Document], target: &Target, options: 
         findings: read,
         version,
         version_meant,
-    } = read::read(files.0);
+    } = read::read(files.0, managed);
     findings.extend(target.findings());
     findings.extend(read);
     findings.extend(checks::byte_order_mark(legacy));

@@ -41,8 +41,9 @@ pub(super) struct Ignored {
 }
 
 /// Reads files in the order in which containerd loads them, the main file
-/// first.
-pub(super) fn read(files: &[&Document]) -> Input {
+/// first. Where the files are k0s's own and its drop-ins, `k0s_merges` the CRI
+/// plugin's section of all of them.
+pub(super) fn read(files: &[&Document], k0s_merges: bool) -> Input {
     // The last file that states a version decides for all (containerd 1.3 – 1.7).
     let stated = files.iter().filter_map(|file| file.version()).next_back();
     let meant =
@@ -57,6 +58,7 @@ pub(super) fn read(files: &[&Document]) -> Input {
         },
         files,
         file: 0,
+        k0s_merges,
     };
     if meant {
         reader.say_version_meant();
@@ -88,6 +90,7 @@ struct Reader<'a> {
     input: Input,
     files: &'a [&'a Document],
     file: usize,
+    k0s_merges: bool,
 }
 
 /// What a key of the input is.
@@ -173,7 +176,7 @@ impl Reader<'_> {
         if self.file > 0
             && let Some(old) = self.input.tree.child(parent, &node.key)
         {
-            let replaces = self.replaces(parent);
+            let replaces = self.replaces(parent, &node.key);
             let tree = &mut self.input.tree;
             if replaces || matches!(tree.node(old).content, Content::Leaf { .. }) {
                 self.shadow(old);
@@ -187,7 +190,10 @@ impl Reader<'_> {
 
     /// Whether a later file's table replaces an earlier one's as a whole:
     /// plugin sections and the entries of proxy_plugins and the like.
-    fn replaces(&self, parent: Id) -> bool {
+    fn replaces(&self, parent: Id, key: &str) -> bool {
+        if self.k0s_merges && key == plugin::CRI {
+            return false;
+        }
         let parent = self.input.tree.node(parent);
         let is_entry_of_map = parent.place.is_some_and(|p| p.merge == Merge::Entry);
         parent.parent == ROOT && is_entry_of_map
@@ -204,6 +210,10 @@ impl Reader<'_> {
             .then(|| self.input.tree.child(parent, &node.key))
             .flatten();
         if let Some(old) = old {
+            if node.place.is_some_and(|place| place.owned.is_some()) {
+                self.input.tree.node_mut(old).sources.extend(node.sources);
+                return;
+            }
             let append = node.place.is_some_and(|place| place.merge == Merge::Append);
             let Content::Leaf { value, .. } = &mut node.content else {
                 return;

@@ -9,6 +9,8 @@
 )]
 
 mod defaults;
+mod generate;
 mod k0s_examples;
+mod laws;
 mod referee;
 mod support;

@@ -1,0 +1,208 @@
+//! The laws of the product, over generated legacy files.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use containerd_dropins::Document;
+use containerd_dropins::containerd::load::Effective;
+use containerd_dropins::diagnostic::{Code, Severity};
+use containerd_dropins::k0s::{self, assemble};
+use containerd_dropins::migrate::{Options, Plan, Target, plan};
+use containerd_dropins::value::{Table, Value};
+use proptest::prelude::*;
+
+use crate::generate::{Case, cases};
+use crate::support;
+
+/// What is in effect with drop-ins, whose text is read anew.
+fn effective(k0s: &str, drop_ins: &BTreeMap<String, Table>) -> Effective {
+    let (release, _) = k0s::Release::find(k0s).unwrap();
+    let given = drop_ins.iter().map(|(name, table)| (name.as_str(), table));
+    assemble(&release, release.pause_image, given).unwrap().effective()
+}
+
+fn parsed(plan: &Plan) -> BTreeMap<String, Table> {
+    let files = support::drop_ins(plan).into_iter();
+    files.map(|(name, text)| (name, support::parse(&text))).collect()
+}
+
+fn paths(without: &Effective, with: &Effective) -> BTreeSet<Vec<String>> {
+    without.differences(with).into_iter().map(|difference| difference.path).collect()
+}
+
+/// Laws 1 and 2: what differs is what was edited, with the values of the edits.
+fn keeps_the_edits_and_nothing_else(case: &Case, plan: &Plan) -> Result<(), TestCaseError> {
+    let with = effective(case.k0s, &parsed(plan));
+    let without = effective(case.k0s, &BTreeMap::new());
+    for (path, value) in &case.effect {
+        let keys: Vec<&str> = path.iter().map(String::as_str).collect();
+        let found = with.get(&keys);
+        prop_assert!(
+            found.as_ref() == Some(value) || found.is_none() && value.is_zero(),
+            "{path:?} should be {value:?}, is {found:?}"
+        );
+    }
+    for path in paths(&without, &with) {
+        // A new entry of a map is reported as a whole.
+        let edited = case.effect.keys().any(|edit| edit.starts_with(&path));
+        prop_assert!(edited, "{path:?} is in effect, and nobody edited it");
+    }
+    Ok(())
+}
+
+/// Law 3: without any one key, something else is in effect.
+fn has_no_superfluous_key(case: &Case, plan: &Plan) -> Result<(), TestCaseError> {
+    let files = parsed(plan);
+    let with = effective(case.k0s, &files);
+    for name in files.keys() {
+        for key in leaf_paths(&files[name]) {
+            if key == ["version"] {
+                continue;
+            }
+            let mut fewer = files.clone();
+            remove(fewer.get_mut(name).unwrap(), &key);
+            let less = effective(case.k0s, &fewer);
+            prop_assert!(!with.differences(&less).is_empty(), "{name}: {key:?} is superfluous");
+        }
+    }
+    Ok(())
+}
+
+fn leaf_paths(table: &Table) -> Vec<Vec<String>> {
+    let mut paths = Vec::new();
+    for (key, value) in table {
+        match value {
+            Value::Table(inner) if !inner.is_empty() => {
+                paths.extend(leaf_paths(inner).into_iter().map(|mut path| {
+                    path.insert(0, key.clone());
+                    path
+                }));
+            }
+            _ => paths.push(vec![key.clone()]),
+        }
+    }
+    paths
+}
+
+/// Removes a key, and the tables that are empty without it.
+fn remove(table: &mut Table, path: &[String]) {
+    let (first, rest) = path.split_first().unwrap();
+    if let Some(Value::Table(inner)) = table.get_mut(first).filter(|_| !rest.is_empty()) {
+        remove(inner, rest);
+        if !inner.is_empty() {
+            return;
+        }
+    }
+    table.remove(first);
+}
+
+/// Law 4: every leaf of the input has one fate, with a reason and a place.
+fn accounts_for_every_key(case: &Case, plan: &Plan) -> Result<(), TestCaseError> {
+    let leaves = support::leaves(&support::parse(&case.text)).len();
+    let bare = |value: &Value| value.as_table().is_some_and(BTreeMap::is_empty);
+    let entries: Vec<_> = plan.ledger.iter().filter(|entry| !bare(entry.value.expose())).collect();
+    prop_assert_eq!(entries.len(), leaves);
+    for entry in entries {
+        prop_assert!(!entry.reason.is_empty() && entry.span.line > 0, "{:?}", entry);
+        let line = case.text.lines().nth(entry.span.line - 1).unwrap();
+        prop_assert!(line.contains('=') || line.contains("[["), "{:?} is not on {line:?}", entry.key);
+        if let Some(name) = entry.fate.drop_in() {
+            prop_assert!(plan.drop_ins.iter().any(|drop_in| drop_in.name == name));
+        }
+    }
+    Ok(())
+}
+
+/// Law 5: names do not matter, and no key is in two files.
+fn does_not_depend_on_order(case: &Case, plan: &Plan) -> Result<(), TestCaseError> {
+    let files = parsed(plan);
+    let count = files.len();
+    let renamed = files.values().enumerate();
+    let renamed = renamed.map(|(at, table)| (format!("{:03}.toml", count - at), table.clone())).collect();
+    let (one, other) = (effective(case.k0s, &files), effective(case.k0s, &renamed));
+    prop_assert_eq!(paths(&one, &other), BTreeSet::new());
+    let mut seen = BTreeSet::new();
+    for table in files.values() {
+        let cri = support::at(table, &["plugins", support::CRI]).is_some();
+        for path in leaf_paths(table) {
+            prop_assert_eq!(cri, path.starts_with(&["plugins".to_owned(), support::CRI.to_owned()]) || path == ["version"] && cri);
+            prop_assert!(path == ["version"] || seen.insert(path.clone()), "{path:?} is in two files");
+        }
+    }
+    Ok(())
+}
+
+/// Law 6: the result, migrated again, is the same.
+fn is_idempotent(case: &Case, plan_1: &Plan) -> Result<(), TestCaseError> {
+    let main = "# k0s_managed=true\nversion = 2\nimports = [\"/etc/k0s/containerd.d/*.toml\"]\n";
+    let main = Document::parse("/etc/k0s/containerd.toml", main.as_bytes()).unwrap();
+    let imports: Vec<Document> = support::drop_ins(plan_1)
+        .into_iter()
+        .map(|(name, text)| Document::parse(format!("/etc/k0s/containerd.d/{name}"), text.as_bytes()).unwrap())
+        .collect();
+    let target = Target::find(case.k0s).unwrap();
+    let again = plan(&main, &imports, &target, &Options::default());
+    prop_assert_eq!(support::drop_ins(&again), support::drop_ins(plan_1));
+    let said: Vec<_> = again.findings.iter().filter(|f| f.code != Code::K0sManaged && f.code != Code::NotInTarget).collect();
+    prop_assert!(said.is_empty(), "{said:?}");
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
+
+    #[test]
+    fn laws_hold(case in cases()) {
+        let plan = support::migrate(&case.text, case.k0s);
+        prop_assert!(plan.verified, "{:?}", plan.findings);
+        prop_assert!(plan.severity() < Some(Severity::Error), "{:?}", plan.findings);
+        keeps_the_edits_and_nothing_else(&case, &plan)?;
+        has_no_superfluous_key(&case, &plan)?;
+        accounts_for_every_key(&case, &plan)?;
+        does_not_depend_on_order(&case, &plan)?;
+        is_idempotent(&case, &plan)?;
+        // Law 8.
+        let again = support::migrate(&case.text, case.k0s);
+        prop_assert_eq!(serde_json::to_string(&plan).unwrap(), serde_json::to_string(&again).unwrap());
+        prop_assert_eq!(support::drop_ins(&plan), support::drop_ins(&again));
+    }
+
+    /// The typed model writes back what it read.
+    #[test]
+    fn the_typed_model_keeps_everything(case in cases()) {
+        let document = Document::parse("t", case.text.as_bytes()).unwrap();
+        let config = containerd_dropins::Config::read(&document);
+        prop_assert_eq!(config.to_table(), document.to_table());
+        let written = Document::parse("t", config.to_toml().as_bytes()).unwrap();
+        prop_assert_eq!(written.to_table(), document.to_table());
+        let json = serde_json::to_string(&config).unwrap();
+        let back: containerd_dropins::Config = serde_json::from_str(&json).unwrap();
+        prop_assert_eq!(back.to_table(), config.to_table());
+    }
+
+    /// Law 7: any bytes end in a plan or an error.
+    #[test]
+    fn any_bytes_end_well(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        if let Ok(document) = Document::parse("t", &bytes) {
+            let _ = plan(&document, &[], &Target::find("1.30.4").unwrap(), &Options::default());
+        }
+    }
+
+    /// Law 7, for texts that parse: real files with pieces cut out or doubled.
+    #[test]
+    fn damaged_files_end_well(case in cases(), from in any::<prop::sample::Index>(), to in any::<prop::sample::Index>(), double: bool) {
+        let lines: Vec<&str> = case.text.lines().collect();
+        let (from, to) = (from.index(lines.len()), to.index(lines.len()));
+        let (from, to) = (from.min(to), from.max(to));
+        let mut damaged: Vec<&str> = lines[..from].to_vec();
+        if double {
+            damaged.extend(&lines[from..to]);
+            damaged.extend(&lines[from..]);
+        } else {
+            damaged.extend(&lines[to..]);
+        }
+        if let Ok(document) = Document::parse("t", damaged.join("\n").as_bytes()) {
+            let plan = plan(&document, &[], &Target::find(case.k0s).unwrap(), &Options::default());
+            prop_assert!(plan.findings.iter().all(|finding| finding.code != Code::Internal), "{:?}", plan.findings);
+        }
+    }
+}
