@@ -1,4 +1,77 @@
-//! x
+//! Turns a legacy, user-managed k0s `containerd.toml` into the smallest set of
+//! drop-ins that keeps what the user really changed, and proves it.
+//!
+//! k0s writes `/etc/k0s/containerd.toml` itself since 1.27.1 and reads the
+//! user's part from `/etc/k0s/containerd.d/*.toml`. A legacy file left in
+//! place switches all of k0s's defaults off, without a word: containerd falls
+//! back to its own sandbox image, and on an air-gapped node no pod starts.
+//!
+//! ```
+//! use containerd_dropins::Document;
+//! use containerd_dropins::migrate::{Options, Target, plan};
+//!
+//! let legacy = r#"
+//! version = 2
+//! root = "/var/lib/k0s/containerd"
+//! [plugins."io.containerd.grpc.v1.cri"]
+//!   sandbox_image = "registry.k8s.io/pause:3.6" # from `config default`, years ago
+//!   # the registry is slow
+//!   max_concurrent_downloads = 2
+//! "#;
+//! let document = Document::parse("/etc/k0s/containerd.toml", legacy.as_bytes())?;
+//! let plan = plan(&document, &[], &Target::find("v1.30.4+k0s.0")?, &Options::default());
+//!
+//! assert!(plan.is_sound());
+//! assert_eq!(plan.drop_ins[0].name, "20-cri.toml");
+//! assert_eq!(plan.drop_ins[0].text(), r#"# Written by containerd-dropins: what /etc/k0s/containerd.toml held about the CRI plugin.
+//! version = 2
+//!
+//! [plugins."io.containerd.grpc.v1.cri"]
+//! # the registry is slow
+//! max_concurrent_downloads = 2
+//! "#);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # The way of the data
+//!
+//! 1. [`Document`]: bytes become a parse tree in which every key has its
+//!    place; the config version and k0s's marker are read.
+//! 2. [`Config`]: the typed model, and with it the one declaration of every
+//!    setting: type, default by containerd release, life span.
+//! 3. [`containerd`] and [`k0s`]: what the releases assume, inject, merge and
+//!    load.
+//! 4. [`migrate`]: origin, edits, conversion, split: the [`Plan`].
+//! 5. Verification: the emitted text is parsed again, put together as k0s
+//!    does, loaded as containerd does, and compared with what was wanted, key
+//!    by key. A plan that does not hold says so and is not
+//!    [sound](migrate::Plan::is_sound).
+//!
+//! [`Plan`]: migrate::Plan
+//!
+//! # Scope
+//!
+//! The library reads and writes no file, environment, clock or network: texts
+//! and values in, texts and values out. The example program `migrate` does the
+//! rest.
+//!
+//! Config versions 1 and 2 are read, drop-ins for k0s 1.27.5 to 1.35 on Linux
+//! are written. Versions 3 and 4, and k0s 1.36 and later, are recognised and
+//! refused.
+//!
+//! # Limitations
+//!
+//! - Comments travel with the key or table that they stand above or behind;
+//!   those of keys that are dropped, and at the end of the file, do not.
+//! - A file must be TOML 1.0 (or 1.1). go-toml 1.9, containerd's parser, reads
+//!   some texts that are not, for instance a table that is defined twice in two
+//!   spellings; they are refused, with a place.
+//! - `spec.images` of the k0s configuration is not looked at: the sandbox image
+//!   that k0s injects is taken to be the one it was built with.
+//!
+//! # Minimum supported Rust version
+//!
+//! 1.88.
 #![forbid(unsafe_code)]
 
 pub mod config;

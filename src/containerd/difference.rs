@@ -74,7 +74,7 @@ impl Walk {
         let is_map = matches!(place.kind, Kind::Map(_));
         let child = place.child(key)?;
         match value {
-            Some(_) if is_map => Some(child.from_zero()),
+            Some(_) if is_map => Some(child.named_in_file()),
             Some(_) => Some(child),
             None if !is_map => Some(child),
             None => {

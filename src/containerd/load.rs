@@ -40,9 +40,13 @@ impl Effective {
         for key in path {
             found = table.and_then(|table| table.get(*key));
             let explicit = found.is_some();
-            place = place
-                .and_then(|place| place.child(key))
-                .map(|place| if explicit { place.from_zero() } else { place });
+            place = place.and_then(|place| place.child(key)).map(|place| {
+                if explicit {
+                    place.named_in_file()
+                } else {
+                    place
+                }
+            });
             table = found.and_then(Value::as_table);
         }
         found
@@ -84,8 +88,12 @@ impl Effective {
 fn merge(place: &Place, into: &mut Table, from: &Table) {
     for (key, value) in from {
         let child = place.child(key);
-        let merge_by = child.map_or(Merge::NonZero, |child| child.merge);
-        match (merge_by, into.get_mut(key), value) {
+        let Some(child) = child else {
+            // containerd ignores it; the later file's shows.
+            into.insert(key.clone(), value.clone());
+            continue;
+        };
+        match (child.merge, into.get_mut(key), value) {
             (Merge::Append, Some(Value::Array(into)), Value::Array(from)) => {
                 into.extend(from.iter().cloned());
             }
@@ -93,18 +101,14 @@ fn merge(place: &Place, into: &mut Table, from: &Table) {
                 into.extend(from.iter().map(|(key, value)| (key.clone(), value.clone())));
             }
             (Merge::NonZero, Some(Value::Table(into)), Value::Table(from)) => {
-                if let Some(child) = &child {
-                    merge(child, into, from);
-                }
+                merge(&child, into, from);
             }
-            (Merge::NonZero, None, Value::Table(from)) => {
+            (Merge::NonZero, _, Value::Table(from)) => {
                 let mut table = Table::new();
-                if let Some(child) = &child {
-                    merge(child, &mut table, from);
-                }
+                merge(&child, &mut table, from);
                 into.insert(key.clone(), Value::Table(table));
             }
-            (Merge::NonZero, _, value) if value.is_zero() && child.is_some() => {}
+            (Merge::NonZero, _, value) if value.is_zero() => {}
             _ => drop(into.insert(key.clone(), value.clone())),
         }
     }

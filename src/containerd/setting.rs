@@ -310,7 +310,7 @@ impl Place {
 
     /// The same node where a file names it as the entry of a map: containerd
     /// 1.3 – 1.7 then start from zero, built in or not.
-    pub(crate) fn from_zero(mut self) -> Self {
+    pub(crate) fn named_in_file(mut self) -> Self {
         if self.is_entry {
             self.in_entry = true;
             self.built_in = &[];

@@ -221,6 +221,9 @@ pub(super) fn portable(tree: &mut Tree, files: Files<'_>) -> Vec<Finding> {
     findings
 }
 
+/// Deeper headers are not read again by every parser; no setting comes near.
+const DEEPEST: usize = 64;
+
 fn obstacle(tree: &Tree, id: usize) -> Option<(Code, String)> {
     let node = tree.node(id);
     if !write::is_portable_key(&node.key) {
@@ -229,8 +232,14 @@ fn obstacle(tree: &Tree, id: usize) -> Option<(Code, String)> {
             "the name cannot be written so that all parsers read it".to_owned(),
         ));
     }
-    let in_cri = tree.path(id).get(1) == Some(&plugin::CRI);
-    if !in_cri {
+    let path = tree.path(id);
+    if path.len() > DEEPEST {
+        return Some((
+            Code::NotPortable,
+            format!("nested more than {DEEPEST} levels deep"),
+        ));
+    }
+    if path.get(1) != Some(&plugin::CRI) {
         return None;
     }
     let name_only = Table::from([(node.key.clone(), Value::Boolean(true))]);

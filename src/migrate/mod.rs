@@ -5,7 +5,7 @@
 //! files in order, `read` makes one tree of settings of them, `origin` finds
 //! the release that wrote them, `edits` tells the user's settings from the
 //! rest, `successors` converts what is deprecated, `split` sorts what is kept
-//! into drop-ins, and [`verify`](crate::verify) proves the result.
+//! into drop-ins, and `verify` proves the result.
 
 mod checks;
 mod drop_in;

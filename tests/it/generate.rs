@@ -26,7 +26,16 @@ const DEPRECATED: &[&str] = &[
 ];
 
 /// Settings with rules of their own.
-const SPECIAL: &[&str] = &["version", "imports", "root", "state", "sandbox_image", "disabled_plugins", "required_plugins", "exports"];
+const SPECIAL: &[&str] = &[
+    "version",
+    "imports",
+    "root",
+    "state",
+    "sandbox_image",
+    "disabled_plugins",
+    "required_plugins",
+    "exports",
+];
 
 /// A leaf that an edit can set: its path, `*` for names, and its kind.
 #[derive(Clone, Debug)]
@@ -37,7 +46,10 @@ pub struct Leaf {
 
 fn collect(section: &'static Section, path: &mut Vec<&'static str>, leaves: &mut Vec<Leaf>) {
     for setting in section.settings {
-        if DEPRECATED.contains(&setting.key) || SPECIAL.contains(&setting.key) || setting.owned.is_some() {
+        if DEPRECATED.contains(&setting.key)
+            || SPECIAL.contains(&setting.key)
+            || setting.owned.is_some()
+        {
             continue;
         }
         path.push(setting.key);
@@ -69,11 +81,8 @@ fn collect_kind(kind: &Kind, path: &mut Vec<&'static str>, leaves: &mut Vec<Leaf
     }
 }
 
-/// An edit: a path and the value to set.
-pub type Edit = (Vec<String>, Value);
-
 fn value(kind: &Kind, default: Option<&Value>, seed: u32, may_be_zero: bool) -> Value {
-    let zero = may_be_zero && seed % 5 == 0;
+    let zero = may_be_zero && seed.is_multiple_of(5);
     match kind {
         Kind::Bool => Value::Boolean(!matches!(default, Some(Value::Boolean(true)))),
         Kind::Int if zero => Value::Integer(0),
@@ -83,7 +92,11 @@ fn value(kind: &Kind, default: Option<&Value>, seed: u32, may_be_zero: bool) -> 
         Kind::Str => Value::String(format!("edited \"{seed}\" \\ é\t#")),
         Kind::Duration => Value::String(format!("{}m1s", seed % 1000 + 100)),
         Kind::Strs if zero => Value::Array(Vec::new()),
-        Kind::Strs => Value::Array((0..seed % 3 + 1).map(|n| Value::String(format!("item-{seed}-{n}"))).collect()),
+        Kind::Strs => Value::Array(
+            (0..seed % 3 + 1)
+                .map(|n| Value::String(format!("item-{seed}-{n}")))
+                .collect(),
+        ),
         _ => Value::Array(vec![Value::Integer(7)]),
     }
 }
@@ -97,14 +110,29 @@ pub struct Case {
     pub effect: BTreeMap<Vec<String>, Value>,
 }
 
-const TARGETS: &[&str] = &["v1.27.5+k0s.0", "v1.30.4+k0s.0", "v1.32.4+k0s.0", "v1.35.7+k0s.0"];
+const TARGETS: &[&str] = &[
+    "v1.27.5+k0s.0",
+    "v1.30.4+k0s.0",
+    "v1.32.4+k0s.0",
+    "v1.35.7+k0s.0",
+];
 
-const NAMES: &[&str] = &["nvidia", "kata-qemu", "Weird Name", "registry.example:5000", "*", "é", "a.b"];
+const NAMES: &[&str] = &[
+    "nvidia",
+    "kata-qemu",
+    "Weird Name",
+    "registry.example:5000",
+    "*",
+    "é",
+    "a.b",
+];
 
 /// The dumps to edit; the first stands for none.
 fn bases() -> Vec<Option<String>> {
     let dumps = support::files("recorded/default").into_iter();
-    std::iter::once(None).chain(dumps.map(|path| Some(support::read(&path)))).collect()
+    std::iter::once(None)
+        .chain(dumps.map(|path| Some(support::read(&path))))
+        .collect()
 }
 
 pub fn cases() -> impl Strategy<Value = Case> {
@@ -113,12 +141,25 @@ pub fn cases() -> impl Strategy<Value = Case> {
     assert!(leaves.len() > 100, "{}", leaves.len());
     let bases = bases();
     let edits = prop::collection::vec((0..leaves.len(), any::<u32>(), 0..NAMES.len()), 0..12);
-    (0..bases.len(), 0..TARGETS.len(), edits, any::<bool>(), any::<bool>()).prop_map(
-        move |(base, target, seeds, version_1, boilerplate)| {
-            let chosen = seeds.iter().map(|(leaf, seed, name)| (&leaves[*leaf], *seed, NAMES[*name]));
-            make(bases[base].as_deref(), TARGETS[target], chosen, version_1, boilerplate)
-        },
+    (
+        0..bases.len(),
+        0..TARGETS.len(),
+        edits,
+        any::<bool>(),
+        any::<bool>(),
     )
+        .prop_map(move |(base, target, seeds, version_1, boilerplate)| {
+            let chosen = seeds
+                .iter()
+                .map(|(leaf, seed, name)| (&leaves[*leaf], *seed, NAMES[*name]));
+            make(
+                bases[base].as_deref(),
+                TARGETS[target],
+                chosen,
+                version_1,
+                boilerplate,
+            )
+        })
 }
 
 fn make<'a>(
@@ -135,7 +176,11 @@ fn make<'a>(
     for (leaf, seed, name) in edits {
         let mut path: Vec<String> = Vec::new();
         for key in &leaf.path {
-            path.push(if *key == "*" { name.to_owned() } else { (*key).to_owned() });
+            path.push(if *key == "*" {
+                name.to_owned()
+            } else {
+                (*key).to_owned()
+            });
         }
         let keys: Vec<&str> = path.iter().map(String::as_str).collect();
         let default = support::at(&defaults, &keys);
@@ -152,13 +197,28 @@ fn make<'a>(
         if keys[0] == "proxy_plugins" {
             let kind = ["proxy_plugins", keys[1], "type"];
             set(&mut table, &kind, Value::String("snapshot".into()));
-            effect.insert(kind.map(str::to_owned).to_vec(), Value::String("snapshot".into()));
+            effect.insert(
+                kind.map(str::to_owned).to_vec(),
+                Value::String("snapshot".into()),
+            );
         }
     }
     if boilerplate {
-        set(&mut table, &["root"], Value::String("/var/lib/k0s/containerd".into()));
-        set(&mut table, &["state"], Value::String("/run/k0s/containerd".into()));
-        set(&mut table, &["grpc", "address"], Value::String("/run/k0s/containerd.sock".into()));
+        set(
+            &mut table,
+            &["root"],
+            Value::String("/var/lib/k0s/containerd".into()),
+        );
+        set(
+            &mut table,
+            &["state"],
+            Value::String("/run/k0s/containerd".into()),
+        );
+        set(
+            &mut table,
+            &["grpc", "address"],
+            Value::String("/run/k0s/containerd.sock".into()),
+        );
     }
     match version_1 {
         true => {
@@ -172,7 +232,10 @@ fn make<'a>(
         }
         false => drop(table.insert("version".into(), Value::Integer(2))),
     }
-    let text = format!("# legacy\n{}", toml_edit::ser::to_string_pretty(&table).unwrap());
+    let text = format!(
+        "# legacy\n{}",
+        toml_edit::ser::to_string_pretty(&table).unwrap()
+    );
     Case { text, k0s, effect }
 }
 
@@ -182,7 +245,11 @@ fn set(table: &mut Table, path: &[&str], value: Value) {
         table.insert((*first).to_owned(), value);
         return;
     }
-    let child = table.entry((*first).to_owned()).or_insert_with(|| Value::Table(Table::new()));
-    let Value::Table(child) = child else { panic!("{path:?}") };
+    let child = table
+        .entry((*first).to_owned())
+        .or_insert_with(|| Value::Table(Table::new()));
+    let Value::Table(child) = child else {
+        panic!("{path:?}")
+    };
     set(child, rest, value);
 }

@@ -34,10 +34,17 @@ fn assembles_and_loads_as_the_real_ones_do() {
         let assembled = assemble(&release, "pause:BASE", given).unwrap();
 
         let generated = support::parse(&support::read(&case.join("containerd-cri.toml")));
-        assert_eq!(support::parse(&assembled.cri_toml()), generated, "{}", case.display());
+        assert_eq!(
+            support::parse(&assembled.cri_toml()),
+            generated,
+            "{}",
+            case.display()
+        );
 
         let effective: Effective = assembled.effective();
-        let dump = support::leaves(&support::parse(&support::read(&case.join("dump-1.7.27.toml"))));
+        let dump = support::leaves(&support::parse(&support::read(
+            &case.join("dump-1.7.27.toml"),
+        )));
         assert!(dump.len() > 150);
         for (key, expected) in dump {
             let path = unquote(&key);
@@ -47,7 +54,11 @@ fn assembles_and_loads_as_the_real_ones_do() {
             }
             let found = effective.get(&path);
             let same = found.as_ref() == Some(&expected) || found.is_none() && expected.is_zero();
-            assert!(same, "{}: {key} is {expected:?}, computed {found:?}", case.display());
+            assert!(
+                same,
+                "{}: {key} is {expected:?}, computed {found:?}",
+                case.display()
+            );
         }
     }
 }

@@ -17,16 +17,24 @@ use crate::support;
 fn effective(k0s: &str, drop_ins: &BTreeMap<String, Table>) -> Effective {
     let (release, _) = k0s::Release::find(k0s).unwrap();
     let given = drop_ins.iter().map(|(name, table)| (name.as_str(), table));
-    assemble(&release, release.pause_image, given).unwrap().effective()
+    assemble(&release, release.pause_image, given)
+        .unwrap()
+        .effective()
 }
 
 fn parsed(plan: &Plan) -> BTreeMap<String, Table> {
     let files = support::drop_ins(plan).into_iter();
-    files.map(|(name, text)| (name, support::parse(&text))).collect()
+    files
+        .map(|(name, text)| (name, support::parse(&text)))
+        .collect()
 }
 
 fn paths(without: &Effective, with: &Effective) -> BTreeSet<Vec<String>> {
-    without.differences(with).into_iter().map(|difference| difference.path).collect()
+    without
+        .differences(with)
+        .into_iter()
+        .map(|difference| difference.path)
+        .collect()
 }
 
 /// Laws 1 and 2: what differs is what was edited, with the values of the edits.
@@ -61,7 +69,10 @@ fn has_no_superfluous_key(case: &Case, plan: &Plan) -> Result<(), TestCaseError>
             let mut fewer = files.clone();
             remove(fewer.get_mut(name).unwrap(), &key);
             let less = effective(case.k0s, &fewer);
-            prop_assert!(!with.differences(&less).is_empty(), "{name}: {key:?} is superfluous");
+            prop_assert!(
+                !with.differences(&less).is_empty(),
+                "{name}: {key:?} is superfluous"
+            );
         }
     }
     Ok(())
@@ -99,12 +110,24 @@ fn remove(table: &mut Table, path: &[String]) {
 fn accounts_for_every_key(case: &Case, plan: &Plan) -> Result<(), TestCaseError> {
     let leaves = support::leaves(&support::parse(&case.text)).len();
     let bare = |value: &Value| value.as_table().is_some_and(BTreeMap::is_empty);
-    let entries: Vec<_> = plan.ledger.iter().filter(|entry| !bare(entry.value.expose())).collect();
+    let entries: Vec<_> = plan
+        .ledger
+        .iter()
+        .filter(|entry| !bare(entry.value.expose()))
+        .collect();
     prop_assert_eq!(entries.len(), leaves);
     for entry in entries {
-        prop_assert!(!entry.reason.is_empty() && entry.span.line > 0, "{:?}", entry);
+        prop_assert!(
+            !entry.reason.is_empty() && entry.span.line > 0,
+            "{:?}",
+            entry
+        );
         let line = case.text.lines().nth(entry.span.line - 1).unwrap();
-        prop_assert!(line.contains('=') || line.contains("[["), "{:?} is not on {line:?}", entry.key);
+        prop_assert!(
+            line.contains('=') || line.contains("[["),
+            "{:?} is not on {line:?}",
+            entry.key
+        );
         if let Some(name) = entry.fate.drop_in() {
             prop_assert!(plan.drop_ins.iter().any(|drop_in| drop_in.name == name));
         }
@@ -117,15 +140,24 @@ fn does_not_depend_on_order(case: &Case, plan: &Plan) -> Result<(), TestCaseErro
     let files = parsed(plan);
     let count = files.len();
     let renamed = files.values().enumerate();
-    let renamed = renamed.map(|(at, table)| (format!("{:03}.toml", count - at), table.clone())).collect();
+    let renamed = renamed
+        .map(|(at, table)| (format!("{:03}.toml", count - at), table.clone()))
+        .collect();
     let (one, other) = (effective(case.k0s, &files), effective(case.k0s, &renamed));
     prop_assert_eq!(paths(&one, &other), BTreeSet::new());
     let mut seen = BTreeSet::new();
     for table in files.values() {
         let cri = support::at(table, &["plugins", support::CRI]).is_some();
         for path in leaf_paths(table) {
-            prop_assert_eq!(cri, path.starts_with(&["plugins".to_owned(), support::CRI.to_owned()]) || path == ["version"] && cri);
-            prop_assert!(path == ["version"] || seen.insert(path.clone()), "{path:?} is in two files");
+            prop_assert_eq!(
+                cri,
+                path.starts_with(&["plugins".to_owned(), support::CRI.to_owned()])
+                    || path == ["version"] && cri
+            );
+            prop_assert!(
+                path == ["version"] || seen.insert(path.clone()),
+                "{path:?} is in two files"
+            );
         }
     }
     Ok(())
@@ -137,12 +169,18 @@ fn is_idempotent(case: &Case, plan_1: &Plan) -> Result<(), TestCaseError> {
     let main = Document::parse("/etc/k0s/containerd.toml", main.as_bytes()).unwrap();
     let imports: Vec<Document> = support::drop_ins(plan_1)
         .into_iter()
-        .map(|(name, text)| Document::parse(format!("/etc/k0s/containerd.d/{name}"), text.as_bytes()).unwrap())
+        .map(|(name, text)| {
+            Document::parse(format!("/etc/k0s/containerd.d/{name}"), text.as_bytes()).unwrap()
+        })
         .collect();
     let target = Target::find(case.k0s).unwrap();
     let again = plan(&main, &imports, &target, &Options::default());
     prop_assert_eq!(support::drop_ins(&again), support::drop_ins(plan_1));
-    let said: Vec<_> = again.findings.iter().filter(|f| f.code != Code::K0sManaged && f.code != Code::NotInTarget).collect();
+    let said: Vec<_> = again
+        .findings
+        .iter()
+        .filter(|f| f.code != Code::K0sManaged && f.code != Code::NotInTarget)
+        .collect();
     prop_assert!(said.is_empty(), "{said:?}");
     Ok(())
 }

@@ -5,11 +5,14 @@
     clippy::indexing_slicing,
     clippy::panic,
     clippy::print_stderr,
+    unreachable_pub,
     clippy::string_slice
 )]
 
+mod cli;
 mod defaults;
 mod generate;
+mod hostile;
 mod k0s_examples;
 mod laws;
 mod referee;

@@ -26,13 +26,18 @@ fn difference(without: &Leaves, with: &Leaves) -> Leaves {
     let disabled = format!("{:?}", with["\"disabled_plugins\""]);
     for key in without.keys() {
         let plugin = key.split("\".\"").nth(1).unwrap_or("none");
-        assert!(with.contains_key(key) || disabled.contains(plugin), "{key} is gone");
+        assert!(
+            with.contains_key(key) || disabled.contains(plugin),
+            "{key} is gone"
+        );
     }
     let changed = with.iter().filter(|(key, value)| match without.get(*key) {
         Some(old) => old != *value,
         None => !value.is_zero(),
     });
-    changed.map(|(key, value)| (key.clone(), value.clone())).collect()
+    changed
+        .map(|(key, value)| (key.clone(), value.clone()))
+        .collect()
 }
 
 fn migrated(case: &Path) -> (Plan, String) {
@@ -44,12 +49,18 @@ fn migrated(case: &Path) -> (Plan, String) {
         .flatten()
         .map(|entry| entry.unwrap().path())
         .map(|path| {
-            let name = format!("/etc/containerd/{}", path.file_name().unwrap().to_str().unwrap());
+            let name = format!(
+                "/etc/containerd/{}",
+                path.file_name().unwrap().to_str().unwrap()
+            );
             Document::parse(name, support::read(&path).as_bytes()).unwrap()
         })
         .collect();
     let document = Document::parse("/etc/k0s/containerd.toml", legacy.as_bytes()).unwrap();
-    (plan(&document, &imports, &target, &Options::default()), pause)
+    (
+        plan(&document, &imports, &target, &Options::default()),
+        pause,
+    )
 }
 
 #[test]
@@ -60,12 +71,22 @@ fn containerd_sees_the_edits_and_nothing_else() {
         let name = case.file_name().unwrap().to_str().unwrap();
         let (plan, pause) = migrated(&case);
         assert!(plan.verified, "{name}: {:?}", plan.findings);
-        assert_ne!(plan.severity(), Some(Severity::Error), "{name}: {:?}", plan.findings);
+        assert_ne!(
+            plan.severity(),
+            Some(Severity::Error),
+            "{name}: {:?}",
+            plan.findings
+        );
         let effect = support::leaves(&support::parse(&support::read(&case.join("effect.toml"))));
         let written = support::drop_ins(&plan);
         let recorded = case.join("recorded");
         if let Some(containerd) = &containerd {
-            let without = support::dump(containerd, &format!("{name}-without"), &pause, &BTreeMap::new());
+            let without = support::dump(
+                containerd,
+                &format!("{name}-without"),
+                &pause,
+                &BTreeMap::new(),
+            );
             let with = support::dump(containerd, name, &pause, &written);
             let found = difference(&without, &with);
             assert_eq!(found, effect, "{name}");
@@ -75,7 +96,10 @@ fn containerd_sees_the_edits_and_nothing_else() {
                 for (file, text) in &written {
                     std::fs::write(recorded.join("drop-ins").join(file), text).unwrap();
                 }
-                let text: String = found.iter().map(|(key, value)| format!("{key} = {value:?}\n")).collect();
+                let text: String = found
+                    .iter()
+                    .map(|(key, value)| format!("{key} = {value:?}\n"))
+                    .collect();
                 std::fs::write(recorded.join("difference"), text).unwrap();
             }
         }
@@ -84,20 +108,41 @@ fn containerd_sees_the_edits_and_nothing_else() {
             .into_iter()
             .flatten()
             .map(|entry| entry.unwrap().path())
-            .map(|path| (path.file_name().unwrap().to_str().unwrap().to_owned(), support::read(&path)))
+            .map(|path| {
+                (
+                    path.file_name().unwrap().to_str().unwrap().to_owned(),
+                    support::read(&path),
+                )
+            })
             .collect();
         assert_eq!(written, known, "{name}: record containerd's answer again");
-        let answer: String = effect.iter().map(|(key, value)| format!("{key} = {value:?}\n")).collect();
-        assert_eq!(support::read(&recorded.join("difference")), answer, "{name}");
+        let answer: String = effect
+            .iter()
+            .map(|(key, value)| format!("{key} = {value:?}\n"))
+            .collect();
+        assert_eq!(
+            support::read(&recorded.join("difference")),
+            answer,
+            "{name}"
+        );
     }
 }
 
 /// What k0s's documentation told people to write into a dump.
 fn with_boilerplate(dump: &str) -> String {
     let mut text = dump
-        .replace("root = \"/var/lib/containerd\"", "root = \"/var/lib/k0s/containerd\"")
-        .replace("state = \"/run/containerd\"", "state = \"/var/lib/k0s/run/containerd\"");
-    text = text.replace("\"/run/containerd/containerd.sock\"", "\"/run/k0s/containerd.sock\"");
+        .replace(
+            "root = \"/var/lib/containerd\"",
+            "root = \"/var/lib/k0s/containerd\"",
+        )
+        .replace(
+            "state = \"/run/containerd\"",
+            "state = \"/var/lib/k0s/run/containerd\"",
+        );
+    text = text.replace(
+        "\"/run/containerd/containerd.sock\"",
+        "\"/run/k0s/containerd.sock\"",
+    );
     assert_ne!(text, dump);
     text
 }
@@ -106,10 +151,18 @@ fn with_boilerplate(dump: &str) -> String {
 fn yields_nothing(text: &str, what: &str) {
     for k0s in ["v1.27.5+k0s.0", "v1.30.4+k0s.0", "v1.35.7+k0s.0"] {
         let plan = support::migrate(text, k0s);
-        assert!(plan.drop_ins.is_empty(), "{what} for {k0s}: {:?}", plan.drop_ins);
+        assert!(
+            plan.drop_ins.is_empty(),
+            "{what} for {k0s}: {:?}",
+            plan.drop_ins
+        );
         assert!(plan.verified, "{what} for {k0s}: {:?}", plan.findings);
         let gravest = plan.severity();
-        assert!(gravest < Some(Severity::Error), "{what} for {k0s}: {:?}", plan.findings);
+        assert!(
+            gravest < Some(Severity::Error),
+            "{what} for {k0s}: {:?}",
+            plan.findings
+        );
     }
 }
 
@@ -128,7 +181,10 @@ fn the_default_dump_of_a_containerd_at_hand_yields_no_drop_in() {
         if version.starts_with("2.") {
             continue;
         }
-        let output = std::process::Command::new(&binary).args(["config", "default"]).output().unwrap();
+        let output = std::process::Command::new(&binary)
+            .args(["config", "default"])
+            .output()
+            .unwrap();
         let text = String::from_utf8(output.stdout).unwrap();
         yields_nothing(&text, &version);
         yields_nothing(&with_boilerplate(&text), &version);
@@ -141,7 +197,8 @@ fn what_k0s_generates_yields_no_drop_in() {
         if release.regime != containerd_dropins::k0s::Regime::CriMerge {
             continue;
         }
-        let assembled = containerd_dropins::k0s::assemble(&release, release.pause_image, []).unwrap();
+        let assembled =
+            containerd_dropins::k0s::assemble(&release, release.pause_image, []).unwrap();
         let main = assembled.main_toml("/etc/k0s/containerd.d", "/run/k0s/containerd-cri.toml");
         for text in [main, assembled.cri_toml()] {
             let plan = support::migrate(&text, &release.to_string());
@@ -149,6 +206,11 @@ fn what_k0s_generates_yields_no_drop_in() {
         }
         yields_nothing(&assembled.cri_toml(), &release.to_string());
     }
-    let recorded = support::read(&support::path("recorded/k0s-1.30/empty/containerd-cri.toml"));
-    yields_nothing(&recorded.replace("pause:BASE", "registry.k8s.io/pause:3.9"), "recorded");
+    let recorded = support::read(&support::path(
+        "recorded/k0s-1.30/empty/containerd-cri.toml",
+    ));
+    yields_nothing(
+        &recorded.replace("pause:BASE", "registry.k8s.io/pause:3.9"),
+        "recorded",
+    );
 }

@@ -79,9 +79,15 @@ pub const CRI: &str = "io.containerd.grpc.v1.cri";
 /// names of the files that are imported as they are.
 pub fn assemble(pause: &str, drop_ins: &BTreeMap<String, String>) -> (Table, Vec<String>) {
     let printed = parse(&read(&path("recorded/default/1.7.24-debian.toml")));
-    let mut cri = at(&printed, &["plugins", CRI]).unwrap().as_table().unwrap().clone();
+    let mut cri = at(&printed, &["plugins", CRI])
+        .unwrap()
+        .as_table()
+        .unwrap()
+        .clone();
     cri.insert("sandbox_image".into(), Value::String(pause.into()));
-    let Some(Value::Table(cni)) = cri.get_mut("cni") else { panic!("no cni") };
+    let Some(Value::Table(cni)) = cri.get_mut("cni") else {
+        panic!("no cni")
+    };
     cni.insert("bin_dir".into(), Value::String("/opt/cni/bin".into()));
     let plugins = Table::from([(CRI.to_owned(), Value::Table(cri))]);
     let mut merged = Table::from([
@@ -129,9 +135,14 @@ pub fn containerds() -> BTreeMap<String, PathBuf> {
         return BTreeMap::new();
     };
     let mut found = BTreeMap::new();
-    for entry in std::fs::read_dir(&dir).unwrap_or_else(|error| panic!("{}: {error}", dir.display())) {
+    for entry in
+        std::fs::read_dir(&dir).unwrap_or_else(|error| panic!("{}: {error}", dir.display()))
+    {
         let binary = entry.unwrap().path().join("containerd");
-        let output = std::process::Command::new(&binary).arg("--version").output().unwrap();
+        let output = std::process::Command::new(&binary)
+            .arg("--version")
+            .output()
+            .unwrap();
         let text = String::from_utf8(output.stdout).unwrap();
         let version = text.split_whitespace().find(|word| {
             word.split('.').count() == 3 && word.starts_with(|c: char| c.is_ascii_digit())
@@ -151,12 +162,19 @@ pub fn containerd_1_7() -> Option<PathBuf> {
         all.is_empty() || all.keys().any(|version| version.starts_with("1.7.")),
         "CONTAINERD_DIR holds no containerd 1.7"
     );
-    all.into_iter().find(|(version, _)| version.starts_with("1.7.")).map(|(_, binary)| binary)
+    all.into_iter()
+        .find(|(version, _)| version.starts_with("1.7."))
+        .map(|(_, binary)| binary)
 }
 
 /// What containerd makes of drop-ins as k0s puts them together: the leaves of
 /// `config dump`. The list of imports is in random order there and left out.
-pub fn dump(containerd: &Path, name: &str, pause: &str, drop_ins: &BTreeMap<String, String>) -> BTreeMap<String, Value> {
+pub fn dump(
+    containerd: &Path,
+    name: &str,
+    pause: &str,
+    drop_ins: &BTreeMap<String, String>,
+) -> BTreeMap<String, Value> {
     let dir = TempDir::new(name);
     let (cri, imported) = assemble(pause, drop_ins);
     let write = |name: &str, text: &str| {
@@ -164,8 +182,14 @@ pub fn dump(containerd: &Path, name: &str, pause: &str, drop_ins: &BTreeMap<Stri
         std::fs::write(&path, text).unwrap();
         path.display().to_string()
     };
-    let mut imports: Vec<String> = imported.iter().map(|name| write(name, &drop_ins[name])).collect();
-    imports.push(write("containerd-cri.toml.generated", &toml_edit::ser::to_string(&cri).unwrap()));
+    let mut imports: Vec<String> = imported
+        .iter()
+        .map(|name| write(name, &drop_ins[name]))
+        .collect();
+    imports.push(write(
+        "containerd-cri.toml.generated",
+        &toml_edit::ser::to_string(&cri).unwrap(),
+    ));
     let main = format!("version = 2\nimports = {imports:?}\n");
     config_dump(containerd, &write("containerd.toml.generated", &main))
 }
@@ -177,7 +201,10 @@ pub fn config_dump(containerd: &Path, config: &str) -> BTreeMap<String, Value> {
         .output()
         .unwrap();
     let stderr = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "containerd refuses {config}: {stderr}");
+    assert!(
+        output.status.success(),
+        "containerd refuses {config}: {stderr}"
+    );
     let mut leaves = leaves(&parse(&String::from_utf8(output.stdout).unwrap()));
     leaves.remove("\"imports\"");
     leaves
@@ -187,11 +214,18 @@ pub fn config_dump(containerd: &Path, config: &str) -> BTreeMap<String, Value> {
 pub fn migrate(legacy: &str, k0s: &str) -> Plan {
     let document = Document::parse("/etc/k0s/containerd.toml", legacy.as_bytes())
         .unwrap_or_else(|error| panic!("{error}\n{legacy}"));
-    plan(&document, &[], &Target::find(k0s).unwrap(), &Options::default())
+    plan(
+        &document,
+        &[],
+        &Target::find(k0s).unwrap(),
+        &Options::default(),
+    )
 }
 
 /// The drop-ins of a plan, by name.
 pub fn drop_ins(plan: &Plan) -> BTreeMap<String, String> {
     let files = plan.drop_ins.iter();
-    files.map(|drop_in| (drop_in.name.clone(), drop_in.text().to_owned())).collect()
+    files
+        .map(|drop_in| (drop_in.name.clone(), drop_in.text().to_owned()))
+        .collect()
 }

@@ -1,0 +1,246 @@
+//! The example program, as an administrator runs it.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::OnceLock;
+
+use crate::support::TempDir;
+
+/// The example program, in the profile of the tests. A run of all tests has
+/// built it already, a run of this one alone has not.
+fn program() -> &'static Path {
+    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+    PROGRAM.get_or_init(|| {
+        let mut profile = std::env::current_exe().unwrap();
+        profile.pop();
+        profile.pop();
+        let mut cargo = Command::new(env!("CARGO"));
+        cargo.args(["build", "--quiet", "--example", "migrate"]);
+        if profile.ends_with("release") {
+            cargo.arg("--release");
+        }
+        assert!(
+            cargo
+                .current_dir(env!("CARGO_MANIFEST_DIR"))
+                .status()
+                .unwrap()
+                .success()
+        );
+        profile
+            .join("examples")
+            .join(format!("migrate{}", std::env::consts::EXE_SUFFIX))
+    })
+}
+
+fn run(arguments: &[&str]) -> Output {
+    Command::new(program()).args(arguments).output().unwrap()
+}
+
+fn example(name: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("examples")
+        .join(name);
+    path.display().to_string()
+}
+
+fn write(dir: &TempDir, text: &[u8]) -> String {
+    let path = dir.path().join("legacy.toml");
+    std::fs::write(&path, text).unwrap();
+    path.display().to_string()
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+fn names(dir: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(dir).unwrap();
+    let mut names: Vec<_> = entries
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn the_airgap_disaster_is_explained_and_nothing_is_written() {
+    let output = run(&[&example("airgap-v1.30.4.toml"), "--k0s", "v1.30.4+k0s.0"]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let text = stdout(&output);
+    assert!(text.contains("containerd 1.7.20 falls back to its built-in registry.k8s.io/pause:3.8; k0s v1.30.4+k0s.0 would inject registry.k8s.io/pause:3.9"), "{text}");
+    assert!(!text.contains("not-a-real-password"));
+    assert!(text.contains("NEXT STEPS"));
+}
+
+#[test]
+fn a_dump_with_ten_edits_shows_ten() {
+    let output = run(&[&example("dump-1.6-ten-edits.toml"), "--k0s", "1.30.4"]);
+    let text = stdout(&output);
+    assert!(
+        text.contains("`containerd config default` of 1.6.9 to 1.6.39 with 10 edits"),
+        "{text}"
+    );
+    assert!(text.contains("KEPT: 10 keys in 5 drop-ins"), "{text}");
+}
+
+#[test]
+fn out_writes_the_drop_ins_and_a_second_run_finds_them() {
+    let dir = TempDir::new("out");
+    let out = dir.path().join("deep/containerd.d");
+    let arguments = [
+        &example("airgap-v1.30.4.toml"),
+        "--k0s",
+        "1.30.4",
+        "--out",
+        out.to_str().unwrap(),
+    ];
+    for _ in 0..2 {
+        let output = run(&arguments);
+        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+        assert_eq!(
+            names(&out),
+            ["22-cri-registry.toml", "23-cri-runtime-nvidia.toml"]
+        );
+    }
+    let registry = out.join("22-cri-registry.toml");
+    assert!(
+        std::fs::read_to_string(&registry)
+            .unwrap()
+            .contains("password = \"not-a-real-password\"")
+    );
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(&registry), 0o600);
+        assert_eq!(mode(&out.join("23-cri-runtime-nvidia.toml")), 0o644);
+    }
+    std::fs::write(&registry, "# somebody else's\n").unwrap();
+    let output = run(&arguments);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("is there already, with another content"));
+    assert_eq!(
+        std::fs::read_to_string(&registry).unwrap(),
+        "# somebody else's\n"
+    );
+}
+
+#[test]
+fn json_is_json_and_holds_no_secret() {
+    let output = run(&[&example("airgap-v1.30.4.toml"), "--k0s", "1.30.4", "--json"]);
+    assert!(!stdout(&output).contains("not-a-real-password"));
+    let plan: serde_json::Value = serde_json::from_str(&stdout(&output)).unwrap();
+    assert_eq!(plan["schema"], 1);
+    assert_eq!(plan["verified"], true);
+    assert_eq!(plan["target"]["release"]["version"], "v1.30.4+k0s.0");
+    assert_eq!(plan["drop_ins"][0]["sensitive"], true);
+    assert_eq!(plan["ledger"].as_array().unwrap().len(), 11);
+    assert_eq!(plan["findings"][0]["code"], "sandbox-image-cause");
+}
+
+#[test]
+fn bad_input_has_a_place_and_status_2_and_writes_nothing() {
+    let dir = TempDir::new("bad");
+    let out = dir.path().join("out");
+    let legacy = write(&dir, b"version = 2\n[grpc\n");
+    let output = run(&[&legacy, "--k0s", "1.30.4", "--out", out.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(
+        stderr(&output).contains("legacy.toml:2:6: not valid TOML"),
+        "{}",
+        stderr(&output)
+    );
+    assert!(!out.exists());
+    assert_eq!(stdout(&output), "");
+    let missing = run(&["/no/such/file", "--k0s", "1.30.4"]);
+    assert_eq!(missing.status.code(), Some(2));
+    let release = run(&[&example("airgap-v1.30.4.toml"), "--k0s", "latest"]);
+    assert_eq!(release.status.code(), Some(2));
+    assert!(stderr(&release).contains("\"latest\" is not a k0s release such as v1.30.4+k0s.0"));
+    assert_eq!(run(&["--nonsense"]).status.code(), Some(2));
+}
+
+#[test]
+fn errors_keep_files_from_being_written_unless_loss_is_allowed() {
+    let dir = TempDir::new("loss");
+    let out = dir.path().join("out");
+    let legacy = write(
+        &dir,
+        b"version = 2\noom_score = \"high\"\n[debug]\nformat = \"json\"\n",
+    );
+    let arguments = [
+        legacy.as_str(),
+        "--k0s",
+        "1.30.4",
+        "--out",
+        out.to_str().unwrap(),
+    ];
+    let output = run(&arguments);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stdout(&output).contains("error[wrong-type]: an integer is expected here, not string"));
+    assert!(!out.exists());
+    let output = run(&[&arguments[..], &["--allow-loss"]].concat());
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(names(&out), ["10-daemon.toml"]);
+}
+
+#[test]
+fn imports_are_read_from_disk() {
+    let dir = TempDir::new("imports");
+    std::fs::create_dir(dir.path().join("conf.d")).unwrap();
+    std::fs::write(
+        dir.path().join("conf.d/a.toml"),
+        "oom_score = -5\nimports = [\"../b.toml\"]\n",
+    )
+    .unwrap();
+    std::fs::write(dir.path().join("b.toml"), "[debug]\nformat = \"json\"\n").unwrap();
+    let legacy = write(
+        &dir,
+        b"version = 2\nimports = [\"conf.d/*.toml\"]\noom_score = -1\n",
+    );
+    let output = run(&[&legacy, "--k0s", "1.30.4"]);
+    let text = stdout(&output);
+    assert_eq!(output.status.code(), Some(0), "{text}");
+    assert!(
+        text.contains("    | oom_score = -5\n") && text.contains("    | format = \"json\"\n"),
+        "{text}"
+    );
+    let legacy = write(&dir, b"version = 2\nimports = [\"gone.toml\"]\n");
+    let output = run(&[&legacy, "--k0s", "1.30.4"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stdout(&output).contains("error[import-missing]"));
+}
+
+#[test]
+fn a_managed_file_is_left_alone() {
+    let dir = TempDir::new("managed");
+    let legacy = write(
+        &dir,
+        b"# k0s_managed=true\nversion = 2\nimports = [\"/run/k0s/containerd-cri.toml\"]\n",
+    );
+    let output = run(&[&legacy, "--k0s", "1.30.4"]);
+    assert_eq!(output.status.code(), Some(0));
+    assert!(stdout(&output).contains("note[k0s-managed]"));
+    assert!(stdout(&output).contains("1. Nothing: k0s manages"));
+}
+
+#[test]
+fn targets_without_drop_ins_are_refused() {
+    for (k0s, says) in [
+        ("1.26.15", "reads no drop-ins"),
+        ("1.27.2", "1.27.5 and later"),
+        ("1.36.1", "config version 3"),
+    ] {
+        let output = run(&[&example("airgap-v1.30.4.toml"), "--k0s", k0s]);
+        assert_eq!(output.status.code(), Some(1), "{k0s}");
+        assert!(
+            stdout(&output).contains("error[target-unsupported]"),
+            "{k0s}"
+        );
+        assert!(stdout(&output).contains(says), "{k0s}");
+    }
+}

@@ -1,0 +1,130 @@
+//! Inputs that nobody would write: large, deep, odd. On a thread with 512 KiB
+//! of stack, as embedders may have.
+
+use std::time::{Duration, Instant};
+
+use containerd_dropins::Document;
+use containerd_dropins::diagnostic::Code;
+use containerd_dropins::migrate::{Options, Target, plan};
+
+/// Whether it parsed; the plan must then come in bounded time, without a
+/// defect.
+#[track_caller]
+fn survives(text: String) -> bool {
+    let thread = std::thread::Builder::new().stack_size(512 * 1024);
+    let work = move || {
+        let start = Instant::now();
+        let Ok(document) = Document::parse("t", text.as_bytes()) else {
+            return false;
+        };
+        let plan = plan(
+            &document,
+            &[],
+            &Target::find("1.30.4").unwrap(),
+            &Options::default(),
+        );
+        assert!(
+            plan.findings.iter().all(|f| f.code != Code::Internal),
+            "{:?}",
+            plan.findings
+        );
+        assert!(start.elapsed() < Duration::from_secs(120));
+        true
+    };
+    thread.spawn(work).unwrap().join().unwrap()
+}
+
+const CRI: &str = "plugins.\"io.containerd.grpc.v1.cri\"";
+
+#[test]
+fn nesting_as_deep_as_the_parser_allows() {
+    let mut deepest = 0;
+    for depth in (10..200).step_by(5) {
+        let dots = "a.".repeat(depth);
+        let inline = format!("{}1{}", "{ b = ".repeat(depth / 2), " }".repeat(depth / 2));
+        let arrays = format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+        let header = survives(format!("version = 2\n[{dots}a]\nx = {inline}\n"));
+        let cri = survives(format!("version = 2\n[{CRI}.{dots}a]\nx = {inline}\n"));
+        let array = survives(format!("version = 2\n[{CRI}]\nx = {arrays}\n"));
+        if header && cri && array {
+            deepest = depth;
+        }
+    }
+    assert!((50..100).contains(&deepest), "{deepest}");
+    assert!(!survives(format!("[{}a]\n", "a.".repeat(200_000))));
+    assert!(!survives(format!("a = {}\n", "[".repeat(200_000))));
+    assert!(!survives(format!("a = {}\n", "{a=".repeat(200_000))));
+}
+
+#[test]
+fn many_of_everything() {
+    let many = |line: &dyn Fn(usize) -> String| (0..3000).map(line).collect::<String>();
+    let v2 = "version = 2\n";
+    assert!(survives(format!(
+        "{v2}{}",
+        many(&|n| format!("[{CRI}.containerd.runtimes.r{n}]\nruntime_type = \"t\"\n"))
+    )));
+    assert!(survives(format!(
+        "{v2}{}",
+        many(&|n| format!("[plugins.\"io.containerd.x.v1.p{n}\"]\na = {n}\n"))
+    )));
+    assert!(survives(format!(
+        "{v2}{}",
+        many(&|n| format!("k{n} = {n}\n"))
+    )));
+    assert!(survives(format!(
+        "{v2}{}",
+        many(&|n| format!("[proxy_plugins.p{n}]\ntype = \"snapshot\"\n"))
+    )));
+    assert!(survives(format!(
+        "{v2}{}",
+        many(&|n| format!("[[{CRI}.x]]\ny = {n}\n"))
+    )));
+    assert!(survives(many(&|n| format!("[plugins.p{n}]\na = {n}\n"))));
+    assert!(survives(format!(
+        "{v2}disabled_plugins = [{}]\n",
+        many(&|n| format!("\"io.containerd.x.v1.p{n}\","))
+    )));
+}
+
+#[test]
+fn ten_megabytes() {
+    let hosts = (0..10_000).map(|n| {
+        let endpoint = "e".repeat(900);
+        format!("[{CRI}.registry.mirrors.\"h{n}.example\"]\nendpoint = [\"https://{endpoint}\"]\n")
+    });
+    let text = format!("version = 2\n{}", hosts.collect::<String>());
+    assert!(text.len() > 9_000_000);
+    assert!(survives(text));
+    assert!(survives(format!(
+        "version = 2\nx = \"{}\"\n",
+        "y".repeat(10_000_000)
+    )));
+    assert!(survives("#\n".repeat(5_000_000)));
+}
+
+#[test]
+fn odd_values_in_odd_places() {
+    for text in [
+        "plugins = 3\n",
+        "[[plugins]]\na = 1\n",
+        "version = 2\nplugins = [1]\n",
+        "version = 2\n[plugins]\n\"io.containerd.grpc.v1.cri\" = true\n",
+        "version = 2\n[[plugins.\"io.containerd.grpc.v1.cri\"]]\n",
+        "version = 2\n[plugins.\"\"]\na = 1\n",
+        "version = 2\nimports = 5\ndisabled_plugins = [1, [\"cri\"]]\n",
+        "version = 2\nimports = [\"\", \"[*\", \"*\", \"/\"]\n",
+        "proxy_plugins = 1\nstream_processors = []\ntimeouts = \"x\"\n",
+        "[proxy_plugins]\na = 1\n",
+        "[proxy_plugins.a]\ntype = 5\n",
+        "[stream_processors.\"io.containerd.ocicrypt.decoder.v1.tar\"]\nargs = 1\n",
+        "root = { a = 1 }\ngrpc = 1\n[debug.level]\na = 1\n",
+        "version = 2\n[plugins.\"io.containerd.grpc.v1.cri\".registry.mirrors]\n\"a]b\" = { endpoint = [\"x\"] }\n\"c\\nd\" = {}\n",
+        "version = 2\n[plugins.\"io.containerd.grpc.v1.cri\"]\nx = nan\ny = 1979-05-27\nz = \"\\u007f\"\nw = 1.0\n",
+        "version = 2\n[plugins.\"io.containerd.grpc.v1.cri\".containerd]\ndefault_runtime = 1\nruntimes = []\n",
+        "version = 2\n[plugins.\"io.containerd.grpc.v1.cri\".containerd.default_runtime]\nruntime_type = 1\noptions = 2\n",
+        "version = 2\n[plugins.\"io.containerd.grpc.v1.cri\".registry.auths.\"://\"]\nusername = \"x\"\n",
+    ] {
+        assert!(survives(text.to_owned()), "{text}");
+    }
+}
