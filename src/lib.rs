@@ -15,7 +15,7 @@
 //! root = "/var/lib/k0s/containerd"
 //! [plugins."io.containerd.grpc.v1.cri"]
 //!   sandbox_image = "registry.k8s.io/pause:3.6" # from `config default`, years ago
-//!   # the registry is slow
+//!   ## the registry is slow
 //!   max_concurrent_downloads = 2
 //! "#;
 //! let document = Document::parse("/etc/k0s/containerd.toml", legacy.as_bytes())?;
@@ -27,7 +27,7 @@
 //! version = 2
 //!
 //! [plugins."io.containerd.grpc.v1.cri"]
-//! # the registry is slow
+//! ## the registry is slow
 //! max_concurrent_downloads = 2
 //! "#);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
