@@ -146,6 +146,9 @@ codes! {
     /// A runtime type that changed with its setting.
     RuntimeTypeConverted = "runtime-type-converted", Warning,
         "The old runtime shims are deprecated in containerd 1.4 and gone in 2.0. Running containers keep their shim; new ones use io.containerd.runc.v2.";
+    /// A deprecated setting that containerd refused so far.
+    FirstEffect = "first-effect", Warning,
+        "Review it before the restart. The cgroup driver must be that of the kubelet, and a change of it restarts pods.";
     /// Two settings that contradict each other.
     Contradiction = "contradiction", Warning,
         "Both were set. Check that the one that is kept is the one you want.";
@@ -157,7 +160,7 @@ codes! {
         "The default changed between the two releases as well; your value wins.";
     /// A proxy plugin without a type that containerd knows.
     ProxyPluginType = "proxy-plugin-type", Error,
-        "containerd panics at start on a proxy plugin without a known type. Add type = \"snapshot\" or \"content\" and migrate again.";
+        "containerd panics at start on a proxy plugin without a known type. Add type = \"snapshot\", \"content\" or \"diff\" and migrate again.";
     /// A value that cannot pass through k0s's merge of CRI drop-ins.
     NotMergeable = "not-mergeable", Error,
         "k0s 1.27.5 to 1.35 pass CRI drop-ins through JSON and YAML, which would change this value or stop k0s.";
@@ -167,6 +170,9 @@ codes! {
     /// A file named in `imports` was not handed in.
     ImportMissing = "import-missing", Error,
         "Its settings would be lost. Hand the file in, or remove it from imports if it is gone for good (containerd 1.5 to 1.7 do not start without it).";
+    /// A pattern in `imports` that no handed-in file matches.
+    ImportEmpty = "import-empty", Note,
+        "containerd takes no notice of a pattern without a match. If there are such files on the node, hand them in.";
     /// A handed-in file that nothing imports.
     ImportUnused = "import-unused", Note,
         "No imports entry reaches this file, so it took no part.";

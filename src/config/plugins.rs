@@ -90,16 +90,16 @@ sections! {
     pub struct Tracing: Plain {
         /// Share of traces that are kept.
         pub sampling_ratio: Option<f64> = [
-            V1_6 => Float(0.0),
+            V1_6 => Float(1.0),
             Release::new(1, 6, 32) => Hidden,
-            V1_7 => Float(0.0),
+            V1_7 => Float(1.0),
             Release::new(1, 7, 16) => Hidden,
         ];
         /// Name under which traces are sent.
         pub service_name: Option<String> = [
-            V1_6 => Str(""),
+            V1_6 => Str("containerd"),
             Release::new(1, 6, 32) => Hidden,
-            V1_7 => Str(""),
+            V1_7 => Str("containerd"),
             Release::new(1, 7, 16) => Hidden,
         ];
     }

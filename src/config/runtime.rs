@@ -109,6 +109,11 @@ sections! {
         pub criu_image_path ["CriuImagePath"]: Option<String> = [V1_3 => Hidden];
         /// runc: CRIU's work directory.
         pub criu_work_path ["CriuWorkPath"]: Option<String> = [V1_3 => Hidden];
+        /// Deprecated: the binary that `io.containerd.runtime.v1.linux` runs.
+        /// Successor: `BinaryName`.
+        pub runtime ["Runtime"]: Option<String> = [V1_2 => Hidden];
+        /// Deprecated: its state directory. Successor: `Root`.
+        pub runtime_root ["RuntimeRoot"]: Option<String> = [V1_2 => Hidden];
         /// Other shims: the protobuf type of their options.
         pub type_url ["TypeUrl"]: Option<String> = [V1_2 => Hidden];
         /// Other shims: their configuration file.

@@ -76,9 +76,10 @@ pub(crate) fn known(uri: &str) -> Option<&'static str> {
     PLUGINS.iter().copied().find(|known| *known == uri)
 }
 
-/// Whether a plugin id first occurs in config version 3.
+/// Whether a plugin id first occurs in config version 3, or 4.
 pub(crate) fn is_version_3_only(id: &str) -> bool {
-    VERSION_3_ONLY.contains(&id)
+    let moved = ["io.containerd.server.v1.", "io.containerd.metrics.v1."];
+    VERSION_3_ONLY.contains(&id) || moved.iter().any(|prefix| id.starts_with(prefix))
 }
 
 /// The name of a plugin in a version 1 file: what follows the API version in

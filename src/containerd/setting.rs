@@ -123,6 +123,8 @@ pub enum Kind {
     Section(&'static Section),
     /// A table whose keys are names and whose values are alike.
     Map(&'static Kind),
+    /// Anything: what a shim is told beyond the options that are declared.
+    Any,
 }
 
 /// When the existence of a table says something of its own.
@@ -277,8 +279,10 @@ impl Place {
         let builtin = self.builtins.iter().find(|b| b.key == key);
         match self.kind {
             Kind::Section(section) => {
-                let setting = section.get(key)?;
                 let free = section.presence == Presence::Free;
+                let Some(setting) = section.get(key) else {
+                    return free.then(|| self.any());
+                };
                 Some(Place {
                     kind: setting.kind,
                     history: setting.history,
@@ -298,13 +302,27 @@ impl Place {
                 built_in: builtin.map_or(&[], |b| b.history),
                 builtins: builtin.map_or(&[], |b| b.inside),
                 owned: None,
-                secret: self.secret || key.eq_ignore_ascii_case("authorization"),
+                secret: self.secret || is_secret_name(key),
                 merge: self.merge,
                 in_entry: builtin.is_none(),
                 free: self.free,
                 is_entry: true,
             }),
+            Kind::Any => Some(self.any()),
             _ => None,
+        }
+    }
+
+    /// What is handed on as it is, whatever it is called.
+    fn any(&self) -> Place {
+        Place {
+            kind: Kind::Any,
+            history: &[],
+            built_in: &[],
+            builtins: &[],
+            free: true,
+            is_entry: false,
+            ..*self
         }
     }
 
@@ -373,7 +391,7 @@ impl Place {
 
     /// Whether a release knows the key.
     pub(crate) fn known_in(&self, release: Release) -> bool {
-        self.state(release) != State::Absent
+        matches!(self.kind, Kind::Any) || self.state(release) != State::Absent
     }
 
     /// The value assumed in `release` when no file sets the leaf; `None` where
@@ -425,10 +443,11 @@ impl Place {
         is_table && (self.is_entry || self.presence() == Presence::Pointer)
     }
 
-    /// TOML's name of the declared type, if `value` has another.
-    pub(crate) fn mismatch(&self, value: &Value) -> Option<&'static str> {
+    /// What is wrong with the type of `value`, if something is.
+    pub(crate) fn mismatch(&self, value: &Value) -> Option<String> {
         let all = |items: &[Value], ok: fn(&Value) -> bool| items.iter().all(ok);
         let (fits, expected) = match (self.kind, value) {
+            (Kind::Any, _) => (true, "anything"),
             (Kind::Bool, v) => (matches!(v, Value::Boolean(_)), "a boolean"),
             (Kind::Int, v) => (matches!(v, Value::Integer(_)), "an integer"),
             (Kind::Float, v) => (matches!(v, Value::Float(_)), "a float"),
@@ -454,8 +473,22 @@ impl Place {
             (Kind::Tables(_), _) => (false, "a list of tables"),
             (Kind::Section(_) | Kind::Map(_), v) => (matches!(v, Value::Table(_)), "a table"),
         };
-        (!fits).then_some(expected)
+        let found = value.type_name();
+        let article = if found.starts_with(['a', 'i']) {
+            "an"
+        } else {
+            "a"
+        };
+        (!fits).then(|| format!("{expected} is expected here, not {article} {found}"))
     }
+}
+
+/// Whether a key of this name holds a credential wherever it stands: for keys
+/// that no declaration knows, and for HTTP headers.
+pub(crate) fn is_secret_name(key: &str) -> bool {
+    ["auth", "authorization", "identitytoken", "password"]
+        .iter()
+        .any(|name| key.eq_ignore_ascii_case(name))
 }
 
 fn fits_section(section: &'static Section, value: &Value) -> bool {

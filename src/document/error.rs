@@ -139,7 +139,7 @@ impl ParseError {
 
     pub(super) fn version_3_plugin(name: &str, span: Option<Span>, id: &str) -> Self {
         let message = format!(
-            "no `version`, but the plugin {id:?} belongs to config version 3, which is not supported yet"
+            "no `version`, but the plugin {id:?} belongs to config version 3 or 4, which are not supported yet"
         );
         Self::new(
             ParseErrorKind::VersionUnsupported,

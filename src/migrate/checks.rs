@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::origin;
 use super::sandbox;
 use super::tree::{Content, Dropped, Files, ROOT, Tree, Verdict};
 use super::{Target, ledger::Redacted};
@@ -49,10 +50,18 @@ pub(super) fn changes(tree: &mut Tree, target: &Target, ignored: bool) -> Vec<Ch
         let Some(place) = node.place else {
             continue;
         };
+        // What a distribution or an architecture has otherwise stays as it is
+        // on the node, or is nothing that a release changes.
+        let value = tree.value(id);
+        let after = place.state(containerd).printed();
+        let unset = after.is_none() && value.is_some_and(Value::is_zero);
+        if unset || value.is_some_and(|value| origin::is_platform(&node.key, value)) {
+            continue;
+        }
         changes.push(Change {
             key: dotted(&path),
-            before: tree.value(id).cloned().map(Redacted::plain),
-            after: place.state(containerd).printed().map(Redacted::plain),
+            before: value.cloned().map(Redacted::plain),
+            after: after.map(Redacted::plain),
             reason: why.clone(),
         });
     }
@@ -63,9 +72,11 @@ pub(super) fn changes(tree: &mut Tree, target: &Target, ignored: bool) -> Vec<Ch
             .iter()
             .flat_map(|map| map.builtin_entries(containerd))
             .collect();
-        let any = !tree.children(runtimes).is_empty();
+        let stated = |tree: &Tree, id: &usize| !tree.node(*id).is_made;
+        let any = tree.children(runtimes).iter().any(|id| stated(tree, id));
         for name in names {
-            if any && tree.child(runtimes, name).is_none() {
+            let child = tree.child(runtimes, name).filter(|id| stated(tree, id));
+            if any && child.is_none() {
                 let mut path = tree.path(runtimes);
                 path.push(name);
                 changes.push(Change {
@@ -99,6 +110,7 @@ fn sandbox_change(tree: &mut Tree, target: &Target, ignored: bool) -> Option<Cha
     };
     let injected = Value::String(target.pause_image().to_owned());
     let reason = match &stated {
+        Some(Value::String(image)) if image.is_empty() => "the file empties it",
         Some(_) => "the file pins a default of another time",
         None => "the file sets none, so containerd falls back to its built-in one",
     };

@@ -77,7 +77,7 @@ pub(super) fn write(tree: &Tree, files: Files<'_>, parts: &[(Concern, Id)]) -> V
     // A table's comments go to the first drop-in that has a key of it.
     let mut used = BTreeSet::new();
     let drop_ins = by_concern.into_iter().map(|(concern, ids)| {
-        let sensitive = ids.iter().any(|id| is_secret(tree, *id));
+        let sensitive = ids.iter().any(|id| tree.is_secret(*id));
         let mut used_shown = used.clone();
         let text = text(tree, files, concern, &ids, &mut used, false);
         DropIn {
@@ -90,10 +90,6 @@ pub(super) fn write(tree: &Tree, files: Files<'_>, parts: &[(Concern, Id)]) -> V
         }
     });
     drop_ins.collect()
-}
-
-fn is_secret(tree: &Tree, id: Id) -> bool {
-    tree.node(id).place.is_some_and(|place| place.secret)
 }
 
 fn text(
@@ -133,7 +129,7 @@ fn text(
                 false => comments(tree, files, *id),
             };
             let blotted = Value::String(REDACTED.to_owned());
-            let shown = if redacted && is_secret(tree, *id) {
+            let shown = if redacted && tree.is_secret(*id) {
                 &blotted
             } else {
                 value

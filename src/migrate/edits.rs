@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use super::origin::{self, Origin};
 use super::sandbox;
-use super::tree::{Content, Dropped, Files, Id, ROOT, Tree, Verdict, Why};
+use super::tree::{Dropped, Files, Id, ROOT, Tree, Verdict, Why};
 use super::{Options, SandboxImage, Target};
 use crate::config::spelling;
 use crate::containerd::setting::{Kind, Merge, Place, State};
@@ -75,8 +75,7 @@ impl Judge<'_> {
         if place.owned.is_some() {
             return self.owned(tree, id, &place, value);
         }
-        if let Some(expected) = place.mismatch(value) {
-            let message = format!("{expected} is expected here, not {}", value.type_name());
+        if let Some(message) = place.mismatch(value) {
             if !place.free {
                 self.say(tree, id, Code::WrongType, message.clone());
                 return Verdict::Drop(Dropped::NotExpressible, message);
@@ -160,10 +159,11 @@ impl Judge<'_> {
         };
         let message = format!("{what}; k0s {release} injects {injected}");
         self.say(tree, id, Code::SandboxImageStale, message);
-        Verdict::Drop(
-            Dropped::StaleDefault,
-            format!("a default sandbox image; k0s injects {injected}"),
-        )
+        let why = match image {
+            "" => format!("no sandbox image at all; k0s injects {injected}"),
+            _ => format!("a default sandbox image; k0s injects {injected}"),
+        };
+        Verdict::Drop(Dropped::StaleDefault, why)
     }
 
     /// Judges `disabled_plugins`, and takes the CRI plugin out of it.
@@ -181,9 +181,7 @@ impl Judge<'_> {
         }
         let kept = Value::Array(kept);
         let verdict = self.declared(tree, id, place, &kept);
-        if let Content::Leaf { value, .. } = &mut tree.node_mut(id).content {
-            *value = kept;
-        }
+        tree.change(id, kept);
         verdict
     }
 

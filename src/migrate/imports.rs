@@ -190,6 +190,11 @@ pub(super) fn in_load_order<'a>(
                 let span = file.span_of(&["imports"]).map(|(key, _)| key);
                 findings.push(Finding::new(Code::ImportMissing, message).at("imports", span));
             }
+            if matching.is_empty() && !is_main && import.is_pattern() {
+                let message = format!("no file that was handed in matches {}", import.path());
+                let span = file.span_of(&["imports"]).map(|(key, _)| key);
+                findings.push(Finding::new(Code::ImportEmpty, message).at("imports", span));
+            }
             if is_main && !import.is_pattern() {
                 let message = "the file imports itself, as a dump of a running containerd does";
                 let span = file.span_of(&["imports"]).map(|(key, _)| key);

@@ -154,7 +154,7 @@ pub(super) fn ledger(
         let bare = names.contains_key(&id) && tree.children(id).is_empty();
         let value = match &node.content {
             _ if node.is_made || id == ROOT => continue,
-            Content::Leaf { value, .. } => value.clone(),
+            Content::Leaf { value, .. } => node.original.as_ref().unwrap_or(value).clone(),
             Content::Table(_) if bare => Value::Table(Table::new()),
             Content::Table(_) => continue,
         };
@@ -164,7 +164,7 @@ pub(super) fn ledger(
                 key: dotted(&tree.spelled_path(id)),
                 value: Redacted {
                     value: value.clone(),
-                    secret: node.place.is_some_and(|place| place.secret),
+                    secret: tree.is_secret(id),
                 },
                 span,
                 fate: fate.clone(),
@@ -224,6 +224,10 @@ fn fate(tree: &Tree, id: Id, names: &HashMap<Id, String>) -> (Fate, String) {
         },
         Some(Verdict::Drop(dropped, why)) => {
             let fate = match dropped {
+                Dropped::SuccessorDefault => Fate::Converted {
+                    to: vec![dotted(&tree.path(id))],
+                    drop_in: None,
+                },
                 Dropped::TargetDefault => Fate::EqualsTargetDefault,
                 Dropped::StaleDefault => Fate::StaleDefault,
                 Dropped::Owned => Fate::OwnedByK0s,

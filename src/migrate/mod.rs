@@ -170,18 +170,16 @@ pub fn check(document: &Document) -> Vec<Finding> {
                 Code::UnknownKey,
                 "no containerd release from 1.2 to 1.7 reads this key".to_owned(),
             )),
-            Some(place) => value.and_then(|value| {
-                let expected = place.mismatch(value)?;
-                let code = if place.free {
-                    Code::OptionType
-                } else {
-                    Code::WrongType
-                };
-                Some((
-                    code,
-                    format!("{expected} is expected here, not {}", value.type_name()),
-                ))
-            }),
+            Some(place) => value
+                .and_then(|value| place.mismatch(value))
+                .map(|message| {
+                    let code = if place.free {
+                        Code::OptionType
+                    } else {
+                        Code::WrongType
+                    };
+                    (code, message)
+                }),
         };
         findings.extend(said.map(|(code, message)| files.finding(tree, id, code, message)));
     }

@@ -102,28 +102,38 @@ pub(super) fn is_printed_default(
 }
 
 fn is_shifted(key: &str, value: &Value) -> bool {
-    SHIFTS
+    let mut shifts = SHIFTS.iter().filter(|(shifted, _)| *shifted == key);
+    shifts.any(|(_, shift)| match shift {
+        Shift::Str(text) => value.as_str() == Some(text),
+        Shift::Platform => is_host_platform(value),
+    })
+}
+
+/// Whether a setting names the machine's own platform and nothing else.
+pub(super) fn is_platform(key: &str, value: &Value) -> bool {
+    let shifts = SHIFTS
         .iter()
-        .filter(|(shifted, _)| *shifted == key)
-        .any(|(_, shift)| match (shift, value) {
-            (Shift::Str(text), Value::String(value)) => text == value,
-            (Shift::Platform, Value::Array(items)) => match items.as_slice() {
-                [Value::String(platform)] => PLATFORMS.contains(&platform.as_str()),
-                [Value::Table(unpack)] => {
-                    let is = |key: &str, ok: &dyn Fn(&str) -> bool| {
-                        unpack.get(key).and_then(Value::as_str).is_none_or(ok)
-                    };
-                    unpack
-                        .keys()
-                        .all(|key| matches!(key.as_str(), "differ" | "platform" | "snapshotter"))
-                        && is("platform", &|v| PLATFORMS.contains(&v))
-                        && is("snapshotter", &|v| v == "overlayfs")
-                        && is("differ", &str::is_empty)
-                }
-                _ => false,
-            },
-            _ => false,
-        })
+        .filter(|(_, shift)| matches!(shift, Shift::Platform));
+    shifts.into_iter().any(|(shifted, _)| *shifted == key) && is_host_platform(value)
+}
+
+/// `["linux/arm64"]`, or one entry of `unpack_config` for one platform.
+fn is_host_platform(value: &Value) -> bool {
+    match value.as_array() {
+        Some([Value::String(platform)]) => PLATFORMS.contains(&platform.as_str()),
+        Some([Value::Table(unpack)]) => {
+            let is = |key: &str, ok: &dyn Fn(&str) -> bool| {
+                unpack.get(key).and_then(Value::as_str).is_none_or(ok)
+            };
+            let known = ["differ", "platform", "snapshotter"];
+            unpack.keys().all(|key| known.contains(&key.as_str()))
+                && is("platform", &|v| v == "linux/amd64" || PLATFORMS.contains(&v))
+                && is("snapshotter", &|v| v == "overlayfs")
+                // Late 1.7 builds name the differ that is used anyway.
+                && is("differ", &|v| matches!(v, "" | "walking"))
+        }
+        _ => false,
+    }
 }
 
 /// Every release at which some default changes, oldest first: between two of

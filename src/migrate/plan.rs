@@ -105,7 +105,7 @@ pub fn plan(legacy: &Document, imported: &[Document], target: &Target, options: 
         false => imports::in_load_order(legacy, imported),
     };
     if managed {
-        findings.retain(|finding| finding.code != Code::ImportMissing);
+        findings.retain(|finding| !matches!(finding.code, Code::ImportMissing | Code::ImportEmpty));
     }
     let files = Files(&order);
     let Input {
@@ -167,7 +167,7 @@ pub fn plan(legacy: &Document, imported: &[Document], target: &Target, options: 
         config_version: version,
         k0s_managed: managed,
         origin,
-        steps: steps(managed, writable, &drop_ins),
+        steps: steps(target, managed, writable, &drop_ins),
         drop_ins,
         ledger,
         changes,
@@ -220,7 +220,7 @@ fn drop_all(tree: &mut Tree, dropped: Dropped, why: &str) {
     }
 }
 
-fn steps(managed: bool, writable: bool, drop_ins: &[DropIn]) -> Vec<String> {
+fn steps(target: &Target, managed: bool, writable: bool, drop_ins: &[DropIn]) -> Vec<String> {
     let (dir, file) = (k0s::DROP_IN_DIR, k0s::CONFIG_FILE);
     if managed {
         return vec![format!("Nothing: k0s manages {file} already.")];
@@ -239,7 +239,13 @@ fn steps(managed: bool, writable: bool, drop_ins: &[DropIn]) -> Vec<String> {
         steps.push("Let only root read those that hold credentials: chmod 0600.".to_owned());
     }
     steps.push(format!("Move {file} away, for instance to {file}.legacy: as long as it is there, k0s ignores drop-ins."));
-    steps.push("Restart k0s on the node. It writes its own containerd.toml, whose first line or second line is `# k0s_managed=true`.".to_owned());
+    // Up to 1.29 the file begins with an empty line.
+    let line = if target.release.version.minor < 30 {
+        "second"
+    } else {
+        "first"
+    };
+    steps.push(format!("Restart k0s on the node. It writes its own containerd.toml, whose {line} line is `# k0s_managed=true`."));
     steps.push("Check that the node is Ready and that a new pod starts.".to_owned());
     steps
 }

@@ -5,11 +5,11 @@ use std::ops::Range;
 
 use toml_edit::{Item, TableLike};
 
-use super::tree::{Content, Files, Id, Node, ROOT, Source, Tree, Verdict};
+use super::tree::{Content, Dropped, Files, Id, Node, ROOT, Source, Tree, Verdict};
 use crate::Document;
 use crate::config::spelling;
 use crate::containerd::plugin;
-use crate::containerd::setting::{Kind, Merge, Place, Presence};
+use crate::containerd::setting::{Kind, Merge, Place, Presence, is_secret_name};
 use crate::diagnostic::{Code, Finding, Span};
 use crate::document::Comments;
 use crate::value::{self, Value};
@@ -140,8 +140,8 @@ impl Reader<'_> {
             file: self.file,
             at,
         };
-        let is_table_kind =
-            place.is_none_or(|place| matches!(place.kind, Kind::Section(_) | Kind::Map(_)));
+        let is_table_kind = place
+            .is_none_or(|place| matches!(place.kind, Kind::Section(_) | Kind::Map(_) | Kind::Any));
         let mut node = Node {
             parent,
             key,
@@ -149,6 +149,7 @@ impl Reader<'_> {
             place,
             content: Content::Table(Vec::new()),
             sources: vec![source],
+            original: None,
             is_made: false,
             comments: Some((self.file, comments)),
         };
@@ -161,8 +162,10 @@ impl Reader<'_> {
                 let Some(value) = value::value_of(item) else {
                     return;
                 };
+                let read = self.plugin_list(&node, value.clone());
+                node.original = (read != value).then_some(value);
                 node.content = Content::Leaf {
-                    value: self.plugin_list(&node, value),
+                    value: read,
                     verdict: Verdict::Pending,
                 };
                 self.leaf_node(node);
@@ -251,17 +254,9 @@ impl Reader<'_> {
             finding = finding.at(dotted(&tree.spelled_path(old)), self.span(source));
         }
         self.input.findings.push(finding);
-        for id in tree.leaves(old) {
-            let node = tree.node(id);
-            for source in &node.sources {
-                self.input.without_effect.push(Ignored {
-                    key: dotted(&tree.spelled_path(id)),
-                    source: source.clone(),
-                    value: tree.value(id).cloned().unwrap_or(Value::Boolean(false)),
-                    secret: node.place.is_some_and(|place| place.secret),
-                    why: why.clone(),
-                });
-            }
+        for id in self.input.tree.leaves(old) {
+            let verdict = Verdict::Drop(Dropped::NoEffect, why.clone());
+            self.input.tree.judge(id, verdict);
         }
         self.input.tree.detach(old);
     }
@@ -406,8 +401,7 @@ impl Reader<'_> {
                     at,
                 },
                 value,
-                // Not identified, so it is not shown.
-                secret: true,
+                secret: path.last().is_some_and(|key| is_secret_name(key)),
                 why: why.to_owned(),
             });
         }

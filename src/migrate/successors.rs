@@ -5,7 +5,7 @@
 //! itself applies them.
 
 use super::origin::Origin;
-use super::tree::{Content, Dropped, Files, Id, Tree, Verdict, Why};
+use super::tree::{Dropped, Files, Id, Tree, Verdict, Why};
 use crate::containerd::{Release, plugin};
 use crate::diagnostic::{Code, Finding};
 use crate::value::Value;
@@ -16,6 +16,9 @@ const CONTAINERD: [&str; 3] = ["plugins", plugin::CRI, "containerd"];
 /// The shim that outlived the others (containerd 1.4 deprecates them, 2.0
 /// removed them).
 const RUNC_V2: &str = "io.containerd.runc.v2";
+
+/// The handler that containerd brings along.
+const BUILT_IN: &str = "runc";
 
 /// The first shim.
 const LINUX_V1: &str = "io.containerd.runtime.v1.linux";
@@ -69,30 +72,20 @@ impl Steps<'_> {
         let Some(type_leaf) = self.moved_runtime(containerd, old, "default") else {
             return;
         };
-        let why = "the successor of default_runtime";
-        if let Some(name) = self.tree.child(containerd, "default_runtime_name") {
-            let why = "containerd sets default_runtime_name to \"default\" where there is a default_runtime".to_owned();
-            if self.tree.value(name).and_then(Value::as_str) != Some("default") {
-                self.say(name, Code::Contradiction, why.clone());
-            }
-            let from = name;
-            let new = self.set(
-                containerd,
-                "default_runtime_name",
-                Value::String("default".to_owned()),
-                from,
-                why.as_str(),
-            );
-            self.tree.judge(name, Verdict::Converted(vec![new], why));
-        } else {
-            self.set(
-                containerd,
-                "default_runtime_name",
-                Value::String("default".to_owned()),
-                type_leaf,
-                why,
-            );
+        let why =
+            "containerd sets default_runtime_name to \"default\" where there is a default_runtime";
+        let default = Value::String("default".to_owned());
+        let old = self.tree.child(containerd, "default_runtime_name");
+        let old =
+            old.filter(|old| self.tree.is_kept(*old) && self.tree.value(*old) != Some(&default));
+        if let Some(old) = old {
+            self.say(old, Code::Contradiction, why);
+            self.tree
+                .judge(old, Verdict::Drop(Dropped::NoEffect, why.to_owned()));
         }
+        let name = self.set(containerd, "default_runtime_name", default, type_leaf, why);
+        // The comment is about the type.
+        self.tree.node_mut(name).comments = None;
     }
 
     /// `untrusted_workload_runtime` with a type becomes `runtimes.untrusted`.
@@ -139,6 +132,7 @@ impl Steps<'_> {
             self.give_up(existing, &why);
         }
         let new = self.tree.make(runtimes, &[name]);
+        self.tree.node_mut(new).comments = self.tree.node(old).comments.clone();
         self.say(old, Code::Converted, format!("becomes runtimes.{name}"));
         for id in self.tree.leaves(old) {
             let zero = self.tree.value(id).is_some_and(Value::is_zero);
@@ -147,7 +141,7 @@ impl Steps<'_> {
                 self.tree.verdict(id),
                 Some(Verdict::Drop(Dropped::NotExpressible, _))
             );
-            if lost || zero && !free {
+            if lost || zero && !free && !self.tree.is_kept(id) {
                 continue;
             }
             let below = self.tree.path(id).len() - self.tree.path(old).len();
@@ -165,11 +159,7 @@ impl Steps<'_> {
                 continue;
             };
             let table = self.tree.make(new, tables);
-            let value = self
-                .tree
-                .value(id)
-                .cloned()
-                .unwrap_or(Value::Boolean(false));
+            let value = self.value(id);
             let moved = self.set(table, key, value, id, "moved from a deprecated table");
             self.tree.judge(
                 id,
@@ -179,25 +169,46 @@ impl Steps<'_> {
         Some(type_leaf)
     }
 
-    /// `runtime_engine` and `runtime_root` become options of their handler.
+    /// `runtime_engine` and `runtime_root` become options of their handler,
+    /// and so do the options that only the first shim had.
     fn runtime_options(&mut self) {
         for runtime in self.runtimes() {
-            for (old, new) in [("runtime_engine", "BinaryName"), ("runtime_root", "Root")] {
-                let Some(id) = self
-                    .tree
-                    .child(runtime, old)
-                    .filter(|id| self.tree.is_kept(*id))
-                else {
+            let is_linux = self.runtime_type(runtime).as_deref() == Some(LINUX_V1);
+            let options = self.tree.child(runtime, "options").filter(|_| is_linux);
+            let keys = [
+                (Some(runtime), "runtime_engine", "BinaryName"),
+                (Some(runtime), "runtime_root", "Root"),
+                (options, "Runtime", "BinaryName"),
+                (options, "RuntimeRoot", "Root"),
+            ];
+            for (table, old, new) in keys {
+                let id = table.and_then(|table| self.tree.child(table, old));
+                let Some(id) = id.filter(|id| self.tree.is_kept(*id)) else {
                     continue;
                 };
-                let value = self
-                    .tree
-                    .value(id)
-                    .cloned()
-                    .unwrap_or(Value::Boolean(false));
+                if !is_linux {
+                    self.say_first_effect(id, old);
+                }
+                let value = self.value(id);
                 self.option(runtime, new, value, id, &format!("the successor of {old}"));
             }
         }
+    }
+
+    /// containerd 1.3 – 1.7 refuse to start CRI with some settings, unless the
+    /// runtime handler in question is that of the first shim.
+    fn say_first_effect(&mut self, id: Id, key: &str) {
+        let message = format!(
+            "containerd 1.3 to 1.7 start CRI with {key} only for handlers of type {LINUX_V1}, which this one is not: what it asks for takes effect for the first time"
+        );
+        self.say(id, Code::FirstEffect, message);
+    }
+
+    fn value(&self, id: Id) -> Value {
+        self.tree
+            .value(id)
+            .cloned()
+            .unwrap_or(Value::Boolean(false))
     }
 
     /// `systemd_cgroup` and `no_pivot` become options of the default handler.
@@ -216,23 +227,28 @@ impl Steps<'_> {
                 continue;
             };
             let name = self.default_runtime_name();
-            let runtime = self.tree.make(cri, &["containerd", "runtimes", &name]);
-            let kind = self.runtime_type(runtime);
-            if kind.is_some_and(|kind| kind != RUNC_V2 && !OLD_TYPES.contains(&kind.as_str())) {
-                let why = format!(
-                    "the default runtime handler {name:?} is not runc's and has no such option"
-                );
+            let known = self.find_runtime(&name);
+            let kind = known.and_then(|runtime| self.runtime_type(runtime));
+            let runc = kind
+                .as_deref()
+                .is_none_or(|kind| kind == RUNC_V2 || OLD_TYPES.contains(&kind));
+            if !runc || known.is_none() && name != BUILT_IN {
+                let why = match known {
+                    Some(_) => format!(
+                        "the default runtime handler {name:?} is not runc's and has no such option"
+                    ),
+                    None => format!("nothing defines the default runtime handler {name:?}"),
+                };
                 self.say(id, Code::WithoutEffect, why.clone());
                 self.tree.judge(id, Verdict::Drop(Dropped::NoEffect, why));
                 continue;
             }
-            self.option(
-                runtime,
-                new,
-                Value::Boolean(true),
-                id,
-                &format!("the successor of {old}"),
-            );
+            if kind.as_deref() != Some(LINUX_V1) {
+                self.say_first_effect(id, old);
+            }
+            let runtime = self.tree.make(cri, &["containerd", "runtimes", &name]);
+            let why = format!("the successor of {old}");
+            self.option(runtime, new, Value::Boolean(true), id, &why);
         }
     }
 
@@ -248,7 +264,7 @@ impl Steps<'_> {
             .and_then(Value::as_str);
         stated
             .filter(|name| !name.is_empty())
-            .unwrap_or("runc")
+            .unwrap_or(BUILT_IN)
             .to_owned()
     }
 
@@ -258,37 +274,26 @@ impl Steps<'_> {
         (!kind.is_empty()).then(|| kind.to_owned())
     }
 
-    /// Sets an option of a runtime handler in place of a deprecated key.
+    /// Sets an option of a runtime handler in place of a deprecated key. An
+    /// option that is set already decides, as it does in containerd.
     fn option(&mut self, runtime: Id, key: &str, value: Value, from: Id, why: &str) {
         let options = self.tree.make(runtime, &["options"]);
-        let old = self.tree.child(options, key);
-        if let Some(old) = old {
-            let was_chosen = self.tree.is_kept(old) || matches!(self.origin, Origin::Sparse);
+        if let Some(old) = self.tree.child(options, key) {
             if self.tree.value(old) == Some(&value) {
                 let why = format!("{why} is set to the same already");
                 self.tree.judge(from, Verdict::Converted(vec![old], why));
                 return;
             }
-            if was_chosen
-                && self
-                    .tree
-                    .value(old)
-                    .is_some_and(|value| !matches!(value, Value::String(text) if text.is_empty()))
-            {
-                self.say(
-                    old,
-                    Code::Contradiction,
-                    format!(
-                        "{key} says otherwise than the deprecated key that it succeeds, which wins"
-                    ),
-                );
+            let empty = self.tree.value(old).and_then(Value::as_str) == Some("");
+            let is_chosen = self.tree.is_kept(old) || matches!(self.origin, Origin::Sparse);
+            if is_chosen && !empty {
+                let why = format!("the option {key} says otherwise, and decides");
+                self.say(from, Code::Contradiction, why.clone());
+                self.tree.judge(from, Verdict::Drop(Dropped::NoEffect, why));
+                return;
             }
         }
         let new = self.set(options, key, value, from, why);
-        if let Some(old) = old {
-            let why = "replaced by the value of the deprecated key".to_owned();
-            self.tree.judge(old, Verdict::Converted(vec![new], why));
-        }
         let message = format!("goes to {}", dotted(&self.tree.path(new)));
         self.say(from, Code::Converted, message);
         self.tree
@@ -321,12 +326,10 @@ impl Steps<'_> {
                 .node(id)
                 .place
                 .is_some_and(|place| place.is_default(&value, self.target));
-            if let Content::Leaf { value: old, .. } = &mut self.tree.node_mut(id).content {
-                *old = value;
-            }
+            self.tree.change(id, value);
             let verdict = match is_default {
                 true => Verdict::Drop(
-                    Dropped::TargetDefault,
+                    Dropped::SuccessorDefault,
                     format!("{message}, the target's default"),
                 ),
                 false => Verdict::Keep(Why::Converted(message)),
@@ -348,6 +351,8 @@ impl Steps<'_> {
             let url = self.tree.node(entry).key.clone();
             let leaves = self.tree.leaves(entry);
             if !leaves.iter().any(|id| self.tree.is_kept(*id)) {
+                // An entry without credentials does nothing.
+                self.tree.detach(entry);
                 continue;
             }
             let host = url_host(&url).unwrap_or(&url).to_owned();
@@ -380,6 +385,12 @@ impl Steps<'_> {
                     .judge(id, Verdict::Converted(vec![new], "deprecated".to_owned()));
             }
         }
+    }
+
+    fn find_runtime(&mut self, name: &str) -> Option<Id> {
+        let runtimes = [CONTAINERD[0], CONTAINERD[1], CONTAINERD[2], "runtimes"];
+        let runtimes = self.tree.find(&runtimes)?;
+        self.tree.child(runtimes, name)
     }
 
     fn runtimes(&mut self) -> Vec<Id> {

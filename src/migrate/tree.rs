@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use crate::Document;
 use crate::config::Config;
-use crate::containerd::setting::Place;
+use crate::containerd::setting::{Place, is_secret_name};
 use crate::diagnostic::{Code, Finding, Span};
 use crate::document::Comments;
 use crate::value::Value;
@@ -37,6 +37,8 @@ pub(super) struct Node {
     pub(super) content: Content,
     /// Where it stands, or where what it was made from stands.
     pub(super) sources: Vec<Source>,
+    /// The value in the input, where the migration changed it.
+    pub(super) original: Option<Value>,
     /// The migration made it; the ledger lists what it was made from.
     pub(super) is_made: bool,
     pub(super) comments: Option<(usize, Comments)>,
@@ -76,6 +78,8 @@ pub(super) enum Why {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Dropped {
     TargetDefault,
+    /// Converted to what the target has by itself.
+    SuccessorDefault,
     StaleDefault,
     Owned,
     NoEffect,
@@ -100,6 +104,7 @@ impl Tree {
                 place: Some(Config::place()),
                 content: Content::Table(Vec::new()),
                 sources: Vec::new(),
+                original: None,
                 is_made: true,
                 comments: None,
             }],
@@ -182,6 +187,7 @@ impl Tree {
                         place,
                         content: Content::Table(Vec::new()),
                         sources: Vec::new(),
+                        original: None,
                         is_made: true,
                         comments: None,
                     },
@@ -211,6 +217,7 @@ impl Tree {
                     verdict: Verdict::Keep(Why::Edit(why.to_owned())),
                 },
                 sources,
+                original: None,
                 is_made: true,
                 comments,
             },
@@ -273,6 +280,17 @@ impl Tree {
         }
     }
 
+    /// Changes the value of a leaf; the ledger goes on to show the old one.
+    pub(super) fn change(&mut self, id: Id, new: Value) {
+        let node = self.node_mut(id);
+        if let Content::Leaf { value, .. } = &mut node.content
+            && *value != new
+        {
+            let old = std::mem::replace(value, new);
+            node.original.get_or_insert(old);
+        }
+    }
+
     pub(super) fn verdict(&self, id: Id) -> Option<&Verdict> {
         match &self.node(id).content {
             Content::Leaf { verdict, .. } => Some(verdict),
@@ -284,6 +302,13 @@ impl Tree {
         if let Content::Leaf { verdict, .. } = &mut self.node_mut(id).content {
             *verdict = new;
         }
+    }
+
+    /// Whether the value must not be shown.
+    pub(super) fn is_secret(&self, id: Id) -> bool {
+        let node = self.node(id);
+        node.place
+            .map_or_else(|| is_secret_name(&node.key), |place| place.secret)
     }
 
     pub(super) fn is_kept(&self, id: Id) -> bool {

@@ -181,7 +181,9 @@ fn errors_keep_files_from_being_written_unless_loss_is_allowed() {
     ];
     let output = run(&arguments);
     assert_eq!(output.status.code(), Some(1));
-    assert!(stdout(&output).contains("error[wrong-type]: an integer is expected here, not string"));
+    assert!(
+        stdout(&output).contains("error[wrong-type]: an integer is expected here, not a string")
+    );
     assert!(!out.exists());
     let output = run(&[&arguments[..], &["--allow-loss"]].concat());
     assert_eq!(output.status.code(), Some(1));

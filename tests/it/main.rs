@@ -10,6 +10,7 @@
 )]
 
 mod cli;
+mod conversions;
 mod defaults;
 mod generate;
 mod hostile;

@@ -1,0 +1,289 @@
+//! Deprecated settings and the other special rules, one small file each. What
+//! is right is what containerd 1.3 – 1.7 make of the old setting.
+
+use containerd_dropins::Document;
+use containerd_dropins::diagnostic::Code;
+use containerd_dropins::migrate::{Fate, Options, Plan, Target, plan};
+use containerd_dropins::value::{Table, Value};
+
+use crate::support;
+
+const CRI: &str = "plugins.\"io.containerd.grpc.v1.cri\"";
+
+/// Migrates a version 2 file in which `CRI` stands for the plugin's path.
+fn migrate(text: &str) -> Plan {
+    let plan = support::migrate(
+        &format!("version = 2\n{}", text.replace("CRI", CRI)),
+        "v1.30.4+k0s.0",
+    );
+    assert!(plan.verified, "{:?}", plan.findings);
+    plan
+}
+
+/// All that the drop-ins of a plan set, but for `version`.
+fn settings(plan: &Plan) -> String {
+    let mut keys = String::new();
+    for text in support::drop_ins(plan).values() {
+        for (key, value) in support::leaves(&support::parse(text)) {
+            if key != "\"version\"" {
+                let path = key
+                    .replace("\"plugins\".\"io.containerd.grpc.v1.cri\"", "CRI")
+                    .replace('"', "");
+                keys.push_str(&format!("{path} = {}\n", show(&value)));
+            }
+        }
+    }
+    keys
+}
+
+fn show(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Boolean(flag) => flag.to_string(),
+        Value::Integer(number) => number.to_string(),
+        other => format!("{other:?}"),
+    }
+}
+
+#[track_caller]
+fn check(text: &str, expected: &str, codes: &[Code]) {
+    let _ = checked(text, expected, codes);
+}
+
+#[track_caller]
+fn checked(text: &str, expected: &str, codes: &[Code]) -> Plan {
+    let plan = migrate(text);
+    assert_eq!(settings(&plan), expected);
+    let found: Vec<Code> = plan.findings.iter().map(|finding| finding.code).collect();
+    for code in codes {
+        assert!(found.contains(code), "{code} is not in {found:?}");
+    }
+    plan
+}
+
+/// `io.containerd.runtime.v1.linux` had options of its own (RuncOptions).
+#[test]
+fn options_of_the_first_shim_become_those_of_runc() {
+    check(
+        "[CRI.containerd.runtimes.old]\nruntime_type = \"io.containerd.runtime.v1.linux\"\n[CRI.containerd.runtimes.old.options]\nRuntime = \"/usr/bin/custom\"\nRuntimeRoot = \"/run/custom\"\n",
+        "CRI.containerd.runtimes.old.options.BinaryName = /usr/bin/custom\nCRI.containerd.runtimes.old.options.Root = /run/custom\nCRI.containerd.runtimes.old.runtime_type = io.containerd.runc.v2\n",
+        &[Code::Converted, Code::RuntimeTypeConverted],
+    );
+}
+
+/// containerd looks at `runtime_engine` only where there are no options.
+#[test]
+fn an_option_beats_the_deprecated_key() {
+    check(
+        "[CRI.containerd.runtimes.x]\nruntime_type = \"io.containerd.runc.v2\"\nruntime_engine = \"/old\"\n[CRI.containerd.runtimes.x.options]\nBinaryName = \"/new\"\n",
+        "CRI.containerd.runtimes.x.options.BinaryName = /new\nCRI.containerd.runtimes.x.runtime_type = io.containerd.runc.v2\n",
+        &[Code::Contradiction],
+    );
+}
+
+/// containerd 1.3 – 1.7 refuse CRI with it on any shim but the first.
+#[test]
+fn systemd_cgroup_on_a_later_shim_takes_effect_for_the_first_time() {
+    check(
+        "[CRI]\nsystemd_cgroup = true\n",
+        "CRI.containerd.runtimes.runc.options.SystemdCgroup = true\n",
+        &[Code::FirstEffect, Code::Converted],
+    );
+    let plan = migrate(
+        "[CRI]\nsystemd_cgroup = true\n[CRI.containerd]\ndefault_runtime_name = \"a\"\n[CRI.containerd.runtimes.a]\nruntime_type = \"io.containerd.runtime.v1.linux\"\n",
+    );
+    assert!(
+        plan.findings
+            .iter()
+            .all(|finding| finding.code != Code::FirstEffect)
+    );
+    assert!(settings(&plan).contains("runtimes.a.options.SystemdCgroup = true"));
+}
+
+#[test]
+fn systemd_cgroup_goes_to_no_handler_that_cannot_take_it() {
+    let kata = "[CRI]\nsystemd_cgroup = true\n[CRI.containerd]\ndefault_runtime_name = \"k\"\n[CRI.containerd.runtimes.k]\nruntime_type = \"io.containerd.kata.v2\"\n";
+    let plan = checked(
+        kata,
+        "CRI.containerd.default_runtime_name = k\nCRI.containerd.runtimes.k.runtime_type = io.containerd.kata.v2\n",
+        &[Code::WithoutEffect],
+    );
+    assert_eq!(plan.ledger[1].fate, Fate::NoEffect);
+}
+
+/// In a dump, `SystemdCgroup = false` is the default, not a choice.
+#[test]
+fn systemd_cgroup_in_a_dump_beats_the_default_option() {
+    let dump = support::read(&support::path("recorded/default/1.6.20-debian.toml"));
+    let text = dump.replace("systemd_cgroup = false", "systemd_cgroup = true");
+    let plan = support::migrate(&text, "1.30.4");
+    assert_eq!(
+        settings(&plan),
+        "CRI.containerd.runtimes.runc.options.SystemdCgroup = true\n"
+    );
+    assert_eq!(plan.kept().count(), 1);
+}
+
+/// A name that is only the default is overwritten without a contradiction.
+#[test]
+fn default_runtime_brings_its_name() {
+    let plan = checked(
+        "[CRI.containerd]\ndefault_runtime_name = \"runc\"\n# the old way\n[CRI.containerd.default_runtime]\n# gVisor\nruntime_type = \"io.containerd.runsc.v1\"\n[CRI.containerd.default_runtime.options]\nDebug = false\n",
+        "CRI.containerd.default_runtime_name = default\nCRI.containerd.runtimes.default.options.Debug = false\nCRI.containerd.runtimes.default.runtime_type = io.containerd.runsc.v1\n",
+        &[Code::Converted],
+    );
+    assert!(plan.findings.iter().all(|finding| finding.code != Code::Contradiction && finding.code != Code::RuncAppears));
+    let text = plan.drop_ins[0].text();
+    assert_eq!(text.matches("# gVisor").count(), 1, "{text}");
+    assert!(
+        text.contains(
+            "# the old way\n[plugins.\"io.containerd.grpc.v1.cri\".containerd.runtimes.default]"
+        ),
+        "{text}"
+    );
+}
+
+/// containerd 1.3 – 1.7 read the old tables only if they have a type.
+#[test]
+fn an_old_table_without_a_type_does_nothing() {
+    let plan = checked(
+        "[CRI.containerd.default_runtime]\nruntime_engine = \"/x\"\n[CRI.containerd.untrusted_workload_runtime]\nruntime_type = \"\"\n",
+        "",
+        &[Code::WithoutEffect],
+    );
+    assert!(plan.drop_ins.is_empty());
+}
+
+#[test]
+fn auths_replace_configs_and_empty_ones_vanish() {
+    check(
+        "[CRI.registry.auths.\"https://a.example/v2\"]\nusername = \"new\"\n[CRI.registry.auths.\"https://b.example\"]\nauth = \"\"\n[CRI.registry.configs.\"a.example\".auth]\nusername = \"old\"\npassword = \"old\"\n",
+        "CRI.registry.configs.a.example.auth.username = new\n",
+        &[Code::Converted, Code::Contradiction],
+    );
+}
+
+/// `registry.configs.auths` is a common mistake, and holds credentials.
+#[test]
+fn credentials_in_the_wrong_place_are_not_shown() {
+    let plan = migrate(
+        "[CRI.registry.configs.auths.\"https://x\"]\nauth = \"c2VjcmV0\"\n[plugins.short]\npassword = \"hunter2\"\n",
+    );
+    assert!(plan.drop_ins[0].sensitive);
+    assert!(plan.drop_ins[0].text().contains("c2VjcmV0"));
+    for shown in [
+        plan.to_string(),
+        format!("{plan:?}"),
+        serde_json::to_string(&plan).unwrap(),
+    ] {
+        assert!(
+            !shown.contains("c2VjcmV0") && !shown.contains("hunter2"),
+            "{shown}"
+        );
+    }
+}
+
+/// What is ignored is shown, unless it is a credential.
+#[test]
+fn ignored_keys_show_their_values() {
+    let plan = migrate("[plugins.cri]\nsandbox_image = \"x\"\n");
+    assert_eq!(plan.ledger[1].value.to_string(), "\"x\"");
+    assert_eq!(plan.ledger[1].fate, Fate::NoEffect);
+}
+
+/// The ledger quotes the file, not what became of it.
+#[test]
+fn the_ledger_shows_the_input() {
+    let plan = support::migrate(
+        "disabled_plugins = [\"cri\", \"aufs\"]\n[plugins.cri.containerd.runtimes.runc]\nruntime_type = \"io.containerd.runc.v1\"\n",
+        "1.30.4",
+    );
+    assert_eq!(plan.ledger[0].value.to_string(), "[\"cri\", \"aufs\"]");
+    assert_eq!(
+        plan.ledger[1].value.to_string(),
+        "\"io.containerd.runc.v1\""
+    );
+    assert!(matches!(
+        &plan.ledger[1].fate,
+        Fate::Converted { drop_in: None, .. }
+    ));
+}
+
+/// Each key of each file has one fate, also where a later file replaces it.
+#[test]
+fn shadowed_keys_are_counted_once() {
+    let parse = |name: &str, text: &str| Document::parse(name, text.as_bytes()).unwrap();
+    let main = parse(
+        "/etc/c/main.toml",
+        "version = 2\nimports = [\"x.toml\"]\noom_score = 1\n[plugins.\"io.containerd.gc.v1.scheduler\"]\ndeletion_threshold = 1\nmutation_threshold = 2\n",
+    );
+    let import = parse(
+        "/etc/c/x.toml",
+        "version = 2\noom_score = 2\n[plugins.\"io.containerd.gc.v1.scheduler\"]\ndeletion_threshold = 3\n[grpc]\nuid = 0\n",
+    );
+    let plan = plan(
+        &main,
+        &[import],
+        &Target::find("1.30.4").unwrap(),
+        &Options::default(),
+    );
+    assert_eq!(plan.ledger.len(), 9, "{:#?}", plan.ledger);
+    let no_effect = plan
+        .ledger
+        .iter()
+        .filter(|entry| entry.fate == Fate::NoEffect)
+        .count();
+    assert_eq!(no_effect, 3);
+    assert_eq!(
+        settings(&plan),
+        "oom_score = 2\nplugins.io.containerd.gc.v1.scheduler.deletion_threshold = 3\n"
+    );
+}
+
+/// Upstream builds print the tracing plugins up to 1.6.31 and 1.7.15.
+#[test]
+fn a_dump_with_tracing_and_arm64_has_no_edit() {
+    let dump = support::read(&support::path("recorded/default/1.7.27.toml"))
+        .replace("[plugins.\"io.containerd.internal.v1.tracing\"]\n", "[plugins.\"io.containerd.internal.v1.tracing\"]\n    sampling_ratio = 1.0\n    service_name = \"containerd\"\n")
+        .replace("platforms = [\"linux/amd64\"]", "platforms = [\"linux/arm64/v8\"]")
+        .replace("differ = \"\"\n      platform = \"linux/amd64\"", "differ = \"walking\"\n      platform = \"linux/arm64/v8\"");
+    // The release that prints both is older than the one that was changed.
+    let dump = dump
+        .replace("    ignore_deprecation_warnings = []\n", "")
+        .replace("    image_pull_with_sync_fs = false\n", "")
+        .replace("    sync_fs = false\n", "");
+    let plan = support::migrate(&dump, "v1.30.4+k0s.0");
+    assert!(plan.drop_ins.is_empty(), "{:?}", plan.drop_ins);
+    assert!(
+        plan.changes
+            .iter()
+            .all(|change| !change.key.contains("platform")),
+        "{:?}",
+        plan.changes
+    );
+}
+
+#[test]
+fn a_version_4_file_without_a_version_is_refused() {
+    let text = "[plugins.\"io.containerd.server.v1.grpc\"]\naddress = \"/x\"\n";
+    assert!(Document::parse("t", text.as_bytes()).is_err());
+}
+
+/// RFC 7396 has no way to remove; a bare entry is kept as one.
+#[test]
+fn entries_that_are_merely_there_are_kept() {
+    let plan = migrate(
+        "[CRI.registry.mirrors.\"a.example\"]\nendpoint = []\n[CRI.registry.configs.b.tls]\n",
+    );
+    let table: Table = support::parse(plan.drop_ins[0].text());
+    let registry = ["plugins", support::CRI, "registry"];
+    let at = |path: &[&str]| support::at(&table, &[&registry, path].concat()).cloned();
+    assert_eq!(
+        at(&["mirrors", "a.example"]),
+        Some(Value::Table(Table::new()))
+    );
+    assert_eq!(
+        at(&["configs", "b", "tls"]),
+        Some(Value::Table(Table::new()))
+    );
+}
