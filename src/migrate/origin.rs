@@ -188,18 +188,25 @@ impl Releases {
 
     /// Releases that print `value` at `place`, as bits.
     fn printing(&self, place: &Place, key: &str, value: &Value) -> u64 {
-        if place.printed_states().is_empty() {
-            return 0;
-        }
+        let states = place.printed_states();
         let mut bits = 0;
-        for (bit, release) in self.starts.iter().enumerate() {
-            let state = place.state(*release);
+        for (at, (from, state)) in states.iter().enumerate() {
             let printed = !matches!(state, State::Absent | State::Hidden);
-            if printed && is_printed_default(place, key, value, *release) {
-                bits |= 1 << bit;
+            if printed && (place.is_default(value, *from) || is_shifted(key, value)) {
+                let until = states.get(at + 1).map(|(next, _)| *next);
+                bits |= self.since(Some(*from)) & !self.since(until);
             }
         }
         bits
+    }
+
+    /// Releases from `release` on, as bits; none for `None`.
+    fn since(&self, release: Option<Release>) -> u64 {
+        let Some(release) = release else {
+            return 0;
+        };
+        let before = self.starts.partition_point(|start| *start < release);
+        u64::MAX.checked_shl(before as u32).unwrap_or(0)
     }
 
     /// The last release before the next start.
