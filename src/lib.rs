@@ -86,3 +86,7 @@ mod write;
 
 pub use config::Config;
 pub use document::{Document, MAX_CONFIG_VERSION, ParseError, ParseErrorKind};
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

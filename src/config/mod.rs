@@ -50,7 +50,8 @@ pub use plugins::{
 pub use runtime::{Runtime, RuntimeOptions};
 
 use crate::Document;
-use crate::containerd::setting::{Place, Section};
+use crate::containerd::place::Place;
+use crate::containerd::setting::Section;
 use crate::value::Table;
 use crate::write;
 use declare::Declared;

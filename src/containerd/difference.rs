@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::Release;
-use super::setting::{Kind, Merge, Place, Presence, without_zeros};
+use super::place::Place;
+use super::setting::{Kind, Merge, Presence, without_zeros};
 use crate::config::Config;
 use crate::value::{Table, Value};
 

@@ -2,7 +2,8 @@
 //! effect afterwards.
 
 use super::difference::{self, Difference};
-use super::setting::{Kind, Merge, Place, State};
+use super::place::Place;
+use super::setting::{Kind, Merge, State};
 use super::{Release, plugin};
 use crate::config::Config;
 use crate::value::{Table, Value};

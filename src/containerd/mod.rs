@@ -4,6 +4,7 @@
 pub(crate) mod difference;
 mod duration;
 pub mod load;
+pub(crate) mod place;
 pub mod plugin;
 mod release;
 pub mod setting;

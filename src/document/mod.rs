@@ -3,6 +3,7 @@
 
 mod comments;
 mod error;
+mod toml_1_1;
 
 pub(crate) use comments::Comments;
 pub use error::{ParseError, ParseErrorKind};
@@ -126,6 +127,13 @@ impl Document {
         strings
             .filter_map(|v| v.as_str().map(str::to_owned))
             .collect()
+    }
+
+    /// The first piece of TOML 1.1 in the file, which containerd 1.5 – 1.7
+    /// refuse, and its name.
+    pub fn toml_1_1(&self) -> Option<(Span, &'static str)> {
+        let (at, what) = toml_1_1::find(self.root(), self.text())?;
+        Some((self.span(at), what))
     }
 
     pub(crate) fn root(&self) -> &toml_edit::Table {

@@ -2,11 +2,12 @@
 
 use serde::Serialize;
 
-use super::origin;
+use super::origin::{self, Origin};
 use super::sandbox;
 use super::tree::{Content, Dropped, Files, ROOT, Tree, Verdict};
 use super::{Target, ledger::Redacted};
 use crate::Document;
+use crate::containerd::place::Place;
 use crate::containerd::plugin;
 use crate::containerd::setting::State;
 use crate::diagnostic::{Code, Finding};
@@ -36,7 +37,12 @@ const RUNTIMES: [&str; 4] = ["plugins", plugin::CRI, "containerd", "runtimes"];
 /// Lists what the file held back: stale defaults, the sandbox image, and the
 /// built-in entries of maps that it replaced. `ignored` says that the plugin
 /// settings of the file had no effect at all so far.
-pub(super) fn changes(tree: &mut Tree, target: &Target, ignored: bool) -> Vec<Change> {
+pub(super) fn changes(
+    tree: &mut Tree,
+    target: &Target,
+    origin: &Origin,
+    ignored: bool,
+) -> Vec<Change> {
     let containerd = target.containerd();
     let mut changes = Vec::new();
     for id in tree.leaves(ROOT) {
@@ -67,26 +73,68 @@ pub(super) fn changes(tree: &mut Tree, target: &Target, ignored: bool) -> Vec<Ch
     }
     changes.extend(sandbox_change(tree, target, ignored));
     if let Some(runtimes) = tree.find(&RUNTIMES).filter(|_| !ignored) {
-        let map = tree.node(runtimes).place;
-        let names: Vec<&str> = map
+        changes.extend(built_in_runtimes(tree, runtimes, target, origin));
+    }
+    changes
+}
+
+/// containerd 1.5 – 1.7 replace the map of runtime handlers by the file's, and
+/// start every handler in it from zero; k0s merges.
+fn built_in_runtimes(
+    tree: &mut Tree,
+    runtimes: usize,
+    target: &Target,
+    origin: &Origin,
+) -> Vec<Change> {
+    let containerd = target.containerd();
+    let mut changes = Vec::new();
+    let stated = |tree: &Tree, id: usize| !tree.node(id).is_made;
+    let Some(map) = tree.node(runtimes).place else {
+        return changes;
+    };
+    if !tree.children(runtimes).iter().any(|id| stated(tree, *id)) {
+        return changes;
+    }
+    for name in map.builtin_entries(containerd) {
+        let mut path: Vec<String> = tree
+            .path(runtimes)
             .iter()
-            .flat_map(|map| map.builtin_entries(containerd))
+            .map(|key| (*key).to_owned())
             .collect();
-        let stated = |tree: &Tree, id: &usize| !tree.node(*id).is_made;
-        let any = tree.children(runtimes).iter().any(|id| stated(tree, id));
-        for name in names {
-            let child = tree.child(runtimes, name).filter(|id| stated(tree, id));
-            if any && child.is_none() {
-                let mut path = tree.path(runtimes);
-                path.push(name);
+        path.push(name.to_owned());
+        let entry = tree.child(runtimes, name);
+        let Some(entry) = entry.filter(|id| stated(tree, *id)) else {
+            let path: Vec<&str> = path.iter().map(String::as_str).collect();
+            changes.push(Change {
+                key: dotted(&path),
+                before: None,
+                after: Some(Redacted::plain(Value::Table(Table::new()))),
+                reason: "containerd's own entry is there again beside yours".to_owned(),
+            });
+            continue;
+        };
+        let Some(place) = map.child(name) else {
+            continue;
+        };
+        // A dump leaves out what its release did not know.
+        let knows = |child: &Place| {
+            origin
+                .release()
+                .is_none_or(|release| child.known_in(release))
+        };
+        place.each_declared(&mut |key, child| {
+            let default = child.state(containerd).printed().filter(|value| !value.is_zero());
+            if let Some(default) = default.filter(|_| knows(&child) && tree.child(entry, key).is_none()) {
+                let mut path: Vec<&str> = path.iter().map(String::as_str).collect();
+                path.push(key);
                 changes.push(Change {
                     key: dotted(&path),
                     before: None,
-                    after: Some(Redacted::plain(Value::Table(Table::new()))),
-                    reason: "containerd's own entry is there again beside yours".to_owned(),
+                    after: Some(Redacted::plain(default)),
+                    reason: "a handler that the file names starts from zero in containerd 1.5 to 1.7; k0s keeps the default".to_owned(),
                 });
             }
-        }
+        });
     }
     changes
 }

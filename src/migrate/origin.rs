@@ -9,8 +9,9 @@ use serde::Serialize;
 use super::tree::{ROOT, Tree};
 use crate::config::Config;
 use crate::containerd::Release;
+use crate::containerd::place::Place;
 use crate::containerd::plugin;
-use crate::containerd::setting::{Kind, Place, State};
+use crate::containerd::setting::{Kind, State};
 use crate::value::Value;
 use crate::write::dotted;
 

@@ -145,7 +145,7 @@ pub fn plan(legacy: &Document, imported: &[Document], target: &Target, options: 
         findings.extend(checks::portable(&mut tree, files));
         parts = split::split(&mut tree, target.containerd());
         if !managed {
-            changes = checks::changes(&mut tree, target, version_meant);
+            changes = checks::changes(&mut tree, target, &origin, version_meant);
             findings.extend(checks::sandbox_cause(legacy, &changes, &mut tree, target));
             findings.extend(checks::runc_appears(&changes));
         }

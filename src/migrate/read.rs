@@ -8,8 +8,9 @@ use toml_edit::{Item, TableLike};
 use super::tree::{Content, Dropped, Files, Id, Node, ROOT, Source, Tree, Verdict};
 use crate::Document;
 use crate::config::spelling;
+use crate::containerd::place::{Place, is_secret_name};
 use crate::containerd::plugin;
-use crate::containerd::setting::{Kind, Merge, Place, Presence, is_secret_name};
+use crate::containerd::setting::{Kind, Merge, Presence};
 use crate::diagnostic::{Code, Finding, Span};
 use crate::document::Comments;
 use crate::value::{self, Value};
@@ -66,9 +67,17 @@ pub(super) fn read(files: &[&Document], k0s_merges: bool) -> Input {
     for (number, file) in files.iter().enumerate() {
         reader.file = number;
         reader.table(file.root(), ROOT);
-        reader.say_toml_1_1(file.root());
     }
-    reader.input
+    let mut input = reader.input;
+    for file in files {
+        input.findings.extend(file.toml_1_1().map(|(span, what)| {
+            let mut finding =
+                Finding::new(Code::NotReadByContainerd, format!("{what} is TOML 1.1"));
+            finding.span = Some(span);
+            finding
+        }));
+    }
+    input
 }
 
 /// The plugin ids that a file names, in sections and in lists.
@@ -426,19 +435,6 @@ impl Reader<'_> {
         self.input.findings.push(finding);
     }
 
-    /// toml_edit reads TOML 1.1, containerd 1.x does not.
-    fn say_toml_1_1(&mut self, table: &dyn TableLike) {
-        let Some(file) = self.files.get(self.file) else {
-            return;
-        };
-        if let Some((at, what)) = toml_1_1(table, file.text()) {
-            let message = format!("{what} is TOML 1.1");
-            let mut finding = Finding::new(Code::NotReadByContainerd, message);
-            finding.span = Some(file.span(at));
-            self.input.findings.push(finding);
-        }
-    }
-
     fn span(&self, source: &Source) -> Option<Span> {
         Files(self.files).span(source)
     }
@@ -456,47 +452,4 @@ fn comments(key: &toml_edit::Key, item: &Item) -> Comments {
         }
         _ => Comments::new(None, None),
     }
-}
-
-/// The first piece of TOML 1.1 in a table, and its name.
-fn toml_1_1(table: &dyn TableLike, text: &str) -> Option<(Range<usize>, &'static str)> {
-    table.iter().find_map(|(_, item)| match item {
-        Item::Value(value) => toml_1_1_value(value, text),
-        Item::Table(table) => toml_1_1(table, text),
-        Item::ArrayOfTables(tables) => tables.iter().find_map(|table| toml_1_1(table, text)),
-        Item::None => None,
-    })
-}
-
-fn toml_1_1_value(value: &toml_edit::Value, text: &str) -> Option<(Range<usize>, &'static str)> {
-    match value {
-        toml_edit::Value::String(string) => {
-            let span = string.span()?;
-            let raw = text.get(span.clone())?;
-            let escaped = raw.starts_with('"') && has_new_escape(raw);
-            escaped.then_some((span, "an escape `\\e` or `\\x`"))
-        }
-        toml_edit::Value::Array(array) => {
-            array.iter().find_map(|value| toml_1_1_value(value, text))
-        }
-        toml_edit::Value::InlineTable(table) => {
-            let span = table.span()?;
-            if table.trailing_comma() {
-                return Some((span, "a trailing comma in an inline table"));
-            }
-            table
-                .iter()
-                .find_map(|(_, value)| toml_1_1_value(value, text))
-        }
-        _ => None,
-    }
-}
-
-fn has_new_escape(raw: &str) -> bool {
-    let mut escaped = false;
-    raw.bytes().any(|byte| {
-        let new = escaped && matches!(byte, b'e' | b'x');
-        escaped = byte == b'\\' && !escaped;
-        new
-    })
 }

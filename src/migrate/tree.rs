@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use crate::Document;
 use crate::config::Config;
-use crate::containerd::setting::{Place, is_secret_name};
+use crate::containerd::place::{Place, is_secret_name};
 use crate::diagnostic::{Code, Finding, Span};
 use crate::document::Comments;
 use crate::value::Value;

@@ -76,6 +76,34 @@ fn the_airgap_disaster_is_explained_and_nothing_is_written() {
     assert!(text.contains("NEXT STEPS"));
 }
 
+/// The README has two commands, and shows what the first one prints.
+#[test]
+fn the_readme_tells_the_truth() {
+    let readme =
+        std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
+    let commands: Vec<&str> = readme
+        .lines()
+        .filter_map(|line| line.strip_prefix("$ "))
+        .collect();
+    assert_eq!(
+        commands,
+        [
+            "cargo run --release --example migrate -- examples/airgap-v1.30.4.toml --k0s v1.30.4+k0s.0",
+            "cargo test",
+        ]
+    );
+    let shown = readme
+        .split("```text\n")
+        .nth(1)
+        .unwrap()
+        .split("```")
+        .next()
+        .unwrap();
+    let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let output = run(&[&example("airgap-v1.30.4.toml"), "--k0s", "v1.30.4+k0s.0"]);
+    assert!(words(&stdout(&output)).contains(&words(shown)), "{shown}");
+}
+
 #[test]
 fn a_dump_with_ten_edits_shows_ten() {
     let output = run(&[&example("dump-1.6-ten-edits.toml"), "--k0s", "1.30.4"]);

@@ -1,0 +1,275 @@
+//! The declarations seen from a config tree: what is known of a node that one
+//! arrives at by its keys.
+
+use super::Release;
+use super::duration;
+use super::setting::{Builtin, History, Kind, Merge, Presence, Section, State, state_at};
+use crate::value::Value;
+
+/// What is known of one node of a config tree: found by walking the
+/// declarations along with the tree.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place {
+    pub(crate) kind: Kind,
+    /// Declared states; empty for the entries of a map.
+    history: History,
+    /// States that a built-in entry has instead, while it is built in.
+    built_in: History,
+    builtins: &'static [Builtin],
+    pub(crate) owned: Option<&'static str>,
+    pub(crate) secret: bool,
+    pub(crate) merge: Merge,
+    /// Below the entry of a map, or in a section that departs from nothing:
+    /// what is not built in has the zero value.
+    pub(crate) in_entry: bool,
+    /// Inside of a [`Presence::Free`] section.
+    pub(crate) free: bool,
+    /// The node is the entry of a map.
+    pub(crate) is_entry: bool,
+}
+
+impl Place {
+    /// The top of a config file.
+    pub(crate) fn root(section: &'static Section) -> Self {
+        Place {
+            kind: Kind::Section(section),
+            history: &[],
+            built_in: &[],
+            builtins: &[],
+            owned: None,
+            secret: false,
+            merge: Merge::NonZero,
+            in_entry: false,
+            free: false,
+            is_entry: false,
+        }
+    }
+
+    /// The node under `key`, or `None` where no declaration knows it.
+    pub(crate) fn child(&self, key: &str) -> Option<Place> {
+        let builtin = self.builtins.iter().find(|b| b.key == key);
+        match self.kind {
+            Kind::Section(section) => {
+                let free = section.presence == Presence::Free;
+                let Some(setting) = section.get(key) else {
+                    return free.then(|| self.any());
+                };
+                Some(Place {
+                    kind: setting.kind,
+                    history: setting.history,
+                    built_in: builtin.map_or(&[], |b| b.history),
+                    builtins: builtin.map_or(setting.builtins, |b| b.inside),
+                    owned: setting.owned,
+                    secret: setting.secret,
+                    merge: setting.merge,
+                    in_entry: self.in_entry,
+                    free: self.free || free,
+                    is_entry: false,
+                })
+            }
+            Kind::Map(kind) => Some(Place {
+                kind: *kind,
+                history: &[],
+                built_in: builtin.map_or(&[], |b| b.history),
+                builtins: builtin.map_or(&[], |b| b.inside),
+                owned: None,
+                secret: self.secret || is_secret_name(key),
+                merge: self.merge,
+                in_entry: builtin.is_none(),
+                free: self.free,
+                is_entry: true,
+            }),
+            Kind::Any => Some(self.any()),
+            _ => None,
+        }
+    }
+
+    /// What is handed on as it is, whatever it is called.
+    fn any(&self) -> Place {
+        Place {
+            kind: Kind::Any,
+            history: &[],
+            built_in: &[],
+            builtins: &[],
+            free: true,
+            is_entry: false,
+            ..*self
+        }
+    }
+
+    /// The same node where a file names it as the entry of a map: containerd
+    /// 1.3 – 1.7 then start from zero, built in or not.
+    pub(crate) fn named_in_file(mut self) -> Self {
+        if self.is_entry {
+            self.in_entry = true;
+            self.built_in = &[];
+            self.builtins = &[];
+        }
+        self
+    }
+
+    /// The entries that a map has of itself in a release.
+    pub(crate) fn builtin_entries(&self, release: Release) -> impl Iterator<Item = &'static str> {
+        let is_map = matches!(self.kind, Kind::Map(_));
+        let alive = move |b: &&Builtin| is_map && state_at(b.history, release) != State::Absent;
+        self.builtins.iter().filter(alive).map(|b| b.key)
+    }
+
+    /// The state of a leaf in a release. Leaves of map entries that are not
+    /// built in are never printed.
+    pub(crate) fn state(&self, release: Release) -> State {
+        let built_in = state_at(self.built_in, release);
+        if built_in != State::Absent {
+            return built_in;
+        }
+        match state_at(self.history, release) {
+            State::Absent if self.is_entry => State::Hidden,
+            state if state.is_printed() && !self.has_own_default() => State::Hidden,
+            state => state,
+        }
+    }
+
+    /// The states through all releases that `config default` could print.
+    pub(crate) fn printed_states(&self) -> History {
+        if !self.built_in.is_empty() {
+            self.built_in
+        } else if self.has_own_default() {
+            self.history
+        } else {
+            &[]
+        }
+    }
+
+    /// Whether the declared states hold here: not inside an entry that is not,
+    /// or no longer, built in.
+    fn has_own_default(&self) -> bool {
+        !self.in_entry && self.built_in.is_empty()
+    }
+
+    /// Calls `f` for every declared key and every built-in entry below.
+    pub(crate) fn each_declared(&self, f: &mut dyn FnMut(&'static str, Place)) {
+        let keys: Vec<&'static str> = match self.kind {
+            Kind::Section(section) => section.settings.iter().map(|setting| setting.key).collect(),
+            Kind::Map(_) => self.builtins.iter().map(|builtin| builtin.key).collect(),
+            _ => Vec::new(),
+        };
+        for key in keys {
+            if let Some(child) = self.child(key) {
+                f(key, child);
+            }
+        }
+    }
+
+    /// Whether a release knows the key.
+    pub(crate) fn known_in(&self, release: Release) -> bool {
+        matches!(self.kind, Kind::Any) || self.state(release) != State::Absent
+    }
+
+    /// The value assumed in `release` when no file sets the leaf; `None` where
+    /// that is "no value".
+    pub(crate) fn is_default(&self, value: &Value, release: Release) -> bool {
+        let state = self.state(release);
+        match (self.kind, state, value) {
+            // containerd fills a timeout that is empty, and keeps the others as they are written.
+            (Kind::Duration, _, Value::String(text)) if self.is_entry && text.is_empty() => {
+                return true;
+            }
+            (Kind::Duration, State::Str(default), Value::String(text)) if !self.is_entry => {
+                return duration::equal(default, text);
+            }
+            _ => {}
+        }
+        if self.free || (self.is_entry && !state.is_printed()) {
+            return state.is_printed() && state.is_default(value);
+        }
+        match state {
+            State::Hidden => value.is_zero() || self.is_zero_duration(value),
+            state => state.is_default(value),
+        }
+    }
+
+    fn is_zero_duration(&self, value: &Value) -> bool {
+        matches!(self.kind, Kind::Duration)
+            && value
+                .as_str()
+                .is_some_and(|text| duration::equal("0s", text))
+    }
+
+    /// Whether the default is the zero value, for want of a built-in one.
+    pub(crate) fn is_zero_of_entry(&self, release: Release) -> bool {
+        self.in_entry && !self.state(release).is_printed()
+    }
+
+    /// What an empty table here means.
+    pub(crate) fn presence(&self) -> Presence {
+        match self.kind {
+            Kind::Section(section) => section.presence,
+            _ => Presence::Plain,
+        }
+    }
+
+    /// Whether a table here says something by being there.
+    pub(crate) fn presence_matters(&self) -> bool {
+        let is_table = matches!(self.kind, Kind::Section(_) | Kind::Map(_));
+        is_table && (self.is_entry || self.presence() == Presence::Pointer)
+    }
+
+    /// What is wrong with the type of `value`, if something is.
+    pub(crate) fn mismatch(&self, value: &Value) -> Option<String> {
+        let all = |items: &[Value], ok: fn(&Value) -> bool| items.iter().all(ok);
+        let (fits, expected) = match (self.kind, value) {
+            (Kind::Any, _) => (true, "anything"),
+            (Kind::Bool, v) => (matches!(v, Value::Boolean(_)), "a boolean"),
+            (Kind::Int, v) => (matches!(v, Value::Integer(_)), "an integer"),
+            (Kind::Float, v) => (matches!(v, Value::Float(_)), "a float"),
+            (Kind::Str, v) => (matches!(v, Value::String(_)), "a string"),
+            (Kind::Duration, Value::String(text)) => (
+                self.is_entry && text.is_empty() || duration::parse(text).is_some(),
+                "a duration such as \"10s\"",
+            ),
+            (Kind::Duration, _) => (false, "a duration such as \"10s\""),
+            (Kind::Strs, Value::Array(items)) => {
+                (all(items, |v| v.as_str().is_some()), "a list of strings")
+            }
+            (Kind::Strs, _) => (false, "a list of strings"),
+            (Kind::Bytes, Value::Array(items)) => (
+                all(items, |v| matches!(v, Value::Integer(0..=255))),
+                "a list of bytes",
+            ),
+            (Kind::Bytes, _) => (false, "a list of bytes"),
+            (Kind::Tables(section), Value::Array(items)) => (
+                items.iter().all(|item| fits_section(section, item)),
+                "a list of tables",
+            ),
+            (Kind::Tables(_), _) => (false, "a list of tables"),
+            (Kind::Section(_) | Kind::Map(_), v) => (matches!(v, Value::Table(_)), "a table"),
+        };
+        let found = value.type_name();
+        let article = if found.starts_with(['a', 'i']) {
+            "an"
+        } else {
+            "a"
+        };
+        (!fits).then(|| format!("{expected} is expected here, not {article} {found}"))
+    }
+}
+
+/// Whether a key of this name holds a credential wherever it stands: for keys
+/// that no declaration knows, and for HTTP headers.
+pub(crate) fn is_secret_name(key: &str) -> bool {
+    ["auth", "authorization", "identitytoken", "password"]
+        .iter()
+        .any(|name| key.eq_ignore_ascii_case(name))
+}
+
+fn fits_section(section: &'static Section, value: &Value) -> bool {
+    let Some(table) = value.as_table() else {
+        return false;
+    };
+    let place = Place::root(section);
+    table.iter().all(|(key, value)| {
+        place
+            .child(key)
+            .is_none_or(|child| child.mismatch(value).is_none())
+    })
+}
