@@ -221,6 +221,23 @@ pub(super) fn byte_order_mark(legacy: &Document) -> Option<Finding> {
     })
 }
 
+/// A file that switches CRI off or imports itself, and says where a containerd
+/// other than k0s's keeps things, is the dump of that other containerd.
+pub(super) fn foreign(findings: &[Finding]) -> Option<Finding> {
+    let any = |code: Code| findings.iter().any(|finding| finding.code == code);
+    let elsewhere = findings.iter().any(|finding| {
+        let key = finding.key.as_deref().unwrap_or_default();
+        finding.code == Code::OwnedByK0sOther && matches!(key, "root" | "state" | "grpc.address")
+    });
+    let is_foreign = !any(Code::ForeignContainerd) && any(Code::CriDisabled) && elsewhere;
+    is_foreign.then(|| {
+        Finding::new(
+            Code::ForeignContainerd,
+            "the file switches CRI off and names directories or a socket that are not k0s's",
+        )
+    })
+}
+
 /// Types of proxy plugins that containerd 1.7 knows; any other makes it panic.
 const PROXY_TYPES: &[&str] = &[
     "snapshot",

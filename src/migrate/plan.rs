@@ -143,6 +143,7 @@ pub fn plan(legacy: &Document, imported: &[Document], target: &Target, options: 
         ));
         findings.extend(checks::proxy_plugins(&mut tree, files));
         findings.extend(checks::portable(&mut tree, files));
+        findings.extend(checks::foreign(&findings));
         parts = split::split(&mut tree, target.containerd());
         if !managed {
             changes = checks::changes(&mut tree, target, &origin, version_meant);

@@ -324,6 +324,10 @@ impl Reader<'_> {
 
     fn identify_plugin(&self, plugins: Place, id: &str) -> Known {
         let is_uri = plugin::is_uri(id);
+        if id == "io" {
+            let why = "the URI is not in quotes, so that TOML reads tables inside of tables: [plugins.\"io.containerd…\"] is meant, and containerd does not see it";
+            return Known::Ignored(Code::PluginIdIgnored, why.to_owned());
+        }
         if self.input.version >= 2 {
             if is_uri {
                 return Known::As(id.to_owned(), plugins.child(id));

@@ -287,3 +287,29 @@ fn entries_that_are_merely_there_are_kept() {
         Some(Value::Table(Table::new()))
     );
 }
+
+#[test]
+fn a_uri_without_quotes_is_explained() {
+    let plan = migrate("[plugins.io.containerd.grpc.v1.cri]\nsandbox_image = \"x\"\n");
+    assert!(
+        plan.findings
+            .iter()
+            .any(|f| f.message.contains("not in quotes")),
+        "{:?}",
+        plan.findings
+    );
+    assert!(plan.drop_ins.is_empty());
+}
+
+/// Docker's package switches CRI off; k0s must not.
+#[test]
+fn the_file_of_another_containerd_is_recognised() {
+    check(
+        "disabled_plugins = [\"io.containerd.grpc.v1.cri\"]\nroot = \"/data/containerd\"\n[debug]\nformat = \"json\"\n",
+        "debug.format = json\n",
+        &[Code::CriDisabled, Code::ForeignContainerd],
+    );
+    let plan = support::migrate("disabled_plugins = [\"cri\"]\n", "1.30.4");
+    assert!(plan.is_sound() && plan.drop_ins.is_empty());
+    assert_eq!(plan.ledger[0].fate, Fate::OwnedByK0s);
+}
