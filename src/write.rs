@@ -167,6 +167,12 @@ fn write_float(out: &mut String, number: f64) {
 
 fn write_string(out: &mut String, text: &str) {
     out.push('"');
+    let plain = |b: u8| matches!(b, b' '..=b'~') && b != b'"' && b != b'\\';
+    if text.bytes().all(plain) {
+        out.push_str(text);
+        out.push('"');
+        return;
+    }
     for c in text.chars() {
         match c {
             '"' => out.push_str("\\\""),

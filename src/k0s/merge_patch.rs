@@ -30,7 +30,21 @@ const INTEGERS_END: f64 = 18_446_744_073_709_551_616.0;
 /// # Errors
 /// If it would stop k0s.
 pub fn survives(value: &Value) -> Result<bool, MergeError> {
-    Ok(passed(value)? == *value)
+    match value {
+        Value::Float(number) => Ok(passed_float(*number)? == *value),
+        Value::String(text) => check_text(text).map(|()| !text.contains(FOLDED)),
+        Value::Datetime(_) => Ok(false),
+        Value::Array(items) => all(items.iter().map(survives)),
+        Value::Table(table) => all(table.iter().map(|(key, value)| {
+            check_key(key)?;
+            survives(value)
+        })),
+        Value::Integer(_) | Value::Boolean(_) => Ok(true),
+    }
+}
+
+fn all(mut each: impl Iterator<Item = Result<bool, MergeError>>) -> Result<bool, MergeError> {
+    each.try_fold(true, |all, one| Ok(all & one?))
 }
 
 /// Lays `patch` over `base`: tables merge, everything else replaces.
@@ -73,24 +87,30 @@ fn passed_float(number: f64) -> Result<Value, MergeError> {
     Ok(Value::Float(number))
 }
 
+/// A line break to YAML: what follows it is folded.
+const FOLDED: char = '\u{85}';
+
 fn passed_text(text: &str) -> Result<String, MergeError> {
-    match text.chars().find(|c| stops_yaml(*c)) {
-        Some(c) => Err(MergeError::Control(u32::from(c))),
-        // A line break to YAML: what follows it is folded.
-        None if text.contains('\u{85}') => Ok(text.replace('\u{85}', " ")),
-        None => Ok(text.to_owned()),
-    }
+    check_text(text)?;
+    Ok(text.replace(FOLDED, " "))
 }
 
-fn check_key(key: &str) -> Result<(), MergeError> {
-    if key.chars().count() > LONGEST_KEY {
-        return Err(MergeError::LongKey);
-    }
-    let stops = |c: char| stops_yaml(c) || c == '\u{85}';
-    match key.chars().find(|c| stops(*c)) {
+fn check_text(text: &str) -> Result<(), MergeError> {
+    match text.chars().find(|c| stops_yaml(*c)) {
         Some(c) => Err(MergeError::Control(u32::from(c))),
         None => Ok(()),
     }
+}
+
+/// Whether a key passes.
+pub(crate) fn check_key(key: &str) -> Result<(), MergeError> {
+    if key.chars().count() > LONGEST_KEY {
+        return Err(MergeError::LongKey);
+    }
+    if key.contains(FOLDED) {
+        return Err(MergeError::Control(u32::from(FOLDED)));
+    }
+    check_text(key)
 }
 
 fn stops_yaml(c: char) -> bool {

@@ -8,6 +8,7 @@ mod releases;
 
 pub use assemble::{AssembleError, Assembled, assemble};
 pub use marker::Marker;
+pub(crate) use merge_patch::check_key;
 pub use merge_patch::{MergeError, survives};
 pub use release::{Match, Regime, Release, ReleaseError};
 

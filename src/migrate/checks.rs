@@ -319,18 +319,17 @@ fn obstacle(tree: &Tree, id: usize) -> Option<(Code, String)> {
     if path.get(1) != Some(&plugin::CRI) {
         return None;
     }
-    let name_only = Table::from([(node.key.clone(), Value::Boolean(true))]);
-    let name = Value::Table(name_only);
-    let value = tree.value(id);
-    for value in std::iter::once(&name).chain(value) {
-        match k0s::survives(value) {
-            Ok(true) => {}
-            Ok(false) => {
-                let message = format!("k0s's merge would change this {}", value.type_name());
-                return Some((Code::NotMergeable, message));
-            }
-            Err(error) => return Some((Code::NotMergeable, error.to_string())),
+    let survives = match tree.value(id) {
+        Some(value) => k0s::check_key(&node.key).and_then(|()| k0s::survives(value)),
+        None => k0s::check_key(&node.key).map(|()| true),
+    };
+    match (survives, tree.value(id)) {
+        (Err(error), _) => return Some((Code::NotMergeable, error.to_string())),
+        (Ok(false), Some(value)) => {
+            let message = format!("k0s's merge would change this {}", value.type_name());
+            return Some((Code::NotMergeable, message));
         }
+        _ => {}
     }
     None
 }

@@ -304,15 +304,30 @@ impl Tree {
         }
     }
 
-    /// Whether the value must not be shown.
+    /// Whether the value must not be shown: by its declaration, by the name of
+    /// an undeclared key, or for a URL with a password in it.
     pub(super) fn is_secret(&self, id: Id) -> bool {
         let node = self.node(id);
-        node.place
-            .map_or_else(|| is_secret_name(&node.key), |place| place.secret)
+        let declared = node.place.map(|place| place.secret);
+        declared.unwrap_or_else(|| is_secret_name(&node.key))
+            || self.value(id).is_some_and(has_password)
     }
 
     pub(super) fn is_kept(&self, id: Id) -> bool {
         matches!(self.verdict(id), Some(Verdict::Keep(_)))
+    }
+}
+
+/// Whether a string, or one in a list, is a URL with user and password.
+fn has_password(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text.split_once("://").is_some_and(|(_, rest)| {
+            let host = rest.split('/').next().unwrap_or(rest);
+            host.rsplit_once('@')
+                .is_some_and(|(user, _)| user.contains(':'))
+        }),
+        Value::Array(items) => items.iter().any(has_password),
+        _ => false,
     }
 }
 
