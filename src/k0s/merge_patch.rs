@@ -14,6 +14,9 @@ pub enum MergeError {
     /// YAML allows none of them.
     #[error("the control character U+{0:04X} stops k0s")]
     Control(u32),
+    /// go-toml 1.9 does not undo the escape that the result is written with.
+    #[error("containerd cannot read a name with {0:?} in it as k0s's merge writes it")]
+    Escaped(char),
     /// YAML's limit for simple keys.
     #[error("a key of over 1024 characters stops k0s")]
     LongKey,
@@ -107,10 +110,17 @@ pub(crate) fn check_key(key: &str) -> Result<(), MergeError> {
     if key.chars().count() > LONGEST_KEY {
         return Err(MergeError::LongKey);
     }
-    if key.contains(FOLDED) {
-        return Err(MergeError::Control(u32::from(FOLDED)));
+    if let Some(c) = key.chars().find(|c| stops_yaml(*c) || *c == FOLDED) {
+        return Err(MergeError::Control(u32::from(c)));
     }
-    check_text(key)
+    // k0s writes the merged file, and containerd reads it.
+    if let Some(c) = key
+        .chars()
+        .find(|c| matches!(c, '"' | '\\') || c.is_control())
+    {
+        return Err(MergeError::Escaped(c));
+    }
+    Ok(())
 }
 
 fn stops_yaml(c: char) -> bool {

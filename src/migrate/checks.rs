@@ -280,19 +280,27 @@ pub(super) fn proxy_plugins(tree: &mut Tree, files: Files<'_>) -> Vec<Finding> {
 pub(super) fn portable(tree: &mut Tree, files: Files<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
     for id in tree.walk(ROOT) {
-        if !tree.is_kept(id) && !matches!(tree.node(id).content, Content::Table(_)) {
+        let node = tree.node(id);
+        let is_table = matches!(node.content, Content::Table(_));
+        let bare =
+            is_table && !node.is_made && node.place.is_some_and(|place| place.presence_matters());
+        if !is_table && !tree.is_kept(id) {
             continue;
         }
         let Some((code, message)) = obstacle(tree, id) else {
             continue;
         };
-        let leaves = tree.leaves(id);
-        if !leaves.iter().any(|id| tree.is_kept(*id)) && !leaves.is_empty() {
+        let mut kept = tree.leaves(id);
+        kept.retain(|id| tree.is_kept(*id));
+        if kept.is_empty() && !bare {
             continue;
         }
         findings.push(files.finding(tree, id, code, message.clone()));
-        for id in leaves {
+        for id in kept {
             tree.judge(id, Verdict::Drop(Dropped::NotExpressible, message.clone()));
+        }
+        if is_table {
+            tree.detach(id);
         }
     }
     findings

@@ -77,13 +77,12 @@ enum Shift {
 }
 
 /// What `platforms.DefaultString` gives on the architectures that containerd
-/// is built for.
+/// is built for; arm has its variant with it.
 const PLATFORMS: &[&str] = &[
     "linux/386",
     "linux/arm/v5",
     "linux/arm/v6",
     "linux/arm/v7",
-    "linux/arm64",
     "linux/arm64/v8",
     "linux/mips64le",
     "linux/ppc64le",

@@ -167,7 +167,7 @@ fn auths_replace_configs_and_empty_ones_vanish() {
 #[test]
 fn credentials_in_the_wrong_place_are_not_shown() {
     let plan = migrate(
-        "[CRI.registry.configs.auths.\"https://x\"]\nauth = \"c2VjcmV0\"\n[plugins.short]\npassword = \"hunter2\"\n",
+        "[CRI.registry.configs.auths.\"https://x\"]\nauth = \"c2VjcmV0\"\n[CRI.registry.mirrors.x]\nendpoint = [\"https://u:hunter2@m.example\"]\n[plugins.short]\npassword = \"hunter2\"\n",
     );
     assert!(plan.drop_ins[0].sensitive);
     assert!(plan.drop_ins[0].text().contains("c2VjcmV0"));
@@ -312,4 +312,20 @@ fn the_file_of_another_containerd_is_recognised() {
     let plan = support::migrate("disabled_plugins = [\"cri\"]\n", "1.30.4");
     assert!(plan.is_sound() && plan.drop_ins.is_empty());
     assert_eq!(plan.ledger[0].fate, Fate::OwnedByK0s);
+}
+
+/// k0s writes the merged CRI file with escapes that containerd's parser does
+/// not undo in names.
+#[test]
+fn names_with_quotes_cannot_pass_through_the_merge() {
+    let plan = migrate(
+        "[CRI.registry.mirrors.'a\"b']\nendpoint = [\"https://m\"]\n[proxy_plugins.'a\"b']\ntype = \"snapshot\"\n",
+    );
+    assert!(
+        plan.findings.iter().any(|f| f.code == Code::NotMergeable),
+        "{:?}",
+        plan.findings
+    );
+    assert_eq!(plan.drop_ins.len(), 1);
+    assert!(plan.drop_ins[0].text().contains("[proxy_plugins.'a\"b']"));
 }
