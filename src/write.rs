@@ -98,12 +98,18 @@ fn write_path(out: &mut String, path: &[&str]) {
 
 /// Whether a key can be written so that all parsers in play read it alike.
 ///
-/// go-toml 1.9 does not undo escapes in headers, refuses `\"` in keys and
-/// takes a `]` in a quoted key for the header's end.
+/// go-toml 1.9 does not undo escapes in headers and refuses `\"` in keys, so
+/// single quotes must do where an escape would be needed.
 pub(crate) fn is_portable_key(key: &str) -> bool {
     let quotes = key.contains('"') && key.contains('\'');
     let escapes = key.contains('\\') && key.contains('\'');
-    !quotes && !escapes && !key.contains(']') && !key.chars().any(char::is_control)
+    !quotes && !escapes && !key.chars().any(char::is_control)
+}
+
+/// Whether a key can stand in a header: go-toml 1.9 takes brackets in quotes
+/// for the header's own.
+pub(crate) fn is_portable_in_header(key: &str) -> bool {
+    !key.contains(['[', ']'])
 }
 
 fn write_key(out: &mut String, key: &str) {
@@ -219,11 +225,13 @@ mod tests {
 
     #[test]
     fn knows_the_keys_that_go_toml_misreads() {
-        for key in ["docker.io", "*", "", "a b", "a\"b", "a\\b", "é", "[::1"] {
+        for key in ["docker.io", "*", "", "a b", "a\"b", "a\\b", "é", "[::1]"] {
             assert!(is_portable_key(key), "{key:?}");
         }
-        for key in ["[::1]:5000", "a\"b'", "a\nb", "a\\'"] {
+        for key in ["a\"b'", "a\nb", "a\\'"] {
             assert!(!is_portable_key(key), "{key:?}");
         }
+        assert!(!is_portable_in_header("[::1]:5000"));
+        assert!(!is_portable_in_header("a[b"));
     }
 }

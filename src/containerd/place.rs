@@ -174,6 +174,9 @@ impl Place {
             (Kind::Duration, _, Value::String(text)) if self.is_entry && text.is_empty() => {
                 return true;
             }
+            (Kind::Duration, State::Str(default), Value::Integer(0)) if !self.is_entry => {
+                return duration::equal(default, "0s");
+            }
             (Kind::Duration, State::Str(default), Value::String(text)) if !self.is_entry => {
                 return duration::equal(default, text);
             }
@@ -227,6 +230,8 @@ impl Place {
                 self.is_entry && text.is_empty() || duration::parse(text).is_some(),
                 "a duration such as \"10s\"",
             ),
+            // Not a string, but read as "0s".
+            (Kind::Duration, Value::Integer(0)) if !self.is_entry => (true, "a duration"),
             (Kind::Duration, _) => (false, "a duration such as \"10s\""),
             (Kind::Strs, Value::Array(items)) => {
                 (all(items, |v| v.as_str().is_some()), "a list of strings")
@@ -237,6 +242,10 @@ impl Place {
                 "a list of bytes",
             ),
             (Kind::Bytes, _) => (false, "a list of bytes"),
+            // go-toml 1.9 cannot make a list of structs of an empty array.
+            (Kind::Tables(_), Value::Array(items)) if items.is_empty() => {
+                (false, "a list with at least one table")
+            }
             (Kind::Tables(section), Value::Array(items)) => (
                 items.iter().all(|item| fits_section(section, item)),
                 "a list of tables",
@@ -257,9 +266,20 @@ impl Place {
 /// Whether a key of this name holds a credential wherever it stands: for keys
 /// that no declaration knows, and for HTTP headers.
 pub(crate) fn is_secret_name(key: &str) -> bool {
-    ["auth", "authorization", "identitytoken", "password"]
-        .iter()
-        .any(|name| key.eq_ignore_ascii_case(name))
+    [
+        "auth",
+        "authorization",
+        "cookie",
+        "identitytoken",
+        "passwd",
+        "password",
+        "proxy-authorization",
+        "registrytoken",
+        "secret",
+        "token",
+    ]
+    .iter()
+    .any(|name| key.eq_ignore_ascii_case(name))
 }
 
 fn fits_section(section: &'static Section, value: &Value) -> bool {

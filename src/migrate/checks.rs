@@ -122,9 +122,11 @@ fn built_in_runtimes(
                 .release()
                 .is_none_or(|release| child.known_in(release))
         };
+        // An empty sandbox_mode is "podsandbox" to containerd.
+        let same = |key: &str| key == "sandbox_mode";
         place.each_declared(&mut |key, child| {
             let default = child.state(containerd).printed().filter(|value| !value.is_zero());
-            if let Some(default) = default.filter(|_| knows(&child) && tree.child(entry, key).is_none()) {
+            if let Some(default) = default.filter(|_| !same(key) && knows(&child) && tree.child(entry, key).is_none()) {
                 let mut path: Vec<&str> = path.iter().map(String::as_str).collect();
                 path.push(key);
                 changes.push(Change {
@@ -311,7 +313,8 @@ const DEEPEST: usize = 64;
 
 fn obstacle(tree: &Tree, id: usize) -> Option<(Code, String)> {
     let node = tree.node(id);
-    if !write::is_portable_key(&node.key) {
+    let is_table = matches!(node.content, Content::Table(_));
+    if !write::is_portable_key(&node.key) || is_table && !write::is_portable_in_header(&node.key) {
         return Some((
             Code::NotPortable,
             "the name cannot be written so that all parsers read it".to_owned(),

@@ -78,7 +78,11 @@ pub(super) fn write(tree: &Tree, files: Files<'_>, parts: &[(Concern, Id)]) -> V
     let mut used = BTreeSet::new();
     let drop_ins = by_concern.into_iter().map(|(concern, ids)| {
         let sensitive = ids.iter().any(|id| tree.is_secret(*id));
-        let mut used_shown = used.clone();
+        let mut used_shown = if sensitive {
+            used.clone()
+        } else {
+            BTreeSet::new()
+        };
         let text = text(tree, files, concern, &ids, &mut used, false);
         DropIn {
             name: concern.file_name(),

@@ -71,17 +71,21 @@ impl Judge<'_> {
         };
         let path = tree.path(id);
         let Some(place) = tree.node(id).place else {
-            return self.unknown(tree, id);
+            return match path.as_slice() {
+                ["plugins", _] => {
+                    self.wrong_type(tree, id, "a plugin's settings are a table".to_owned())
+                }
+                _ => self.unknown(tree, id),
+            };
         };
-        if place.owned.is_some() {
-            return self.owned(tree, id, &place, value);
-        }
         if let Some(message) = place.mismatch(value) {
             if !place.free {
-                self.say(tree, id, Code::WrongType, message.clone());
-                return Verdict::Drop(Dropped::NotExpressible, message);
+                return self.wrong_type(tree, id, message);
             }
             self.say(tree, id, Code::OptionType, message);
+        }
+        if place.owned.is_some() {
+            return self.owned(tree, id, &place, value);
         }
         if path == sandbox::PATH {
             let image = value.as_str().unwrap_or_default();
@@ -91,6 +95,11 @@ impl Judge<'_> {
             return self.disabled(tree, id, &place);
         }
         self.declared(tree, id, &place, value)
+    }
+
+    fn wrong_type(&mut self, tree: &Tree, id: Id, message: String) -> Verdict {
+        self.say(tree, id, Code::WrongType, message.clone());
+        Verdict::Drop(Dropped::NotExpressible, message)
     }
 
     fn unknown(&mut self, tree: &Tree, id: Id) -> Verdict {
@@ -278,7 +287,7 @@ impl Judge<'_> {
 
 /// Whether an entry of the file is, key by key, one that containerd has of
 /// itself. A key that is missing is zero in the file's entry.
-fn entry_is_built_in(tree: &Tree, entry: Id, release: Release) -> bool {
+pub(super) fn entry_is_built_in(tree: &Tree, entry: Id, release: Release) -> bool {
     let Some(place) = tree.node(entry).place else {
         return false;
     };

@@ -64,9 +64,25 @@ impl fmt::Debug for Redacted {
     }
 }
 
+/// What JSON has no form for, as text.
+fn plain(value: Value) -> Value {
+    match value {
+        Value::Datetime(datetime) => Value::String(datetime.to_string()),
+        Value::Float(number) if !number.is_finite() => Value::String(number.to_string()),
+        Value::Array(items) => Value::Array(items.into_iter().map(plain).collect()),
+        Value::Table(table) => Value::Table(
+            table
+                .into_iter()
+                .map(|(key, value)| (key, plain(value)))
+                .collect(),
+        ),
+        value => value,
+    }
+}
+
 impl Serialize for Redacted {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.shown().serialize(serializer)
+        plain(self.shown()).serialize(serializer)
     }
 }
 

@@ -171,10 +171,14 @@ impl Reader<'_> {
                 let Some(value) = value::value_of(item) else {
                     return;
                 };
-                let read = self.plugin_list(&node, value.clone());
-                node.original = (read != value).then_some(value);
+                let uris = self.plugin_list(&node, &value);
+                let (value, original) = match uris {
+                    Some(uris) if uris != value => (uris, Some(value)),
+                    _ => (value, None),
+                };
+                node.original = original;
                 node.content = Content::Leaf {
-                    value: read,
+                    value,
                     verdict: Verdict::Pending,
                 };
                 self.leaf_node(node);
@@ -356,21 +360,19 @@ impl Reader<'_> {
     }
 
     /// The names in `disabled_plugins` and `required_plugins` as URIs.
-    fn plugin_list(&mut self, node: &Node, value: Value) -> Value {
+    fn plugin_list(&mut self, node: &Node, value: &Value) -> Option<Value> {
         let is_list = node.parent == ROOT
             && matches!(node.key.as_str(), "disabled_plugins" | "required_plugins");
-        let Value::Array(items) = value else {
-            return value;
-        };
-        if !is_list || items.iter().any(|item| item.as_str().is_none()) {
-            return Value::Array(items);
+        let items = value.as_array().filter(|_| is_list)?;
+        if items.iter().any(|item| item.as_str().is_none()) {
+            return None;
         }
         let mut uris = Vec::new();
         for item in items {
             let name = item.as_str().unwrap_or_default();
             if self.input.version >= 2 {
                 match plugin::is_uri(name) {
-                    true => uris.push(item),
+                    true => uris.push(item.clone()),
                     false => self.say_list(node, format!("{name:?} is no plugin URI; containerd 1.3 to 1.7 refuse a version 2 file with it")),
                 }
                 continue;
@@ -381,7 +383,7 @@ impl Reader<'_> {
                 None => self.say_list(node, format!("no plugin of containerd 1.3 to 1.7 is called {name:?}, which is what a version 1 file names")),
             }
         }
-        Value::Array(uris)
+        Some(Value::Array(uris))
     }
 
     fn say_list(&mut self, node: &Node, why: String) {

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::edits;
 use super::tree::{Id, ROOT, Tree, Verdict};
 use crate::containerd::{Release, plugin};
 use crate::value::Value;
@@ -119,11 +120,17 @@ fn is_extra(tree: &Tree, entry: Id, target: Release) -> bool {
 fn is_bare_entry(tree: &Tree, id: Id, target: Release) -> bool {
     let node = tree.node(id);
     let matters = node.place.is_some_and(|place| place.presence_matters());
-    if !matters || node.is_made || !is_extra(tree, id, target) {
+    // An import replaces a built-in entry by one with nothing in it.
+    let is_whole = tree.node(node.parent).parent == ROOT;
+    let changes = match is_whole {
+        true => !edits::entry_is_built_in(tree, id, target),
+        false => is_extra(tree, id, target),
+    };
+    if !matters || node.is_made || !changes {
         return false;
     }
-    // Entries that are whole are judged whole; one of them cannot be bare.
-    if tree.node(node.parent).parent == ROOT {
+    // Proxy plugins without a type are not written.
+    if tree.path(node.parent) == ["proxy_plugins"] {
         return false;
     }
     let inner_entry = |inner: &Id| *inner != id && is_bare_entry(tree, *inner, target);

@@ -186,11 +186,11 @@ impl Steps<'_> {
                 let Some(id) = id.filter(|id| self.tree.is_kept(*id)) else {
                     continue;
                 };
+                let value = self.value(id);
+                self.option(runtime, new, value, id, old);
                 if !is_linux {
                     self.say_first_effect(id, old);
                 }
-                let value = self.value(id);
-                self.option(runtime, new, value, id, &format!("the successor of {old}"));
             }
         }
     }
@@ -198,6 +198,9 @@ impl Steps<'_> {
     /// containerd 1.3 – 1.7 refuse to start CRI with some settings, unless the
     /// runtime handler in question is that of the first shim.
     fn say_first_effect(&mut self, id: Id, key: &str) {
+        if !matches!(self.tree.verdict(id), Some(Verdict::Converted(..))) {
+            return;
+        }
         let message = format!(
             "containerd 1.3 to 1.7 start CRI with {key} only for handlers of type {LINUX_V1}, which this one is not: what it asks for takes effect for the first time"
         );
@@ -243,12 +246,11 @@ impl Steps<'_> {
                 self.tree.judge(id, Verdict::Drop(Dropped::NoEffect, why));
                 continue;
             }
+            let runtime = self.tree.make(cri, &["containerd", "runtimes", &name]);
+            self.option(runtime, new, Value::Boolean(true), id, old);
             if kind.as_deref() != Some(LINUX_V1) {
                 self.say_first_effect(id, old);
             }
-            let runtime = self.tree.make(cri, &["containerd", "runtimes", &name]);
-            let why = format!("the successor of {old}");
-            self.option(runtime, new, Value::Boolean(true), id, &why);
         }
     }
 
@@ -274,13 +276,14 @@ impl Steps<'_> {
         (!kind.is_empty()).then(|| kind.to_owned())
     }
 
-    /// Sets an option of a runtime handler in place of a deprecated key. An
-    /// option that is set already decides, as it does in containerd.
-    fn option(&mut self, runtime: Id, key: &str, value: Value, from: Id, why: &str) {
+    /// Sets an option of a runtime handler in place of the deprecated key
+    /// `name`. An option that is set already decides, as it does in containerd.
+    fn option(&mut self, runtime: Id, key: &str, value: Value, from: Id, name: &str) {
         let options = self.tree.make(runtime, &["options"]);
         if let Some(old) = self.tree.child(options, key) {
             if self.tree.value(old) == Some(&value) {
-                let why = format!("{why} is set to the same already");
+                let why =
+                    format!("{name} is deprecated, and its successor is set to the same already");
                 self.tree.judge(from, Verdict::Converted(vec![old], why));
                 return;
             }
@@ -293,11 +296,17 @@ impl Steps<'_> {
                 return;
             }
         }
-        let new = self.set(options, key, value, from, why);
+        let new = self.set(
+            options,
+            key,
+            value,
+            from,
+            &format!("the successor of {name}"),
+        );
         let message = format!("goes to {}", dotted(&self.tree.path(new)));
         self.say(from, Code::Converted, message);
-        self.tree
-            .judge(from, Verdict::Converted(vec![new], "deprecated".to_owned()));
+        let why = format!("{name} is deprecated, this is its successor");
+        self.tree.judge(from, Verdict::Converted(vec![new], why));
     }
 
     /// Old shims become `io.containerd.runc.v2`.
@@ -315,11 +324,22 @@ impl Steps<'_> {
                 .value(id)
                 .and_then(Value::as_str)
                 .filter(|kind| OLD_TYPES.contains(kind))
+                .map(str::to_owned)
             else {
                 continue;
             };
             let message = format!("{old} becomes {RUNC_V2}");
-            self.say(id, Code::RuntimeTypeConverted, message.clone());
+            let lost = (old == LINUX_V1)
+                .then(|| self.binary_of_first_shim(runtime))
+                .flatten();
+            if let Some(binary) = lost {
+                let why = format!(
+                    "{message}, and runs runc instead of {binary}, which the plugin {LINUX_V1} names: set options.BinaryName if that is wanted"
+                );
+                self.say(id, Code::RuntimeTypeConverted, why);
+            } else {
+                self.say(id, Code::RuntimeTypeConverted, message.clone());
+            }
             let value = Value::String(RUNC_V2.to_owned());
             let is_default = self
                 .tree
@@ -336,6 +356,17 @@ impl Steps<'_> {
             };
             self.tree.judge(id, verdict);
         }
+    }
+
+    /// The binary that handlers of the first shim ran which name none.
+    fn binary_of_first_shim(&mut self, runtime: Id) -> Option<String> {
+        let options = self.tree.child(runtime, "options");
+        if options.is_some_and(|options| self.tree.child(options, "BinaryName").is_some()) {
+            return None;
+        }
+        let leaf = self.tree.find(&["plugins", LINUX_V1, "runtime"])?;
+        let binary = self.tree.value(leaf)?.as_str()?;
+        self.tree.is_kept(leaf).then(|| binary.to_owned())
     }
 
     /// `registry.auths.URL` becomes `registry.configs.HOST.auth`; containerd
@@ -381,8 +412,13 @@ impl Steps<'_> {
                     .cloned()
                     .unwrap_or(Value::Boolean(false));
                 let new = self.set(auth, &key, value, id, "the successor of registry.auths");
-                self.tree
-                    .judge(id, Verdict::Converted(vec![new], "deprecated".to_owned()));
+                self.tree.judge(
+                    id,
+                    Verdict::Converted(
+                        vec![new],
+                        "auths is deprecated, this is its successor".to_owned(),
+                    ),
+                );
             }
         }
     }

@@ -329,3 +329,111 @@ fn names_with_quotes_cannot_pass_through_the_merge() {
     assert_eq!(plan.drop_ins.len(), 1);
     assert!(plan.drop_ins[0].text().contains("[proxy_plugins.'a\"b']"));
 }
+
+#[track_caller]
+fn refuses(text: &str, code: Code) {
+    let plan = migrate(text);
+    assert!(plan.drop_ins.is_empty(), "{:?}", plan.drop_ins);
+    assert!(
+        plan.findings.iter().any(|f| f.code == code),
+        "{:?}",
+        plan.findings
+    );
+    assert!(
+        plan.ledger
+            .iter()
+            .any(|entry| entry.fate == Fate::NotExpressible)
+    );
+}
+
+/// What containerd 1.7 does not load, in a file or in a drop-in.
+#[test]
+fn what_containerd_refuses_is_not_written() {
+    refuses(
+        "[proxy_plugins.\"a[b\"]\ntype = \"snapshot\"\n",
+        Code::NotPortable,
+    );
+    refuses(
+        "[CRI.registry.mirrors.\"[::1]:5000\"]\nendpoint = [\"http://x\"]\n",
+        Code::NotPortable,
+    );
+    refuses(
+        "[plugins]\n\"io.containerd.foo.v1.x\" = 1\n",
+        Code::WrongType,
+    );
+    refuses(
+        "[plugins.\"io.containerd.transfer.v1.local\"]\nunpack_config = []\n",
+        Code::WrongType,
+    );
+    refuses("imports = \"b.toml\"\n", Code::WrongType);
+    refuses(
+        "[proxy_plugins.a]\naddress = \"/x\"\n",
+        Code::ProxyPluginType,
+    );
+    refuses(
+        "[plugins.\"io.containerd.internal.v1.restart\"]\ninterval = 5\n",
+        Code::WrongType,
+    );
+}
+
+/// A key, unlike a table, may hold brackets.
+#[test]
+fn brackets_in_a_plain_key_pass() {
+    check("[timeouts]\n\"a]b\" = \"5s\"\n", "timeouts.a]b = 5s\n", &[]);
+}
+
+/// containerd 1.4 – 1.7 read the integer 0 as "0s".
+#[test]
+fn zero_is_a_duration() {
+    check(
+        "[plugins.\"io.containerd.gc.v1.scheduler\"]\nschedule_delay = 0\n",
+        "",
+        &[],
+    );
+    check(
+        "[plugins.\"io.containerd.internal.v1.restart\"]\ninterval = 0\n",
+        "plugins.io.containerd.internal.v1.restart.interval = 0\n",
+        &[],
+    );
+}
+
+/// An import replaces a built-in entry by what it says, be it nothing.
+#[test]
+fn an_emptied_built_in_entry_stays_empty() {
+    let key = "stream_processors.\"io.containerd.ocicrypt.decoder.v1.tar\"";
+    let plan = migrate(&format!("[{key}]\npath = \"\"\n"));
+    assert!(
+        plan.drop_ins[0].text().ends_with(&format!("\n[{key}]\n")),
+        "{:?}",
+        plan.drop_ins
+    );
+}
+
+#[test]
+fn the_binary_of_the_first_shim_is_not_lost_in_silence() {
+    let plan = migrate(
+        "[plugins.\"io.containerd.runtime.v1.linux\"]\nruntime = \"nvidia-container-runtime\"\n[CRI.containerd.runtimes.n]\nruntime_type = \"io.containerd.runtime.v1.linux\"\n",
+    );
+    let said = plan
+        .findings
+        .iter()
+        .find(|f| f.code == Code::RuntimeTypeConverted)
+        .unwrap();
+    assert!(
+        said.message.contains("instead of nvidia-container-runtime"),
+        "{said}"
+    );
+}
+
+#[test]
+fn dates_are_text_in_json() {
+    let plan = migrate("[x]\na = 1979-05-27\nb = nan\n");
+    let json = serde_json::to_value(&plan).unwrap();
+    assert_eq!(json["ledger"][1]["value"], "1979-05-27");
+    assert_eq!(json["ledger"][2]["value"], "NaN");
+    assert!(
+        plan.drop_ins[0]
+            .text()
+            .contains("[x]\na = 1979-05-27 \nb = nan\n")
+    );
+}
