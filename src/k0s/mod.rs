@@ -18,6 +18,10 @@ pub const DROP_IN_DIR: &str = "/etc/k0s/containerd.d";
 /// The file that k0s manages, or the user does.
 pub const CONFIG_FILE: &str = "/etc/k0s/containerd.toml";
 
+/// The name of the file into which k0s 1.27 – 1.35 merge the CRI settings, in
+/// its run directory.
+pub(crate) const CRI_FILE: &str = "containerd-cri.toml";
+
 /// Values of the keys that k0s sets on containerd's command line which are
 /// nobody's choice: k0s's own, those its documentation told people to write
 /// (in 1.20 – 1.23 with a wrong directory), and containerd's defaults.

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 
 use crate::Document;
 use crate::diagnostic::{Code, Finding};
+use crate::k0s;
 
 /// One entry of `imports`, resolved against the file that holds it.
 ///
@@ -185,7 +186,9 @@ pub(super) fn in_load_order<'a>(
                 .collect();
             matching.sort_by_key(|at| imports.get(*at).map(Document::name));
             let is_main = import.matches(main.name());
-            if matching.is_empty() && !is_main && !import.is_pattern() {
+            // What k0s generates anew at every start holds nothing to keep.
+            let generated = import.path().rsplit('/').next() == Some(k0s::CRI_FILE);
+            if matching.is_empty() && !is_main && !import.is_pattern() && !generated {
                 let message = format!("the imported file {} was not handed in", import.path());
                 let span = file.span_of(&["imports"]).map(|(key, _)| key);
                 findings.push(Finding::new(Code::ImportMissing, message).at("imports", span));

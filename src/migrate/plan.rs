@@ -227,9 +227,11 @@ fn steps(target: &Target, managed: bool, writable: bool, drop_ins: &[DropIn]) ->
         return vec![format!("Nothing: k0s manages {file} already.")];
     }
     if !writable {
-        return vec![
-            "Upgrade k0s to 1.27.5 or later first, and migrate for that release.".to_owned(),
-        ];
+        let step = match target.release.regime {
+            Regime::ImportsV3 => "Migrate for the last 1.35 release before the upgrade to 1.36.",
+            _ => "Upgrade k0s to 1.27.5 or later first, and migrate for that release.",
+        };
+        return vec![step.to_owned()];
     }
     let write = match drop_ins {
         [] => "No drop-in is needed: nothing in the file is yours to keep.".to_owned(),

@@ -222,6 +222,7 @@ fn changes(plan: &Plan, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     writeln!(f, "\nWHAT CHANGES ON THE NODE")?;
     for change in &plan.changes {
         let show = |value: &Option<super::Redacted>| match value {
+            Some(value) if value.expose().as_table().is_some() => "an entry".to_owned(),
             Some(value) => value.to_string(),
             None => "none".to_owned(),
         };

@@ -437,3 +437,14 @@ fn dates_are_text_in_json() {
             .contains("[x]\na = 1979-05-27 \nb = nan\n")
     );
 }
+
+/// A file that k0s wrote, and somebody took the marker out of.
+#[test]
+fn the_import_of_what_k0s_generates_is_not_missed() {
+    let plan = support::migrate(
+        "version = 2\nimports = [\"/run/k0s/containerd-cri.toml\"]\n",
+        "1.30.4",
+    );
+    assert!(plan.is_sound(), "{:?}", plan.findings);
+    assert!(plan.drop_ins.is_empty());
+}
