@@ -167,7 +167,7 @@ pub(super) fn ledger(
         entries.push((source.file, entry(span)));
     };
     for (id, node) in tree.all() {
-        let bare = names.contains_key(&id) && tree.children(id).is_empty();
+        let bare = names.contains_key(&id) && node.is_empty;
         let value = match &node.content {
             _ if node.is_made || id == ROOT => continue,
             Content::Leaf { value, .. } => node.original.as_ref().unwrap_or(value).clone(),

@@ -159,6 +159,7 @@ impl Reader<'_> {
             content: Content::Table(Vec::new()),
             sources: vec![source],
             original: None,
+            is_empty: item.as_table_like().is_some_and(TableLike::is_empty),
             is_made: false,
             comments: Some((self.file, comments)),
         };

@@ -39,6 +39,8 @@ pub(super) struct Node {
     pub(super) sources: Vec<Source>,
     /// The value in the input, where the migration changed it.
     pub(super) original: Option<Value>,
+    /// A table without a single key in the input.
+    pub(super) is_empty: bool,
     /// The migration made it; the ledger lists what it was made from.
     pub(super) is_made: bool,
     pub(super) comments: Option<(usize, Comments)>,
@@ -105,6 +107,7 @@ impl Tree {
                 content: Content::Table(Vec::new()),
                 sources: Vec::new(),
                 original: None,
+                is_empty: false,
                 is_made: true,
                 comments: None,
             }],
@@ -188,6 +191,7 @@ impl Tree {
                         content: Content::Table(Vec::new()),
                         sources: Vec::new(),
                         original: None,
+                        is_empty: false,
                         is_made: true,
                         comments: None,
                     },
@@ -218,6 +222,7 @@ impl Tree {
                 },
                 sources,
                 original: None,
+                is_empty: false,
                 is_made: true,
                 comments,
             },
