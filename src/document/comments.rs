@@ -2,29 +2,73 @@
 
 use std::ops::Range;
 
-use toml_edit::RawString;
+use toml_edit::{Item, Key, RawString};
 
 /// The comments of a key or table header, as ranges of the text: whole lines
-/// above it, and the one behind its value.
+/// above it, those inside of its value, and the one behind.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Comments {
     above: Range<usize>,
-    behind: Range<usize>,
+    /// In the order of the text.
+    further: Vec<Range<usize>>,
 }
 
 impl Comments {
-    pub(crate) fn new(above: Option<&RawString>, behind: Option<&RawString>) -> Self {
-        let range = |raw: Option<&RawString>| raw.and_then(RawString::span).unwrap_or_default();
-        Comments {
-            above: range(above),
-            behind: range(behind),
+    /// The comments of a key and its value.
+    pub(crate) fn of(key: &Key, item: &Item, text: &str) -> Self {
+        let mut comments = Comments::default();
+        match item {
+            Item::Table(table) if !table.is_dotted() => {
+                comments.above = range(table.decor().prefix());
+                comments.add(table.decor().suffix());
+            }
+            Item::Value(value) => {
+                comments.above = range(key.leaf_decor().prefix());
+                comments.add_inside(value, text);
+                comments.add(value.decor().suffix());
+            }
+            Item::ArrayOfTables(tables) => {
+                comments.above = range(tables.get(0).and_then(|table| table.decor().prefix()));
+                for (at, table) in tables.iter().enumerate() {
+                    if at > 0 {
+                        comments.add(table.decor().prefix());
+                    }
+                    comments.add(table.decor().suffix());
+                    for (key, item) in table.iter() {
+                        comments.add(table.key(key).and_then(|key| key.leaf_decor().prefix()));
+                        comments.add(item.as_value().and_then(|value| value.decor().suffix()));
+                    }
+                }
+            }
+            _ => {}
+        }
+        comments
+    }
+
+    /// The comments between the elements of an array.
+    fn add_inside(&mut self, value: &toml_edit::Value, text: &str) {
+        let raw = value.span().and_then(|span| text.get(span)).unwrap_or("");
+        let Some(array) = value.as_array().filter(|_| raw.contains('#')) else {
+            return;
+        };
+        for item in array {
+            self.add(item.decor().prefix());
+            self.add(item.decor().suffix());
+        }
+        self.add(Some(array.trailing()));
+    }
+
+    fn add(&mut self, raw: Option<&RawString>) {
+        let range = range(raw);
+        if !range.is_empty() {
+            self.further.push(range);
         }
     }
 
     /// The comment lines, each from its `#` on, without their line ends.
     ///
-    /// At the top of a file (`is_first`) only the block right above the key
-    /// belongs to it; what an empty line parts from it is about the file.
+    /// At the top of a file only the block right above the key belongs to it;
+    /// what an empty line parts from it is about the file.
     pub(crate) fn lines<'t>(&self, text: &'t str) -> Vec<&'t str> {
         let above = text.get(self.above.clone()).unwrap_or("");
         let above = if self.above.start == 0 {
@@ -32,10 +76,20 @@ impl Comments {
         } else {
             above
         };
-        let behind = text.get(self.behind.clone()).unwrap_or("");
-        let lines = above.lines().chain(behind.lines()).map(str::trim);
+        let further = self
+            .further
+            .iter()
+            .filter_map(|range| text.get(range.clone()));
+        let lines = above
+            .lines()
+            .chain(further.flat_map(str::lines))
+            .map(str::trim);
         lines.filter(|line| line.starts_with('#')).collect()
     }
+}
+
+fn range(raw: Option<&RawString>) -> Range<usize> {
+    raw.and_then(RawString::span).unwrap_or_default()
 }
 
 /// What follows the last empty line.

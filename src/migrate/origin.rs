@@ -98,7 +98,9 @@ pub(super) fn is_printed_default(
     release: Release,
 ) -> bool {
     let state = place.state(release);
-    place.is_default(value, release) || (state != State::Absent && is_shifted(key, value))
+    // What a release does not print, somebody wrote.
+    state.is_printed() && place.is_default(value, release)
+        || state != State::Absent && is_shifted(key, value)
 }
 
 fn is_shifted(key: &str, value: &Value) -> bool {

@@ -117,7 +117,8 @@ impl Reader<'_> {
                 continue;
             };
             let at = toml_key.span().unwrap_or_default();
-            let comments = comments(toml_key, item);
+            let text = self.files.get(self.file).map_or("", |file| file.text());
+            let comments = Comments::of(toml_key, item, text);
             match self.identify(table, parent, key) {
                 Known::As(name, place) => {
                     let spelled = (name != key).then(|| key.to_owned());
@@ -444,19 +445,5 @@ impl Reader<'_> {
 
     fn span(&self, source: &Source) -> Option<Span> {
         Files(self.files).span(source)
-    }
-}
-
-/// The comments of a key, or of the header of a table.
-fn comments(key: &toml_edit::Key, item: &Item) -> Comments {
-    match item {
-        Item::Table(table) if !table.is_dotted() => {
-            Comments::new(table.decor().prefix(), table.decor().suffix())
-        }
-        Item::Value(value) => Comments::new(key.leaf_decor().prefix(), value.decor().suffix()),
-        Item::ArrayOfTables(tables) => {
-            Comments::new(tables.get(0).and_then(|table| table.decor().prefix()), None)
-        }
-        _ => Comments::new(None, None),
     }
 }

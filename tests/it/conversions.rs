@@ -448,3 +448,46 @@ fn the_import_of_what_k0s_generates_is_not_missed() {
     assert!(plan.is_sound(), "{:?}", plan.findings);
     assert!(plan.drop_ins.is_empty());
 }
+
+/// Comments go with their key, those inside of its value too.
+#[test]
+fn comments_travel_with_their_keys() {
+    let plan = migrate(
+        "\n# about the file\n\n# about the daemon\noom_score = -1 # low\n[CRI.registry.mirrors.x]\n# tried in order\nendpoint = [\n  # near\n  \"https://a#b\", # first\n  \"https://c\",\n  # no more\n]\n[plugins.\"io.containerd.transfer.v1.local\"]\n# one\n[[plugins.\"io.containerd.transfer.v1.local\".unpack_config]]\nplatform = \"linux/amd64\" # here\n# two\n[[plugins.\"io.containerd.transfer.v1.local\".unpack_config]]\nsnapshotter = \"zfs\"\n",
+    );
+    let text = |name: &str| {
+        plan.drop_ins
+            .iter()
+            .find(|d| d.name.contains(name))
+            .unwrap()
+            .text()
+            .to_owned()
+    };
+    assert!(
+        text("daemon").ends_with(
+            "version = 2\n# about the file\n# about the daemon\n# low\noom_score = -1\n"
+        ),
+        "{}",
+        text("daemon")
+    );
+    assert!(text("registry").contains("# tried in order\n# near\n# first\n# no more\nendpoint = [\"https://a#b\", \"https://c\"]\n"), "{}", text("registry"));
+    assert!(
+        text("transfer").contains("# one\n# here\n# two\nunpack_config = ["),
+        "{}",
+        text("transfer")
+    );
+}
+
+/// A key that the dump's release does not print was written by somebody, even
+/// with the value that the release assumes.
+#[test]
+fn a_key_that_a_dump_does_not_print_is_an_edit() {
+    let dump = support::read(&support::path("recorded/default/1.6.20-debian.toml"));
+    let text =
+        format!("{dump}\n[plugins.\"io.containerd.internal.v1.tracing\"]\nservice_name = \"\"\n");
+    let plan = support::migrate(&text, "v1.27.5+k0s.0");
+    assert_eq!(
+        settings(&plan),
+        "plugins.io.containerd.internal.v1.tracing.service_name = \n"
+    );
+}
