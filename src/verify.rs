@@ -22,8 +22,8 @@ use crate::value::{Table, Value, table_of};
 use crate::write::dotted;
 
 /// A key that the effective configuration must hold beyond the target's own.
-/// An empty table stands for its mere existence.
-pub(crate) type Wanted<'t> = (Vec<&'t str>, Value);
+/// No value stands for the mere existence of a table.
+pub(crate) type Wanted<'t> = (Vec<&'t str>, Option<&'t Value>);
 
 /// How the computed configuration fails to be the wanted one.
 #[derive(Debug, thiserror::Error)]
@@ -66,13 +66,15 @@ pub(crate) fn verify(
         })?;
         tables.push((drop_in.name.as_str(), table_of(parsed.as_table())));
     }
-    disjoint(&tables)?;
-    let given = tables.iter().map(|(name, table)| (*name, table));
+    if tables.len() > 1 {
+        disjoint(&tables)?;
+    }
+    let given = tables;
     let after = k0s::assemble(&target.release, target.pause_image(), given)?.effective();
     let mut expected: Effective =
         k0s::assemble(&target.release, target.pause_image(), [])?.effective();
     for (path, value) in wanted {
-        expected.set(path, value.clone());
+        expected.set(path, *value);
     }
     let differences = expected.differences(&after);
     match differences.is_empty() {

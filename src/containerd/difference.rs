@@ -1,7 +1,5 @@
 //! Comparing what is in effect, key by key, with defaults filled in.
 
-use std::collections::BTreeSet;
-
 use super::Release;
 use super::place::Place;
 use super::setting::{Kind, Merge, Presence, without_zeros};
@@ -31,6 +29,36 @@ pub(super) fn between(a: &Table, b: &Table, release: Release) -> Vec<Difference>
     walk.found
 }
 
+/// The keys of both tables, and more, in order and each once.
+fn union(tables: [Option<&Table>; 2], more: impl Iterator<Item = &'static str>) -> Vec<&str> {
+    let [mut first, mut second] = tables.map(|table| {
+        let keys = table.into_iter().flat_map(|table| table.keys());
+        keys.map(String::as_str).peekable()
+    });
+    let mut keys = Vec::new();
+    loop {
+        let next = match (first.peek(), second.peek()) {
+            (Some(a), Some(b)) if a == b => {
+                second.next();
+                first.next()
+            }
+            (Some(a), Some(b)) if a < b => first.next(),
+            (Some(_), None) => first.next(),
+            _ => second.next(),
+        };
+        match next {
+            Some(key) => keys.push(key),
+            None => break,
+        }
+    }
+    for key in more {
+        if let Err(at) = keys.binary_search(&key) {
+            keys.insert(at, key);
+        }
+    }
+    keys
+}
+
 struct Walk {
     release: Release,
     path: Vec<String>,
@@ -39,15 +67,11 @@ struct Walk {
 
 impl Walk {
     fn tables(&mut self, places: [Option<Place>; 2], tables: [Option<&Table>; 2]) {
-        let mut keys: BTreeSet<&str> = BTreeSet::new();
-        for table in tables.into_iter().flatten() {
-            keys.extend(table.keys().map(String::as_str));
-        }
-        for place in places.iter().flatten() {
-            for entry in place.builtin_entries(self.release) {
-                keys.insert(entry);
-            }
-        }
+        let entries = places
+            .iter()
+            .flatten()
+            .flat_map(|place| place.builtin_entries(self.release));
+        let keys = union(tables, entries);
         for key in keys {
             let values = tables.map(|table| table.and_then(|table| table.get(key)));
             let [first, second] = places;

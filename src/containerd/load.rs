@@ -23,7 +23,7 @@ impl Effective {
     /// override): zero values never override, lists of plugins are appended,
     /// and entries of `proxy_plugins`, `stream_processors` and `timeouts` are
     /// replaced one by one. A plugin's section is replaced as a whole.
-    pub fn load<'a>(release: Release, files: impl IntoIterator<Item = &'a Table>) -> Self {
+    pub fn load(release: Release, files: impl IntoIterator<Item = Table>) -> Self {
         let mut table = Table::new();
         for file in files {
             merge(&Config::place(), &mut table, file);
@@ -60,57 +60,49 @@ impl Effective {
         difference::between(&self.table, &other.table, self.release)
     }
 
-    /// Sets a value, with all tables above it.
-    pub(crate) fn set(&mut self, path: &[&str], value: Value) {
-        let Some((last, parents)) = path.split_last() else {
-            return;
+    /// Sets a value, or makes a table, with all tables above it.
+    pub(crate) fn set(&mut self, path: &[&str], value: Option<&Value>) {
+        let (last, parents) = match (value, path.split_last()) {
+            (Some(value), Some((last, parents))) => (Some((*last, value)), parents),
+            _ => (None, path),
         };
         let mut table = &mut self.table;
         for key in parents {
-            let child = table
-                .entry((*key).to_owned())
-                .or_insert_with(|| Value::Table(Table::new()));
-            if !matches!(child, Value::Table(_)) {
-                *child = Value::Table(Table::new());
+            // An owned key only where there is none.
+            if !matches!(table.get(*key), Some(Value::Table(_))) {
+                table.insert((*key).to_owned(), Value::Table(Table::new()));
             }
-            match child {
-                Value::Table(child) => table = child,
+            match table.get_mut(*key) {
+                Some(Value::Table(child)) => table = child,
                 _ => return,
             }
         }
-        match (table.get_mut(*last), &value) {
-            // An entry that is merely there does not empty what is in it.
-            (Some(Value::Table(_)), Value::Table(new)) if new.is_empty() => {}
-            _ => drop(table.insert((*last).to_owned(), value)),
+        if let Some((key, value)) = last {
+            table.insert(key.to_owned(), value.clone());
         }
     }
 }
 
-fn merge(place: &Place, into: &mut Table, from: &Table) {
+fn merge(place: &Place, into: &mut Table, from: Table) {
     for (key, value) in from {
-        let child = place.child(key);
-        let Some(child) = child else {
+        let Some(child) = place.child(&key) else {
             // containerd ignores it; the later file's shows.
-            into.insert(key.clone(), value.clone());
+            into.insert(key, value);
             continue;
         };
-        match (child.merge, into.get_mut(key), value) {
-            (Merge::Append, Some(Value::Array(into)), Value::Array(from)) => {
-                into.extend(from.iter().cloned());
-            }
-            (Merge::Entry, Some(Value::Table(into)), Value::Table(from)) => {
-                into.extend(from.iter().map(|(key, value)| (key.clone(), value.clone())));
-            }
+        match (child.merge, into.get_mut(&key), value) {
+            (Merge::Append, Some(Value::Array(into)), Value::Array(from)) => into.extend(from),
+            (Merge::Entry, Some(Value::Table(into)), Value::Table(from)) => into.extend(from),
             (Merge::NonZero, Some(Value::Table(into)), Value::Table(from)) => {
                 merge(&child, into, from);
             }
             (Merge::NonZero, _, Value::Table(from)) => {
                 let mut table = Table::new();
                 merge(&child, &mut table, from);
-                into.insert(key.clone(), Value::Table(table));
+                into.insert(key, Value::Table(table));
             }
             (Merge::NonZero, _, value) if value.is_zero() => {}
-            _ => drop(into.insert(key.clone(), value.clone())),
+            (_, _, value) => drop(into.insert(key, value)),
         }
     }
 }

@@ -25,7 +25,7 @@ pub struct AssembleError {
 #[derive(Clone, Debug)]
 pub struct Assembled<'a> {
     cri: Table,
-    imported: BTreeMap<&'a str, &'a Table>,
+    imported: BTreeMap<&'a str, Table>,
     release: &'a Release,
 }
 
@@ -41,7 +41,7 @@ pub struct Assembled<'a> {
 pub fn assemble<'a>(
     release: &'a Release,
     pause_image: &str,
-    drop_ins: impl IntoIterator<Item = (&'a str, &'a Table)>,
+    drop_ins: impl IntoIterator<Item = (&'a str, Table)>,
 ) -> Result<Assembled<'a>, AssembleError> {
     let mut section = load::default_cri(release.containerd);
     section.insert(
@@ -56,7 +56,7 @@ pub fn assemble<'a>(
     let mut imported = BTreeMap::new();
     let by_name: BTreeMap<_, _> = drop_ins.into_iter().collect();
     for (name, table) in by_name {
-        if has_cri(table) {
+        if has_cri(&table) {
             merge_patch::merge(&mut cri, table).map_err(|source| AssembleError {
                 file: name.to_owned(),
                 source,
@@ -81,11 +81,11 @@ fn has_cri(table: &Table) -> bool {
 impl Assembled<'_> {
     /// What containerd makes of it: the main file, the imported drop-ins, and
     /// last the merged CRI settings.
-    pub fn effective(&self) -> Effective {
+    pub fn effective(self) -> Effective {
         let main = Table::from([("version".to_owned(), Value::Integer(2))]);
-        let files = std::iter::once(&main)
-            .chain(self.imported.values().copied())
-            .chain(std::iter::once(&self.cri));
+        let files = std::iter::once(main)
+            .chain(self.imported.into_values())
+            .chain(std::iter::once(self.cri));
         Effective::load(self.release.containerd, files)
     }
 

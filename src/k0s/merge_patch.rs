@@ -51,29 +51,31 @@ fn all(mut each: impl Iterator<Item = Result<bool, MergeError>>) -> Result<bool,
 }
 
 /// Lays `patch` over `base`: tables merge, everything else replaces.
-pub(super) fn merge(base: &mut Table, patch: &Table) -> Result<(), MergeError> {
+pub(super) fn merge(base: &mut Table, patch: Table) -> Result<(), MergeError> {
     for (key, value) in patch {
-        check_key(key)?;
-        match (base.get_mut(key), value) {
+        check_key(&key)?;
+        match (base.get_mut(&key), value) {
             (Some(Value::Table(base)), Value::Table(patch)) => merge(base, patch)?,
-            (_, value) => drop(base.insert(key.clone(), passed(value)?)),
+            (_, value) => drop(base.insert(key, passed(value)?)),
         }
     }
     Ok(())
 }
 
-fn passed(value: &Value) -> Result<Value, MergeError> {
+fn passed(value: Value) -> Result<Value, MergeError> {
     Ok(match value {
-        Value::Float(number) => passed_float(*number)?,
+        Value::Float(number) => passed_float(number)?,
         Value::String(text) => Value::String(passed_text(text)?),
         Value::Datetime(datetime) => Value::String(datetime.to_string()),
-        Value::Array(items) => Value::Array(items.iter().map(passed).collect::<Result<_, _>>()?),
+        Value::Array(items) => {
+            Value::Array(items.into_iter().map(passed).collect::<Result<_, _>>()?)
+        }
         Value::Table(table) => {
             let mut merged = Table::new();
             merge(&mut merged, table)?;
             Value::Table(merged)
         }
-        Value::Integer(_) | Value::Boolean(_) => value.clone(),
+        value @ (Value::Integer(_) | Value::Boolean(_)) => value,
     })
 }
 
@@ -93,9 +95,12 @@ fn passed_float(number: f64) -> Result<Value, MergeError> {
 /// A line break to YAML: what follows it is folded.
 const FOLDED: char = '\u{85}';
 
-fn passed_text(text: &str) -> Result<String, MergeError> {
-    check_text(text)?;
-    Ok(text.replace(FOLDED, " "))
+fn passed_text(text: String) -> Result<String, MergeError> {
+    check_text(&text)?;
+    Ok(match text.contains(FOLDED) {
+        true => text.replace(FOLDED, " "),
+        false => text,
+    })
 }
 
 fn check_text(text: &str) -> Result<(), MergeError> {
@@ -139,7 +144,7 @@ mod tests {
     #[track_caller]
     fn check(base: &str, patch: &str, merged: &str) {
         let mut table = read(base);
-        merge(&mut table, &read(patch)).unwrap();
+        merge(&mut table, read(patch)).unwrap();
         assert_eq!(table, read(merged));
     }
 
@@ -181,7 +186,7 @@ mod tests {
 
     #[test]
     fn some_values_stop_k0s() {
-        let stops = |patch: &str| merge(&mut Table::new(), &read(patch)).unwrap_err();
+        let stops = |patch: &str| merge(&mut Table::new(), read(patch)).unwrap_err();
         assert_eq!(stops("a = nan\n"), MergeError::NotFinite);
         assert_eq!(stops("a = [\"\\u007f\"]\n"), MergeError::Control(0x7f));
         assert_eq!(stops("\"\\u0090\" = 1\n"), MergeError::Control(0x90));

@@ -13,7 +13,6 @@ use super::{Options, Target, checks, edits, imports, split, successors};
 use crate::Document;
 use crate::diagnostic::{Code, Finding, Severity};
 use crate::k0s::{self, Regime};
-use crate::value::{Table, Value};
 use crate::verify::{self, Wanted};
 
 /// The version of the plan's JSON form. It grows when a field goes or changes
@@ -179,13 +178,7 @@ pub fn plan(legacy: &Document, imported: &[Document], target: &Target, options: 
 
 /// What the drop-ins are to bring about.
 fn wanted<'t>(tree: &'t Tree, parts: &[(Concern, Id)]) -> Vec<Wanted<'t>> {
-    let wanted = |(_, id): &(Concern, Id)| {
-        let bare = || Value::Table(Table::new());
-        (
-            tree.path(*id),
-            tree.value(*id).cloned().unwrap_or_else(bare),
-        )
-    };
+    let wanted = |(_, id): &(Concern, Id)| (tree.path(*id), tree.value(*id));
     parts.iter().map(wanted).collect()
 }
 

@@ -30,7 +30,9 @@ fn assembles_and_loads_as_the_real_ones_do() {
                 (name, support::parse(&support::read(&path)))
             })
             .collect();
-        let given = drop_ins.iter().map(|(name, table)| (name.as_str(), table));
+        let given = drop_ins
+            .iter()
+            .map(|(name, table)| (name.as_str(), table.clone()));
         let assembled = assemble(&release, "pause:BASE", given).unwrap();
 
         let generated = support::parse(&support::read(&case.join("containerd-cri.toml")));

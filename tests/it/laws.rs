@@ -16,7 +16,9 @@ use crate::support;
 /// What is in effect with drop-ins, whose text is read anew.
 fn effective(k0s: &str, drop_ins: &BTreeMap<String, Table>) -> Effective {
     let (release, _) = k0s::Release::find(k0s).unwrap();
-    let given = drop_ins.iter().map(|(name, table)| (name.as_str(), table));
+    let given = drop_ins
+        .iter()
+        .map(|(name, table)| (name.as_str(), table.clone()));
     assemble(&release, release.pause_image, given)
         .unwrap()
         .effective()
@@ -196,7 +198,7 @@ fn lists_what_changes(case: &Case, plan: &Plan) -> Result<(), TestCaseError> {
     config.root = None;
     config.state = None;
     config.grpc.address = None;
-    let before = Effective::load(release.containerd, [&config.to_table()]);
+    let before = Effective::load(release.containerd, [config.to_table()]);
     let after = effective(case.k0s, &parsed(plan));
     let unquoted = |path: &str| path.replace('"', "");
     for difference in before.differences(&after) {
