@@ -7,6 +7,7 @@
 //! rest, `successors` converts what is deprecated, `split` sorts what is kept
 //! into drop-ins, and `verify` proves the result.
 
+mod changes;
 mod checks;
 mod drop_in;
 mod edits;
@@ -23,7 +24,7 @@ mod tree;
 
 use serde::Serialize;
 
-pub use checks::Change;
+pub use changes::Change;
 pub use drop_in::DropIn;
 pub use imports::Import;
 pub use ledger::{Fate, LedgerEntry, Redacted};

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::checks::Change;
+use super::changes::{self, Change};
 use super::drop_in::{self, DropIn};
 use super::ledger::{self, LedgerEntry};
 use super::origin::{self, Origin};
@@ -145,7 +145,7 @@ pub fn plan(legacy: &Document, imported: &[Document], target: &Target, options: 
         findings.extend(checks::foreign(&findings));
         parts = split::split(&mut tree, target.containerd());
         if !managed {
-            changes = checks::changes(&mut tree, target, &origin, version_meant);
+            changes = changes::find(&mut tree, target, &origin, version_meant);
             findings.extend(checks::sandbox_cause(legacy, &changes, &mut tree, target));
             findings.extend(checks::runc_appears(&changes));
         }

@@ -1,0 +1,171 @@
+//! What else changes on a node: what the legacy file held back.
+
+use serde::Serialize;
+
+use super::Target;
+use super::ledger::Redacted;
+use super::origin::{self, Origin};
+use super::sandbox;
+use super::tree::{Dropped, ROOT, Tree, Verdict};
+use crate::containerd::place::Place;
+use crate::containerd::plugin;
+use crate::containerd::setting::State;
+use crate::value::{Table, Value};
+use crate::write::dotted;
+
+/// A key whose effective value changes with the migration although no drop-in
+/// sets it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct Change {
+    /// The key, by config version 2 path.
+    pub key: String,
+    /// What is in effect with the legacy file under the target's containerd;
+    /// `None` is no entry.
+    pub before: Option<Redacted>,
+    /// What is in effect afterwards.
+    pub after: Option<Redacted>,
+    /// Why.
+    pub reason: String,
+}
+
+pub(super) const RUNTIMES: [&str; 4] = ["plugins", plugin::CRI, "containerd", "runtimes"];
+
+/// Lists what the file held back: stale defaults, the sandbox image, and the
+/// built-in entries of maps that it replaced. `ignored` says that the plugin
+/// settings of the file had no effect at all so far.
+pub(super) fn find(
+    tree: &mut Tree,
+    target: &Target,
+    origin: &Origin,
+    ignored: bool,
+) -> Vec<Change> {
+    let containerd = target.containerd();
+    let mut changes = Vec::new();
+    for id in tree.leaves(ROOT) {
+        let Some(Verdict::Drop(Dropped::StaleDefault, why)) = tree.verdict(id) else {
+            continue;
+        };
+        let (node, path) = (tree.node(id), tree.path(id));
+        if path == sandbox::PATH || ignored && path.first() == Some(&"plugins") {
+            continue;
+        }
+        let Some(place) = node.place else {
+            continue;
+        };
+        // What a distribution or an architecture has otherwise stays as it is
+        // on the node, or is nothing that a release changes.
+        let value = tree.value(id);
+        let after = place.state(containerd).printed();
+        let unset = after.is_none() && value.is_some_and(Value::is_zero);
+        if unset || value.is_some_and(|value| origin::is_platform(&node.key, value)) {
+            continue;
+        }
+        changes.push(Change {
+            key: dotted(&path),
+            before: value.cloned().map(Redacted::plain),
+            after: after.map(Redacted::plain),
+            reason: why.clone(),
+        });
+    }
+    changes.extend(sandbox_change(tree, target, ignored));
+    if let Some(runtimes) = tree.find(&RUNTIMES).filter(|_| !ignored) {
+        changes.extend(built_in_runtimes(tree, runtimes, target, origin));
+    }
+    changes
+}
+
+/// containerd 1.5 – 1.7 replace the map of runtime handlers by the file's, and
+/// start every handler in it from zero; k0s merges.
+fn built_in_runtimes(
+    tree: &mut Tree,
+    runtimes: usize,
+    target: &Target,
+    origin: &Origin,
+) -> Vec<Change> {
+    let containerd = target.containerd();
+    let mut changes = Vec::new();
+    let stated = |tree: &Tree, id: usize| !tree.node(id).is_made;
+    let Some(map) = tree.node(runtimes).place else {
+        return changes;
+    };
+    if !tree.children(runtimes).iter().any(|id| stated(tree, *id)) {
+        return changes;
+    }
+    for name in map.builtin_entries(containerd) {
+        let mut path: Vec<String> = tree
+            .path(runtimes)
+            .iter()
+            .map(|key| (*key).to_owned())
+            .collect();
+        path.push(name.to_owned());
+        let entry = tree.child(runtimes, name);
+        let Some(entry) = entry.filter(|id| stated(tree, *id)) else {
+            let path: Vec<&str> = path.iter().map(String::as_str).collect();
+            changes.push(Change {
+                key: dotted(&path),
+                before: None,
+                after: Some(Redacted::plain(Value::Table(Table::new()))),
+                reason: "containerd's own entry is there again beside yours".to_owned(),
+            });
+            continue;
+        };
+        let Some(place) = map.child(name) else {
+            continue;
+        };
+        // A dump leaves out what its release did not know.
+        let knows = |child: &Place| {
+            origin
+                .release()
+                .is_none_or(|release| child.known_in(release))
+        };
+        // An empty sandbox_mode is "podsandbox" to containerd.
+        let same = |key: &str| key == "sandbox_mode";
+        place.each_declared(&mut |key, child| {
+            let default = child.state(containerd).printed().filter(|value| !value.is_zero());
+            if let Some(default) = default.filter(|_| !same(key) && knows(&child) && tree.child(entry, key).is_none()) {
+                let mut path: Vec<&str> = path.iter().map(String::as_str).collect();
+                path.push(key);
+                changes.push(Change {
+                    key: dotted(&path),
+                    before: None,
+                    after: Some(Redacted::plain(default)),
+                    reason: "a handler that the file names starts from zero in containerd 1.5 to 1.7; k0s keeps the default".to_owned(),
+                });
+            }
+        });
+    }
+    changes
+}
+
+/// The change of the sandbox image, unless the user's own is kept.
+fn sandbox_change(tree: &mut Tree, target: &Target, ignored: bool) -> Option<Change> {
+    let leaf = tree.find(&sandbox::PATH);
+    if leaf.is_some_and(|leaf| tree.is_kept(leaf)) {
+        return None;
+    }
+    let stated = leaf
+        .and_then(|leaf| tree.value(leaf))
+        .filter(|_| !ignored)
+        .cloned();
+    let place = sandbox::PATH
+        .iter()
+        .try_fold(crate::Config::place(), |place, key| place.child(key))?;
+    let built_in = match place.state(target.containerd()) {
+        State::Str(image) => Value::String(image.to_owned()),
+        _ => return None,
+    };
+    let injected = Value::String(target.pause_image().to_owned());
+    let reason = match &stated {
+        Some(Value::String(image)) if image.is_empty() => "the file empties it",
+        Some(_) => "the file pins a default of another time",
+        None => "the file sets none, so containerd falls back to its built-in one",
+    };
+    let before = stated.unwrap_or(built_in);
+    (before != injected).then(|| Change {
+        key: dotted(&sandbox::PATH),
+        before: Some(Redacted::plain(before)),
+        after: Some(Redacted::plain(injected)),
+        reason: reason.to_owned(),
+    })
+}
