@@ -76,6 +76,11 @@ fn run(arguments: &Arguments) -> Result<ExitCode, String> {
         Policy::Drop => SandboxImage::Drop,
     });
     if let Some(release) = arguments.origin {
+        if !matches!(release.line(), (1, 2..=7)) {
+            return Err(format!(
+                "--origin {release}: releases from 1.2 to 1.7 are known"
+            ));
+        }
         options = options.origin(release);
     }
     let plan = plan(&legacy, &imported, &target, &options);
@@ -117,8 +122,22 @@ fn say(message: &str) {
     let _ = writeln!(io::stderr(), "{message}");
 }
 
+/// In bytes.
+const LARGEST_FILE: u64 = 64 << 20;
+
 fn load(path: &Path) -> Result<Document, String> {
-    let bytes = fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    let fails = |error: io::Error| format!("{}: {error}", path.display());
+    let metadata = fs::metadata(path).map_err(fails)?;
+    if !metadata.is_file() {
+        return Err(format!("{}: not a regular file", path.display()));
+    }
+    if metadata.len() > LARGEST_FILE {
+        return Err(format!(
+            "{}: larger than any containerd config",
+            path.display()
+        ));
+    }
+    let bytes = fs::read(path).map_err(fails)?;
     let explain =
         |error: ParseError| format!("{error}\n  [{}] {}", error.kind().as_str(), error.help());
     Document::parse(path.display().to_string(), &bytes).map_err(explain)
@@ -131,7 +150,7 @@ fn load_imports(legacy: &Document) -> Result<Vec<Document>, String> {
     let mut imported: Vec<Document> = Vec::new();
     let mut queue = Import::of(legacy);
     while let Some(import) = queue.pop() {
-        for path in matching(&import) {
+        for path in matching(&import)? {
             if seen.insert(path.clone()) {
                 let document = load(Path::new(&path))?;
                 queue.extend(Import::of(&document));
@@ -142,18 +161,29 @@ fn load_imports(legacy: &Document) -> Result<Vec<Document>, String> {
     Ok(imported)
 }
 
-fn matching(import: &Import) -> Vec<String> {
+/// The files that an import reaches here.
+fn matching(import: &Import) -> Result<Vec<String>, String> {
     if !import.is_pattern() {
-        let exists = Path::new(import.path()).is_file();
-        return exists
+        let exists = Path::new(import.path()).exists();
+        return Ok(exists
             .then(|| import.path().to_owned())
             .into_iter()
-            .collect();
+            .collect());
     }
-    let entries = import.directory().map(fs::read_dir);
-    let entries = entries.into_iter().flatten().flatten().flatten();
-    let paths = entries.map(|entry| entry.path().display().to_string());
-    paths.filter(|path| import.matches(path)).collect()
+    let Some(directory) = import.directory() else {
+        let path = import.path();
+        return Err(format!(
+            "imports: {path}: a pattern in the name of a directory is not searched"
+        ));
+    };
+    let entries = match fs::read_dir(directory) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.map_err(|error| format!("{directory}: {error}"))?,
+    };
+    let paths = entries
+        .flatten()
+        .map(|entry| entry.path().display().to_string());
+    Ok(paths.filter(|path| import.matches(path)).collect())
 }
 
 /// Writes the drop-ins, each by way of a temporary name that k0s does not
@@ -190,7 +220,12 @@ fn write_out(directory: &Path, plan: &Plan) -> Result<(), String> {
 
 fn write_file(path: &Path, drop_in: &DropIn) -> io::Result<()> {
     let mut options = fs::OpenOptions::new();
-    options.write(true).create(true).truncate(true);
+    options.write(true).create_new(true);
+    // What an interrupted run left behind has whatever mode it has.
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
     #[cfg(unix)]
     {
         use std::os::unix::fs::OpenOptionsExt;

@@ -177,8 +177,9 @@ sections! {
         pub auths: Map<Auth> = [V1_2 => Hidden];
         /// Credentials and TLS by registry host.
         pub configs: Map<RegistryHost> = [V1_3 => Hidden];
-        /// HTTP headers that are sent to every registry.
-        pub headers: Map<Vec<String>> = [V1_4 => Hidden];
+        /// HTTP headers that are sent to every registry. They may hold
+        /// credentials, whatever they are called.
+        pub headers: Map<Vec<String>> = [V1_4 => Hidden], .secret();
     }
 
     /// Endpoints of a registry host.

@@ -263,23 +263,46 @@ impl Place {
     }
 }
 
-/// Whether a key of this name holds a credential wherever it stands: for keys
-/// that no declaration knows, and for HTTP headers.
+/// Whether a key of this name holds a credential wherever it stands.
 pub(crate) fn is_secret_name(key: &str) -> bool {
-    [
+    let key = key.to_ascii_lowercase();
+    let whole = [
         "auth",
         "authorization",
         "cookie",
-        "identitytoken",
         "passwd",
-        "password",
         "proxy-authorization",
-        "registrytoken",
-        "secret",
-        "token",
-    ]
-    .iter()
-    .any(|name| key.eq_ignore_ascii_case(name))
+    ];
+    let ends = ["password", "secret", "token"];
+    whole.contains(&key.as_str()) || ends.iter().any(|end| key.ends_with(end))
+}
+
+/// Whether a value holds a credential by itself: a URL with a user in it, or a
+/// table with a key of such a name.
+pub(crate) fn is_secret_value(value: &Value) -> bool {
+    match value {
+        Value::String(text) => user_of(text).is_some(),
+        Value::Array(items) => items.iter().any(is_secret_value),
+        Value::Table(table) => table
+            .iter()
+            .any(|(key, value)| is_secret_name(key) || is_secret_value(value)),
+        _ => false,
+    }
+}
+
+/// The part of a URL in front of its host, `user:password@`.
+fn user_of(url: &str) -> Option<&str> {
+    let (_, rest) = url.split_once("//")?;
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or(rest);
+    authority.rsplit_once('@').map(|(user, _)| user)
+}
+
+/// A key as it may be shown: URLs without their user.
+pub(crate) fn without_user(key: &str) -> String {
+    match user_of(key) {
+        Some(user) if !user.is_empty() => key.replacen(user, "…", 1),
+        _ => key.to_owned(),
+    }
 }
 
 fn fits_section(section: &'static Section, value: &Value) -> bool {

@@ -18,6 +18,14 @@ use crate::value::{self, Table};
 /// The highest config version that this crate reads.
 pub const MAX_CONFIG_VERSION: i64 = 2;
 
+/// Bytes between two counts of characters.
+const STRIDE: usize = 1024;
+
+/// Characters that begin in a piece of UTF-8.
+fn count_characters(bytes: &[u8]) -> usize {
+    bytes.iter().filter(|byte| **byte & 0xc0 != 0x80).count()
+}
+
 /// A parsed containerd config file.
 ///
 /// ```
@@ -33,6 +41,9 @@ pub struct Document {
     name: String,
     tree: toml_edit::Document<String>,
     line_starts: Vec<usize>,
+    /// Characters in front of every [`STRIDE`]th byte, so that a column is
+    /// found without counting through an endless line.
+    characters: Vec<usize>,
     version: Option<i64>,
     marker: Marker,
     byte_order_mark: bool,
@@ -59,10 +70,17 @@ impl Document {
         let line_starts = std::iter::once(0)
             .chain(text.match_indices('\n').map(|(at, _)| at + 1))
             .collect();
+        let strides = text.as_bytes().chunks(STRIDE).scan(0, |sum, chunk| {
+            let before = *sum;
+            *sum += count_characters(chunk);
+            Some(before)
+        });
+        let characters = strides.collect();
         let mut document = Document {
             name,
             tree,
             line_starts,
+            characters,
             version: None,
             marker,
             byte_order_mark,
@@ -154,14 +172,22 @@ impl Document {
             .get(line.wrapping_sub(1))
             .copied()
             .unwrap_or(0);
-        let before = self.text().get(line_start..range.start).unwrap_or("");
+        let column = self.characters_before(range.start) - self.characters_before(line_start);
         Span {
             file: self.name.clone(),
             line,
-            column: before.chars().count() + 1,
+            column: column + 1,
             start: range.start,
             end: range.end,
         }
+    }
+
+    /// How many characters begin in front of a byte.
+    fn characters_before(&self, at: usize) -> usize {
+        let stride = at / STRIDE;
+        let counted = self.characters.get(stride).copied().unwrap_or(0);
+        let rest = self.text().as_bytes().get(stride * STRIDE..at);
+        counted + rest.map_or(0, count_characters)
     }
 
     /// `version`, or `VERSION` where there is none: go-toml 1.9 tries a key
@@ -255,6 +281,17 @@ mod tests {
         assert_eq!(document.text().get(value.start..value.end), Some("7"));
         let (_, value) = document.span_of(&["grpc", "ü"]).unwrap();
         assert_eq!((value.line, value.column), (3, 9));
+    }
+
+    #[test]
+    fn columns_in_a_long_line() {
+        let text = format!(
+            "# é\na = {{ {}\"ü\" = 1, b = 2 }}\n",
+            "\"é\" = { x = \"ö\" }, ".replace('é', &"é".repeat(3000))
+        );
+        let document = parse(&text);
+        let (key, _) = document.span_of(&["a", "b"]).unwrap();
+        assert_eq!((key.line, key.column), (2, 7 + 3000 + 2 + 16 + 9));
     }
 
     #[test]

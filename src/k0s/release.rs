@@ -28,15 +28,11 @@ pub enum Regime {
 impl Regime {
     /// The boundaries, by first release.
     fn of(version: &Version) -> Regime {
-        let at_least = |minor, patch| version >= &Version::new(1, minor, patch);
-        if at_least(36, 0) {
-            Regime::ImportsV3
-        } else if at_least(27, 5) {
-            Regime::CriMerge
-        } else if at_least(27, 0) {
-            Regime::CriAppend
-        } else {
-            Regime::Monolith
+        match (version.major, version.minor, version.patch) {
+            (0, ..) | (1, ..27, _) => Regime::Monolith,
+            (1, 27, ..5) => Regime::CriAppend,
+            (1, ..36, _) => Regime::CriMerge,
+            _ => Regime::ImportsV3,
         }
     }
 }
@@ -119,10 +115,12 @@ impl Release {
             Version::parse(tag).is_ok_and(|version| version <= wanted)
         });
         let at = later.saturating_sub(1);
-        let release = RELEASES
+        let mut release = RELEASES
             .get(at)
             .and_then(Release::from_row)
             .ok_or_else(error)?;
+        // A stand-in does not make the release work another way.
+        release.regime = Regime::of(&wanted);
         let same = if any_build {
             release.version.cmp_precedence(&wanted).is_eq()
         } else {
@@ -186,6 +184,7 @@ mod tests {
         check("1.31.1-rc.0", "v1.30.14+k0s.0", Match::Nearest);
         check("1.40.0", "v1.36.3+k0s.2", Match::Newer);
         check("1.2.3", "v1.20.6+k0s.0", Match::Nearest);
+        check("1.36.0", "v1.35.7+k0s.0", Match::Nearest);
         for text in ["", "latest", "1.30", "v1.30.x", "1.30.4.5"] {
             assert!(Release::find(text).is_err(), "{text:?}");
         }
@@ -200,5 +199,10 @@ mod tests {
         assert_eq!(of("1.27.5"), Regime::CriMerge);
         assert_eq!(of("1.35.7"), Regime::CriMerge);
         assert_eq!(of("1.36.1"), Regime::ImportsV3);
+        // Whatever stands in for them.
+        assert_eq!(of("1.36.0"), Regime::ImportsV3);
+        assert_eq!(of("1.36.0-rc.1"), Regime::ImportsV3);
+        assert_eq!(of("1.27.0"), Regime::CriAppend);
+        assert_eq!(of("1.29.0"), Regime::CriMerge);
     }
 }

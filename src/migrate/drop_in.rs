@@ -8,6 +8,7 @@ use serde::{Serialize, Serializer};
 use super::ledger::REDACTED;
 use super::split::Concern;
 use super::tree::{Content, Files, Id, ROOT, Tree};
+use crate::containerd::place::is_secret_name;
 use crate::k0s;
 use crate::value::Value;
 use crate::write::Writer;
@@ -77,7 +78,14 @@ pub(super) fn write(tree: &Tree, files: Files<'_>, parts: &[(Concern, Id)]) -> V
     // A table's comments go to the first drop-in that has a key of it.
     let mut used = BTreeSet::new();
     let drop_ins = by_concern.into_iter().map(|(concern, ids)| {
-        let sensitive = ids.iter().any(|id| tree.is_secret(*id));
+        let commented = |id: &Id| {
+            comments(tree, files, *id)
+                .into_iter()
+                .any(is_secret_comment)
+        };
+        let sensitive = ids
+            .iter()
+            .any(|id| tree.is_secret(*id) || commented(id) || commented(&tree.node(*id).parent));
         let mut used_shown = if sensitive {
             used.clone()
         } else {
@@ -142,6 +150,14 @@ fn text(
         }
     }
     writer.finish()
+}
+
+/// Whether a comment is a setting that was commented out and holds a credential.
+fn is_secret_comment(line: &str) -> bool {
+    line.split_once('=').is_some_and(|(key, _)| {
+        let key = key.rsplit(['.', '#']).next().unwrap_or(key);
+        is_secret_name(key.trim_matches([' ', '\t', '"', '\'']))
+    })
 }
 
 /// The comments of a node, without the header of an earlier migration.

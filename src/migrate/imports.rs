@@ -61,7 +61,11 @@ impl Import {
     /// The directory to look into for what a pattern matches, if it is one
     /// and only its last part is a pattern.
     pub fn directory(&self) -> Option<&str> {
-        let (directory, _) = self.path.rsplit_once('/')?;
+        let directory = match self.path.rsplit_once('/') {
+            Some(("", _)) => "/",
+            Some((directory, _)) => directory,
+            None => ".",
+        };
         (self.is_pattern() && !directory.contains(['*', '?', '[', '\\'])).then_some(directory)
     }
 

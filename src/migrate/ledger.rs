@@ -177,7 +177,7 @@ pub(super) fn ledger(
         let (fate, reason) = fate(tree, id, &names);
         for source in &node.sources {
             push(source, &|span| LedgerEntry {
-                key: dotted(&tree.spelled_path(id)),
+                key: tree.shown(id),
                 value: Redacted {
                     value: value.clone(),
                     secret: tree.is_secret(id),
@@ -253,9 +253,19 @@ fn fate(tree: &Tree, id: Id, names: &HashMap<Id, String>) -> (Fate, String) {
             (fate, why.clone())
         }
         Some(Verdict::Converted(to, why)) => {
-            let mut ends: Vec<Id> = Vec::new();
-            for id in to {
-                ends.extend(end(tree, *id));
+            let ends: Vec<Id> = to.iter().filter_map(|id| end(tree, *id)).collect();
+            // What came of it may have been lost after all.
+            let lost = |id: &Id| {
+                matches!(
+                    tree.verdict(*id),
+                    Some(Verdict::Drop(
+                        Dropped::NoEffect | Dropped::NotExpressible,
+                        _
+                    ))
+                )
+            };
+            if let Some(id) = ends.iter().copied().find(lost) {
+                return fate(tree, id, names);
             }
             let drop_in = ends.iter().find_map(|id| names.get(id).cloned());
             let to = ends.iter().map(|id| dotted(&tree.path(*id))).collect();

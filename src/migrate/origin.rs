@@ -295,11 +295,10 @@ fn best(
         return None;
     }
     // Neighbours that cannot be told apart are one range.
-    let (same, _) = (rank(at).0, rank(at).1);
     let line = known.starts.get(at).map(|release| release.line());
     let first = (0..=at)
         .rev()
-        .take_while(|i| rank(*i).0 == same && known.starts.get(*i).map(|r| r.line()) == line)
+        .take_while(|i| rank(*i).0 == matching && known.starts.get(*i).map(|r| r.line()) == line)
         .last()
         .and_then(|i| known.starts.get(i).copied())?;
     let dump = Dump {

@@ -8,7 +8,7 @@ use toml_edit::{Item, TableLike};
 use super::tree::{Content, Dropped, Files, Id, Node, ROOT, Source, Tree, Verdict};
 use crate::Document;
 use crate::config::spelling;
-use crate::containerd::place::{Place, is_secret_name};
+use crate::containerd::place::{Place, is_secret_name, is_secret_value};
 use crate::containerd::plugin;
 use crate::containerd::setting::{Kind, Merge, Presence};
 use crate::diagnostic::{Code, Finding, Span};
@@ -228,24 +228,30 @@ impl Reader<'_> {
             .then(|| self.input.tree.child(parent, &node.key))
             .flatten();
         if let Some(old) = old {
-            if node.place.is_some_and(|place| place.owned.is_some()) {
-                self.input.tree.node_mut(old).sources.extend(node.sources);
+            if let Some(why) = node.place.and_then(|place| place.owned) {
+                // Neither counts; each file's line has its own fate.
+                let verdict = Verdict::Drop(Dropped::Owned, why.to_owned());
+                self.input.tree.judge(old, verdict);
+                self.input.tree.detach(old);
+                self.input.tree.push(parent, node);
                 return;
             }
             let append = node.place.is_some_and(|place| place.merge == Merge::Append);
             let Content::Leaf { value, .. } = &mut node.content else {
                 return;
             };
-            match (&mut self.input.tree.node_mut(old).content, value) {
-                (
-                    Content::Leaf {
-                        value: Value::Array(old_items),
-                        ..
-                    },
-                    Value::Array(items),
-                ) if append => {
-                    old_items.append(items);
-                    self.input.tree.node_mut(old).sources.extend(node.sources);
+            match (self.input.tree.value(old), value) {
+                (Some(Value::Array(old_items)), value @ Value::Array(_)) if append => {
+                    let mut items = old_items.clone();
+                    items.extend(value.as_array().unwrap_or_default().iter().cloned());
+                    let own = std::mem::replace(value, Value::Array(items));
+                    node.original.get_or_insert(own);
+                    self.input.tree.detach(old);
+                    let id = self.input.tree.push(parent, node);
+                    let why = "the lists of all files are appended".to_owned();
+                    self.input
+                        .tree
+                        .judge(old, Verdict::Converted(vec![id], why));
                     return;
                 }
                 (_, value) if by_value && value.is_zero() => {
@@ -266,7 +272,7 @@ impl Reader<'_> {
         let first = tree.node(old);
         let mut finding = Finding::new(Code::Shadowed, why.clone());
         if let Some(source) = first.sources.first() {
-            finding = finding.at(dotted(&tree.spelled_path(old)), self.span(source));
+            finding = finding.at(tree.shown(old), self.span(source));
         }
         self.input.findings.push(finding);
         for id in self.input.tree.leaves(old) {
@@ -331,8 +337,14 @@ impl Reader<'_> {
     fn identify_plugin(&self, plugins: Place, id: &str) -> Known {
         let is_uri = plugin::is_uri(id);
         if id == "io" {
-            let why = "the URI is not in quotes, so that TOML reads tables inside of tables: [plugins.\"io.containerd…\"] is meant, and containerd does not see it";
-            return Known::Ignored(Code::PluginIdIgnored, why.to_owned());
+            let then = match self.input.version {
+                1 => "ignores it",
+                _ => "refuses the file",
+            };
+            let why = format!(
+                "the URI is not in quotes, so that TOML reads tables inside of tables, and containerd {then}: [plugins.\"io.containerd…\"] is meant"
+            );
+            return Known::Ignored(Code::PluginIdIgnored, why);
         }
         if self.input.version >= 2 {
             if is_uri {
@@ -417,8 +429,9 @@ impl Reader<'_> {
                     file: self.file,
                     at,
                 },
+                secret: path.last().is_some_and(|key| is_secret_name(key))
+                    || is_secret_value(&value),
                 value,
-                secret: path.last().is_some_and(|key| is_secret_name(key)),
                 why: why.to_owned(),
             });
         }

@@ -389,9 +389,9 @@ impl Steps<'_> {
             let host = url_host(&url).unwrap_or(&url).to_owned();
             let config = self.tree.make(registry, &["configs", &host]);
             if let Some(existing) = self.tree.child(config, "auth") {
-                let why = format!(
-                    "the credentials under auths.{url:?} take its place, as containerd has it"
-                );
+                let why =
+                    "the credentials under registry.auths take its place, as containerd has it"
+                        .to_owned();
                 self.say(existing, Code::Contradiction, why.clone());
                 self.give_up(existing, &why);
             }

@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use crate::Document;
 use crate::config::Config;
-use crate::containerd::place::{Place, is_secret_name};
+use crate::containerd::place::{Place, is_secret_name, is_secret_value, without_user};
 use crate::diagnostic::{Code, Finding, Span};
 use crate::document::Comments;
 use crate::value::Value;
@@ -310,29 +310,28 @@ impl Tree {
     }
 
     /// Whether the value must not be shown: by its declaration, by the name of
-    /// an undeclared key, or for a URL with a password in it.
+    /// its key, or by itself.
     pub(super) fn is_secret(&self, id: Id) -> bool {
         let node = self.node(id);
-        let declared = node.place.map(|place| place.secret);
-        declared.unwrap_or_else(|| is_secret_name(&node.key))
-            || self.value(id).is_some_and(has_password)
+        node.place.is_some_and(|place| place.secret)
+            || self
+                .value(id)
+                .is_some_and(|value| is_secret_name(&node.key) || is_secret_value(value))
+    }
+
+    /// The path of a node as the input spells it, fit to be shown.
+    pub(super) fn shown(&self, id: Id) -> String {
+        let path: Vec<String> = self
+            .spelled_path(id)
+            .into_iter()
+            .map(without_user)
+            .collect();
+        let path: Vec<&str> = path.iter().map(String::as_str).collect();
+        dotted(&path)
     }
 
     pub(super) fn is_kept(&self, id: Id) -> bool {
         matches!(self.verdict(id), Some(Verdict::Keep(_)))
-    }
-}
-
-/// Whether a string, or one in a list, is a URL with user and password.
-fn has_password(value: &Value) -> bool {
-    match value {
-        Value::String(text) => text.split_once("://").is_some_and(|(_, rest)| {
-            let host = rest.split('/').next().unwrap_or(rest);
-            host.rsplit_once('@')
-                .is_some_and(|(user, _)| user.contains(':'))
-        }),
-        Value::Array(items) => items.iter().any(has_password),
-        _ => false,
     }
 }
 
@@ -360,6 +359,6 @@ impl Files<'_> {
             .sources
             .first()
             .and_then(|source| self.span(source));
-        Finding::new(code, message).at(dotted(&tree.spelled_path(id)), span)
+        Finding::new(code, message).at(tree.shown(id), span)
     }
 }

@@ -245,6 +245,44 @@ fn imports_are_read_from_disk() {
     assert!(stdout(&output).contains("error[import-missing]"));
 }
 
+/// A pattern without a directory looks beside the file.
+#[test]
+fn a_bare_pattern_is_looked_up_in_the_working_directory() {
+    let dir = TempDir::new("bare");
+    std::fs::write(dir.path().join("z.inc"), "oom_score = -7\n").unwrap();
+    std::fs::write(
+        dir.path().join("c.toml"),
+        "version = 2\nimports = [\"*.inc\"]\n",
+    )
+    .unwrap();
+    let mut program = Command::new(program());
+    let output = program
+        .current_dir(dir.path())
+        .args(["c.toml", "--k0s", "1.30.4"])
+        .output()
+        .unwrap();
+    assert!(
+        stdout(&output).contains("    | oom_score = -7\n"),
+        "{}",
+        stdout(&output)
+    );
+}
+
+#[test]
+fn odd_files_and_origins_are_refused() {
+    let dir = TempDir::new("odd");
+    let output = run(&[dir.path().to_str().unwrap(), "--k0s", "1.30.4"]);
+    assert!(stderr(&output).contains("not a regular file"));
+    let output = run(&[
+        &example("airgap-v1.30.4.toml"),
+        "--k0s",
+        "1.30.4",
+        "--origin",
+        "9.9.9",
+    ]);
+    assert_eq!(output.status.code(), Some(2));
+}
+
 #[test]
 fn a_managed_file_is_left_alone() {
     let dir = TempDir::new("managed");

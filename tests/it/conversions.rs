@@ -491,3 +491,98 @@ fn a_key_that_a_dump_does_not_print_is_an_edit() {
         "plugins.io.containerd.internal.v1.tracing.service_name = \n"
     );
 }
+
+/// Wherever a credential stands, and whatever it looks like.
+#[test]
+fn no_output_shows_a_credential() {
+    let texts = [
+        "[CRI.registry.configs.\"x.io\"]\nauth = \"S3CRET\"\n",
+        "[CRI.registry.auths]\n\"y.io\" = \"a\"\n[CRI.registry.auths.\"https://u:S3CRET@z.io\"]\nusername = \"u\"\n",
+        "[CRI.containerd.runtimes.k]\nruntime_type = \"k\"\n[CRI.containerd.runtimes.k.options]\npassword = \"S3CRET\"\n",
+        "[[plugins.\"io.containerd.foo.v1.bar\".creds]]\npassword = \"S3CRET\"\n",
+        "[plugins.cri.registry.mirrors.a]\nendpoint = [\"https://u:S3CRET@h\"]\n",
+        "[grpc]\nTcp_Address = \"https://S3CRET@h\"\n",
+        "[CRI.registry.headers]\nX-Auth = [\"S3CRET\"]\n",
+        "[plugins.\"io.containerd.foo.v1.bar\"]\napi_token = \"S3CRET\"\n",
+        "[CRI.cni]\n# password = \"S3CRET\"\nconf_dir = \"/c\"\n",
+    ];
+    for text in texts {
+        let plan = support::migrate(
+            &format!("version = 2\n{}", text.replace("CRI", CRI)),
+            "1.30.4",
+        );
+        for shown in [
+            plan.to_string(),
+            format!("{plan:?}"),
+            serde_json::to_string(&plan).unwrap(),
+        ] {
+            assert!(!shown.contains("S3CRET"), "{text}\n{shown}");
+        }
+        for drop_in in &plan.drop_ins {
+            assert_eq!(
+                drop_in.text().contains("S3CRET"),
+                drop_in.sensitive,
+                "{text}"
+            );
+        }
+    }
+}
+
+/// A conversion whose result gives way to another is a loss, and says so.
+#[test]
+fn what_a_later_conversion_overwrites_had_no_effect() {
+    let plan = checked(
+        "[CRI.registry.auths.\"https://gcr.io\"]\nusername = \"a\"\n[CRI.registry.auths.\"http://gcr.io\"]\nusername = \"b\"\n",
+        "CRI.registry.configs.gcr.io.auth.username = b\n",
+        &[Code::Contradiction],
+    );
+    assert_eq!(plan.ledger[1].fate, Fate::NoEffect);
+    assert!(matches!(plan.ledger[2].fate, Fate::Converted { .. }));
+}
+
+/// Each file's line shows that file's value.
+#[test]
+fn lists_of_several_files_are_appended() {
+    let parse = |name: &str, text: &str| Document::parse(name, text.as_bytes()).unwrap();
+    let main = parse(
+        "/c/main.toml",
+        "imports = [\"x.toml\"]\nroot = \"/var/lib/k0s/containerd\"\ndisabled_plugins = [\"btrfs\"]\n",
+    );
+    let import = parse(
+        "/c/x.toml",
+        "root = \"/other\"\ndisabled_plugins = [\"zfs\"]\n",
+    );
+    let plan = plan(
+        &main,
+        &[import],
+        &Target::find("1.30.4").unwrap(),
+        &Options::default(),
+    );
+    assert!(plan.is_sound(), "{:?}", plan.findings);
+    let shown: Vec<String> = plan
+        .ledger
+        .iter()
+        .map(|entry| entry.value.to_string())
+        .collect();
+    assert_eq!(
+        shown,
+        [
+            "[\"x.toml\"]",
+            "\"/var/lib/k0s/containerd\"",
+            "[\"btrfs\"]",
+            "\"/other\"",
+            "[\"zfs\"]"
+        ]
+    );
+    assert_eq!(plan.kept().count(), 2);
+    assert!(
+        plan.findings
+            .iter()
+            .any(|f| f.code == Code::OwnedByK0sOther)
+    );
+    assert!(
+        plan.drop_ins[0]
+            .text()
+            .contains("snapshotter.v1.btrfs\", \"io.containerd.snapshotter.v1.zfs\"]")
+    );
+}
