@@ -265,7 +265,6 @@ impl Place {
 
 /// Whether a key of this name holds a credential wherever it stands.
 pub(crate) fn is_secret_name(key: &str) -> bool {
-    let key = key.to_ascii_lowercase();
     let whole = [
         "auth",
         "authorization",
@@ -274,7 +273,14 @@ pub(crate) fn is_secret_name(key: &str) -> bool {
         "proxy-authorization",
     ];
     let ends = ["password", "secret", "token"];
-    whole.contains(&key.as_str()) || ends.iter().any(|end| key.ends_with(end))
+    let ends_with = |end: &str| {
+        let tail = key
+            .len()
+            .checked_sub(end.len())
+            .and_then(|at| key.get(at..));
+        tail.is_some_and(|tail| tail.eq_ignore_ascii_case(end))
+    };
+    whole.iter().any(|name| key.eq_ignore_ascii_case(name)) || ends.into_iter().any(ends_with)
 }
 
 /// Whether a value holds a credential by itself: a URL with a user in it, or a
