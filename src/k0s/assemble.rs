@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::Release;
 use super::merge_patch::{self, MergeError};
+use super::{MARKER, Release};
 use crate::containerd::load::{self, Effective};
 use crate::containerd::plugin;
 use crate::value::{Table, Value};
@@ -109,12 +109,7 @@ impl Assembled<'_> {
                 Value::Array(imports.map(Value::String).collect()),
             ),
         ]);
-        // Up to 1.29 the template began with an empty line.
-        let first = if self.release.version.minor < 30 {
-            "\n"
-        } else {
-            ""
-        };
-        format!("{first}# k0s_managed=true\n{}", write::document(&table))
+        let above = "\n".repeat(self.release.marker_line() - 1);
+        format!("{above}{MARKER}\n{}", write::document(&table))
     }
 }

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::{Regime, Release};
 
-const MARKER: &str = "# k0s_managed=true";
+pub(crate) const MARKER: &str = "# k0s_managed=true";
 
 /// What k0s 1.22 – 1.26 wrote where there was no file; later releases know it
 /// by its MD5 sum.

@@ -7,6 +7,7 @@ mod release;
 mod releases;
 
 pub use assemble::{AssembleError, Assembled, assemble};
+pub(crate) use marker::MARKER;
 pub use marker::Marker;
 pub(crate) use merge_patch::check_key;
 pub use merge_patch::{MergeError, survives};

@@ -134,6 +134,12 @@ impl Release {
         Ok((release, fit))
     }
 
+    /// The line of `containerd.toml` on which it writes its marker: up to 1.29
+    /// the file begins with an empty line.
+    pub fn marker_line(&self) -> usize {
+        if self.version.minor < 30 { 2 } else { 1 }
+    }
+
     /// Every known release, oldest first.
     pub fn all() -> impl Iterator<Item = Release> {
         RELEASES.iter().filter_map(Release::from_row)

@@ -235,13 +235,8 @@ fn steps(target: &Target, managed: bool, writable: bool, drop_ins: &[DropIn]) ->
         steps.push("Let only root read those that hold credentials: chmod 0600.".to_owned());
     }
     steps.push(format!("Move {file} away, for instance to {file}.legacy: as long as it is there, k0s ignores drop-ins."));
-    // Up to 1.29 the file begins with an empty line.
-    let line = if target.release.version.minor < 30 {
-        "second"
-    } else {
-        "first"
-    };
-    steps.push(format!("Restart k0s on the node. It writes its own containerd.toml, whose {line} line is `# k0s_managed=true`."));
+    let (line, marker) = (target.release.marker_line(), k0s::MARKER);
+    steps.push(format!("Restart k0s on the node. It writes its own containerd.toml, with `{marker}` on line {line}."));
     steps.push("Check that the node is Ready and that a new pod starts.".to_owned());
     steps
 }

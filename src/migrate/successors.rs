@@ -381,12 +381,19 @@ impl Steps<'_> {
         for entry in self.tree.children(auths).to_vec() {
             let url = self.tree.node(entry).key.clone();
             let leaves = self.tree.leaves(entry);
+            let host = url_host(&url).unwrap_or(&url).to_owned();
             if !leaves.iter().any(|id| self.tree.is_kept(*id)) {
-                // An entry without credentials does nothing.
+                let path = ["configs", host.as_str(), "auth"];
+                let replaced = path
+                    .iter()
+                    .try_fold(registry, |id, key| self.tree.child(id, key));
+                if replaced.is_some() {
+                    let why = "it is empty, and containerd lets it take the place of the credentials in registry.configs: they take effect for the first time";
+                    self.say(entry, Code::Contradiction, why);
+                }
                 self.tree.detach(entry);
                 continue;
             }
-            let host = url_host(&url).unwrap_or(&url).to_owned();
             let config = self.tree.make(registry, &["configs", &host]);
             if let Some(existing) = self.tree.child(config, "auth") {
                 let why =

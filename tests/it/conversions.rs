@@ -586,3 +586,13 @@ fn lists_of_several_files_are_appended() {
             .contains("snapshotter.v1.btrfs\", \"io.containerd.snapshotter.v1.zfs\"]")
     );
 }
+
+/// containerd lets an empty entry of `auths` win as well.
+#[test]
+fn an_empty_auths_entry_over_credentials_is_told() {
+    check(
+        "[CRI.registry.auths.\"https://gcr.io\"]\nusername = \"\"\n[CRI.registry.configs.\"gcr.io\".auth]\nusername = \"a\"\n",
+        "CRI.registry.configs.gcr.io.auth.username = a\n",
+        &[Code::Contradiction],
+    );
+}
