@@ -172,7 +172,8 @@ fn same(place: Option<Place>, a: Option<&Value>, b: Option<&Value>) -> bool {
     match (a, b) {
         (None, None) => true,
         (Some(value), None) | (None, Some(value)) => {
-            !told_apart && (value.is_zero() || is_zero_duration(place, value))
+            !told_apart
+                && (value.is_zero() || place.is_some_and(|place| place.is_zero_duration(value)))
         }
         (Some(Value::String(a)), Some(Value::String(b))) => {
             let duration = place.is_some_and(|p| matches!(p.kind, Kind::Duration) && !p.is_entry);
@@ -188,13 +189,6 @@ fn same(place: Option<Place>, a: Option<&Value>, b: Option<&Value>) -> bool {
         }
         (Some(a), Some(b)) => same_value(a, b),
     }
-}
-
-fn is_zero_duration(place: Option<Place>, value: &Value) -> bool {
-    place.is_some_and(|place| matches!(place.kind, Kind::Duration))
-        && value
-            .as_str()
-            .is_some_and(|text| super::duration::equal("0s", text))
 }
 
 /// Equality by which `nan` is `nan`.

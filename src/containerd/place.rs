@@ -191,7 +191,8 @@ impl Place {
         }
     }
 
-    fn is_zero_duration(&self, value: &Value) -> bool {
+    /// Whether a value is a duration of no length.
+    pub(super) fn is_zero_duration(&self, value: &Value) -> bool {
         matches!(self.kind, Kind::Duration)
             && value
                 .as_str()

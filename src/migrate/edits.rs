@@ -15,6 +15,9 @@ use crate::diagnostic::{Code, Finding};
 use crate::k0s;
 use crate::value::Value;
 
+/// What there is to say of a key without a declaration.
+pub(super) const UNKNOWN_KEY: &str = "no containerd release from 1.2 to 1.7 reads this key";
+
 /// Judges every leaf.
 pub(super) fn judge(
     tree: &mut Tree,
@@ -113,12 +116,7 @@ impl Judge<'_> {
             _ => None,
         };
         let Some(plugin) = plugin else {
-            self.say(
-                tree,
-                id,
-                Code::UnknownKey,
-                "no containerd release from 1.2 to 1.7 reads this key",
-            );
+            self.say(tree, id, Code::UnknownKey, UNKNOWN_KEY);
             return Verdict::Keep(Why::Unknown(
                 "unknown to containerd 1.2 to 1.7; carried over as it is".to_owned(),
             ));

@@ -167,10 +167,7 @@ pub fn check(document: &Document) -> Vec<Finding> {
     for id in tree.leaves(ROOT) {
         let value = tree.value(id);
         let said = match tree.node(id).place {
-            None => Some((
-                Code::UnknownKey,
-                "no containerd release from 1.2 to 1.7 reads this key".to_owned(),
-            )),
+            None => Some((Code::UnknownKey, edits::UNKNOWN_KEY.to_owned())),
             Some(place) => value
                 .and_then(|value| place.mismatch(value))
                 .map(|message| {

@@ -108,13 +108,7 @@ fn kept(plan: &Plan, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             .map(Vec::as_slice)
             .unwrap_or_default();
         for entry in entries.iter().take(MOST_LISTED) {
-            writeln!(
-                f,
-                "    {}: {} = {}",
-                place(plan, entry),
-                entry.key,
-                entry.value
-            )?;
+            line(plan, entry, f)?;
             match &entry.fate {
                 Fate::Converted { to, .. } => {
                     writeln!(f, "      now {}: {}", to.join(", "), entry.reason)?
@@ -144,11 +138,16 @@ fn more(f: &mut fmt::Formatter<'_>, count: usize) -> fmt::Result {
     }
 }
 
-fn place(plan: &Plan, entry: &LedgerEntry) -> String {
-    match entry.span.file == plan.file {
-        true => format!("line {}", entry.span.line),
-        false => format!("{} line {}", entry.span.file, entry.span.line),
+fn line(plan: &Plan, entry: &LedgerEntry, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    f.write_str("    ")?;
+    if entry.span.file != plan.file {
+        write!(f, "{} ", entry.span.file)?;
     }
+    writeln!(
+        f,
+        "line {}: {} = {}",
+        entry.span.line, entry.key, entry.value
+    )
 }
 
 fn dropped(plan: &Plan, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -174,13 +173,7 @@ fn dropped(plan: &Plan, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         }
         writeln!(f, "\n  {title}:")?;
         for entry in entries.iter().take(MOST_LISTED) {
-            writeln!(
-                f,
-                "    {}: {} = {}",
-                place(plan, entry),
-                entry.key,
-                entry.value
-            )?;
+            line(plan, entry, f)?;
             writeln!(f, "      {}", entry.reason)?;
         }
         more(f, entries.len())?;
@@ -192,13 +185,7 @@ fn dropped(plan: &Plan, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     if !converted.is_empty() {
         writeln!(f, "\n  converted to what the target has by itself:")?;
         for entry in converted {
-            writeln!(
-                f,
-                "    {}: {} = {}",
-                place(plan, entry),
-                entry.key,
-                entry.value
-            )?;
+            line(plan, entry, f)?;
         }
     }
     let same = dropped

@@ -4,6 +4,7 @@
 //! Each step is one deprecation; they run in the order in which containerd
 //! itself applies them.
 
+use super::changes::RUNTIMES;
 use super::origin::Origin;
 use super::tree::{Dropped, Files, Id, Tree, Verdict, Why};
 use crate::containerd::{Release, plugin};
@@ -79,9 +80,7 @@ impl Steps<'_> {
         let old =
             old.filter(|old| self.tree.is_kept(*old) && self.tree.value(*old) != Some(&default));
         if let Some(old) = old {
-            self.say(old, Code::Contradiction, why);
-            self.tree
-                .judge(old, Verdict::Drop(Dropped::NoEffect, why.to_owned()));
+            self.ignore(old, Code::Contradiction, why);
         }
         let name = self.set(containerd, "default_runtime_name", default, type_leaf, why);
         // The comment is about the type.
@@ -118,9 +117,7 @@ impl Steps<'_> {
             let why = "containerd 1.3 to 1.7 read this table only if it has a runtime_type";
             for id in self.tree.leaves(old) {
                 if self.tree.is_kept(id) {
-                    self.say(id, Code::WithoutEffect, why);
-                    self.tree
-                        .judge(id, Verdict::Drop(Dropped::NoEffect, why.to_owned()));
+                    self.ignore(id, Code::WithoutEffect, why);
                 }
             }
             return None;
@@ -134,6 +131,7 @@ impl Steps<'_> {
         let new = self.tree.make(runtimes, &[name]);
         self.tree.node_mut(new).comments = self.tree.node(old).comments.clone();
         self.say(old, Code::Converted, format!("becomes runtimes.{name}"));
+        let depth = self.tree.path(old).len();
         for id in self.tree.leaves(old) {
             let zero = self.tree.value(id).is_some_and(Value::is_zero);
             let free = self.tree.node(id).place.is_some_and(|place| place.free);
@@ -144,16 +142,9 @@ impl Steps<'_> {
             if lost || zero && !free && !self.tree.is_kept(id) {
                 continue;
             }
-            let below = self.tree.path(id).len() - self.tree.path(old).len();
-            let path: Vec<String> = self
-                .tree
-                .path(id)
-                .iter()
-                .rev()
-                .take(below)
-                .rev()
-                .map(|key| (*key).to_owned())
-                .collect();
+            let path = self.tree.path(id);
+            let below = path.iter().skip(depth);
+            let path: Vec<String> = below.map(|key| (*key).to_owned()).collect();
             let keys: Vec<&str> = path.iter().map(String::as_str).collect();
             let Some((key, tables)) = keys.split_last() else {
                 continue;
@@ -230,7 +221,8 @@ impl Steps<'_> {
                 continue;
             };
             let name = self.default_runtime_name();
-            let known = self.find_runtime(&name);
+            let runtimes = self.tree.find(&RUNTIMES);
+            let known = runtimes.and_then(|runtimes| self.tree.child(runtimes, &name));
             let kind = known.and_then(|runtime| self.runtime_type(runtime));
             let runc = kind
                 .as_deref()
@@ -242,8 +234,7 @@ impl Steps<'_> {
                     ),
                     None => format!("nothing defines the default runtime handler {name:?}"),
                 };
-                self.say(id, Code::WithoutEffect, why.clone());
-                self.tree.judge(id, Verdict::Drop(Dropped::NoEffect, why));
+                self.ignore(id, Code::WithoutEffect, &why);
                 continue;
             }
             let runtime = self.tree.make(cri, &["containerd", "runtimes", &name]);
@@ -255,12 +246,8 @@ impl Steps<'_> {
     }
 
     fn default_runtime_name(&mut self) -> String {
-        let stated = self.tree.find(&[
-            CONTAINERD[0],
-            CONTAINERD[1],
-            CONTAINERD[2],
-            "default_runtime_name",
-        ]);
+        let containerd = self.tree.find(&CONTAINERD);
+        let stated = containerd.and_then(|id| self.tree.child(id, "default_runtime_name"));
         let stated = stated
             .and_then(|id| self.tree.value(id))
             .and_then(Value::as_str);
@@ -291,8 +278,7 @@ impl Steps<'_> {
             let is_chosen = self.tree.is_kept(old) || matches!(self.origin, Origin::Sparse);
             if is_chosen && !empty {
                 let why = format!("the option {key} says otherwise, and decides");
-                self.say(from, Code::Contradiction, why.clone());
-                self.tree.judge(from, Verdict::Drop(Dropped::NoEffect, why));
+                self.ignore(from, Code::Contradiction, &why);
                 return;
             }
         }
@@ -332,14 +318,13 @@ impl Steps<'_> {
             let lost = (old == LINUX_V1)
                 .then(|| self.binary_of_first_shim(runtime))
                 .flatten();
-            if let Some(binary) = lost {
-                let why = format!(
+            let said = match lost {
+                Some(binary) => format!(
                     "{message}, and runs runc instead of {binary}, which the plugin {LINUX_V1} names: set options.BinaryName if that is wanted"
-                );
-                self.say(id, Code::RuntimeTypeConverted, why);
-            } else {
-                self.say(id, Code::RuntimeTypeConverted, message.clone());
-            }
+                ),
+                None => message.clone(),
+            };
+            self.say(id, Code::RuntimeTypeConverted, said);
             let value = Value::String(RUNC_V2.to_owned());
             let is_default = self
                 .tree
@@ -413,11 +398,7 @@ impl Steps<'_> {
                     continue;
                 }
                 let key = self.tree.node(id).key.clone();
-                let value = self
-                    .tree
-                    .value(id)
-                    .cloned()
-                    .unwrap_or(Value::Boolean(false));
+                let value = self.value(id);
                 let new = self.set(auth, &key, value, id, "the successor of registry.auths");
                 self.tree.judge(
                     id,
@@ -430,18 +411,18 @@ impl Steps<'_> {
         }
     }
 
-    fn find_runtime(&mut self, name: &str) -> Option<Id> {
-        let runtimes = [CONTAINERD[0], CONTAINERD[1], CONTAINERD[2], "runtimes"];
-        let runtimes = self.tree.find(&runtimes)?;
-        self.tree.child(runtimes, name)
-    }
-
     fn runtimes(&mut self) -> Vec<Id> {
-        let path = [CONTAINERD[0], CONTAINERD[1], CONTAINERD[2], "runtimes"];
-        let runtimes = self.tree.find(&path);
+        let runtimes = self.tree.find(&RUNTIMES);
         runtimes
             .map(|id| self.tree.children(id).to_vec())
             .unwrap_or_default()
+    }
+
+    /// Drops a setting that containerd did not act on, and says so.
+    fn ignore(&mut self, id: Id, code: Code, why: &str) {
+        self.say(id, code, why);
+        self.tree
+            .judge(id, Verdict::Drop(Dropped::NoEffect, why.to_owned()));
     }
 
     /// Takes a table out of the tree, and leaves it to the ledger.

@@ -52,6 +52,24 @@ pub(super) enum Content {
     Leaf { value: Value, verdict: Verdict },
 }
 
+impl Node {
+    /// A node that the migration makes.
+    fn made(parent: Id, key: String, place: Option<Place>, content: Content) -> Self {
+        Node {
+            parent,
+            key,
+            spelled: None,
+            place,
+            content,
+            sources: Vec::new(),
+            original: None,
+            is_empty: false,
+            is_made: true,
+            comments: None,
+        }
+    }
+}
+
 /// What becomes of a leaf.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Verdict {
@@ -99,24 +117,17 @@ pub(super) struct Tree {
 impl Tree {
     pub(super) fn new() -> Self {
         Tree {
-            nodes: vec![Node {
-                parent: ROOT,
-                key: String::new(),
-                spelled: None,
-                place: Some(Config::place()),
-                content: Content::Table(Vec::new()),
-                sources: Vec::new(),
-                original: None,
-                is_empty: false,
-                is_made: true,
-                comments: None,
-            }],
+            nodes: vec![Node::made(
+                ROOT,
+                String::new(),
+                Some(Config::place()),
+                Content::Table(Vec::new()),
+            )],
             index: HashMap::new(),
         }
     }
 
-    /// Ids come from this tree, which never shrinks; the root stands in for
-    /// one that does not.
+    /// Ids come from this tree, which never shrinks.
     pub(super) fn node(&self, id: Id) -> &Node {
         #[expect(clippy::indexing_slicing, reason = "ids are indices of this very tree")]
         &self.nodes[id]
@@ -181,21 +192,8 @@ impl Tree {
             Some(child) => child,
             None => {
                 let place = self.node(id).place.and_then(|place| place.child(key));
-                self.push(
-                    id,
-                    Node {
-                        parent: id,
-                        key: (*key).to_owned(),
-                        spelled: None,
-                        place,
-                        content: Content::Table(Vec::new()),
-                        sources: Vec::new(),
-                        original: None,
-                        is_empty: false,
-                        is_made: true,
-                        comments: None,
-                    },
-                )
+                let content = Content::Table(Vec::new());
+                self.push(id, Node::made(id, (*key).to_owned(), place, content))
             }
         })
     }
@@ -209,24 +207,16 @@ impl Tree {
             self.detach(old);
         }
         let place = self.node(table).place.and_then(|place| place.child(key));
-        self.push(
-            table,
-            Node {
-                parent: table,
-                key: key.to_owned(),
-                spelled: None,
-                place,
-                content: Content::Leaf {
-                    value,
-                    verdict: Verdict::Keep(Why::Edit(why.to_owned())),
-                },
-                sources,
-                original: None,
-                is_empty: false,
-                is_made: true,
-                comments,
-            },
-        )
+        let content = Content::Leaf {
+            value,
+            verdict: Verdict::Keep(Why::Edit(why.to_owned())),
+        };
+        let node = Node {
+            sources,
+            comments,
+            ..Node::made(table, key.to_owned(), place, content)
+        };
+        self.push(table, node)
     }
 
     /// The keys from the top down to a node.
