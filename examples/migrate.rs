@@ -11,9 +11,9 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Parser;
-use containerd_dropins::containerd;
+use containerd_dropins::containerd::{self, Import};
 use containerd_dropins::diagnostic::{Code, Severity};
-use containerd_dropins::migrate::{DropIn, Import, Options, Plan, SandboxImage, Target, plan};
+use containerd_dropins::migrate::{DropIn, Options, Plan, SandboxImage, Target, plan};
 use containerd_dropins::{Document, ParseError};
 
 /// Turns a legacy k0s containerd.toml into drop-ins.

@@ -113,6 +113,12 @@ codes! {
     /// The file has no version, but speaks version 2.
     VersionMissing = "version-missing", Warning,
         "Without `version = 2` containerd 1.x reads a file as version 1 and ignores plugin URIs. The file is read as it was meant: settings that were ignored so far take effect once the drop-ins are in place. Review them.";
+    /// A key that has another place in the config version of the file.
+    Misplaced = "misplaced-key", Warning,
+        "containerd does not look for the setting here in this config version, so the line had no effect and is not carried over. If it is wanted, move it and migrate again.";
+    /// A key in a place that another config version has.
+    OtherPlace = "other-place", Note,
+        "It counts as the setting that it is.";
     /// A key in a spelling of upper and lower case that containerd does not read.
     KeyCaseIgnored = "key-case-ignored", Warning,
         "containerd 1.5 to 1.7 read a key in lower or in upper case only, so this one had no effect and is not carried over.";
@@ -134,6 +140,15 @@ codes! {
     /// A key that the target's containerd does not know yet.
     NotInTarget = "not-in-target", Note,
         "The containerd of the target release ignores it. It is carried over and takes effect after an upgrade.";
+    /// A setting that the target's containerd no longer has.
+    Obsolete = "obsolete", Warning,
+        "The target's containerd ignores it, with or without a drop-in, so it is not carried over.";
+    /// A plugin id in `disabled_plugins` or `required_plugins` that the target's containerd does not have.
+    PluginGone = "plugin-gone", Warning,
+        "A plugin that is not there need not be disabled, and containerd does not start if one is required.";
+    /// A setting that the target's containerd has no place for.
+    NotExpressible = "not-expressible", Error,
+        "No drop-in for this target can hold it. Choose another target, or do without it.";
     /// A value of the wrong type.
     WrongType = "wrong-type", Error,
         "containerd refuses to start on it. Correct the value and migrate again.";
@@ -185,9 +200,33 @@ codes! {
     /// The k0s release asked for is not a known one.
     ReleaseUnknown = "release-unknown", Note,
         "The nearest earlier release stands in for it.";
-    /// The target reads no drop-ins, or none that this version of the crate writes.
+    /// The target reads no drop-ins.
     TargetUnsupported = "target-unsupported", Error,
-        "Choose a target release from 1.27.5 to 1.35.";
+        "Choose a target release from 1.27.5 on.";
+    /// The target pastes drop-ins behind generated text.
+    TargetAppends = "target-appends", Warning,
+        "Prefer a target release from 1.27.5 on: it can hold every setting.";
+    /// A setting that cannot be pasted behind the target's generated text.
+    NotAppendable = "not-appendable", Error,
+        "k0s 1.27.1 to 1.27.4 can add tables to the CRI settings, not change those that are there. Migrate for 1.27.5 or later.";
+    /// Settings that k0s keeps out of drop-ins went to a file that a drop-in imports.
+    NestedImport = "nested-import", Note,
+        "k0s 1.36 and later exit at start on a drop-in with a section io.containerd.grpc.v1.cri, which is where containerd 2.x has the stream server. They do not look at what a drop-in imports. Keep the file in its folder.";
+    /// k0s wrote the file, and the target does not notice.
+    MarkerNotRecognised = "marker-not-recognised", Warning,
+        "k0s 1.36 and later look for `# k0s_managed=true` on the first line only, where 1.27 to 1.29 did not write it, and do not know the file that 1.22 to 1.26 wrote. They take such a file for yours, inject no sandbox image and ignore drop-ins. Remove it; k0s writes it anew.";
+    /// A main file that is the user's made k0s ignore the drop-ins.
+    DropInsIgnored = "drop-ins-ignored", Warning,
+        "As long as a containerd.toml without k0s's marker is there, k0s reads no drop-in. Migrate that file too, before the drop-ins take effect together with k0s's defaults.";
+    /// An existing drop-in that nothing is left of.
+    DropInEmpty = "drop-in-empty", Note,
+        "The target has all of it by itself or does not know it any more. Remove the file.";
+    /// A drop-in imports a file from elsewhere.
+    ImportOutside = "import-outside", Warning,
+        "The import is kept and the file is left as it is. k0s does not check it; containerd 2.3 migrates a file of an older version by itself, and loses some settings in doing so. Have whoever wrote the file write it in version 3.";
+    /// A drop-in that k0s would not start with.
+    Rejected = "rejected", Error,
+        "k0s exits at start on it. Correct the file and migrate again.";
     /// The file begins with a UTF-8 byte order mark.
     ByteOrderMark = "byte-order-mark", Note,
         "containerd 1.5 to 1.7 skip it, 1.4 and 2.x refuse the file. The drop-ins have none.";

@@ -2,21 +2,21 @@
 //! is computed from their text and compared with what was wanted.
 //!
 //! 1. Read the emitted text again.
-//! 2. Assemble it as k0s 1.27.5 – 1.35 do: drop-ins with CRI settings are
-//!    merged over the generated defaults, the others imported.
-//! 3. Load it as containerd 1.7 does.
+//! 2. Assemble it as the target's k0s does: 1.27 – 1.35 put CRI settings over
+//!    the generated defaults and import the rest, 1.36 checks and imports all.
+//! 3. Load it as the target's containerd does.
 //! 4. Compare, key by key and defaults included, with the configuration
 //!    without drop-ins in which only the wanted keys are set. Nothing may be
 //!    missing (preservation), nothing else may differ (non-interference).
-//! 5. Check that no two drop-ins set the same key or, outside of the CRI
-//!    plugin, share a section (order independence).
+//! 5. Check that no two drop-ins set the same key or share what is replaced
+//!    as a whole (order independence).
 
 use std::collections::BTreeMap;
 
 use crate::containerd::difference::Difference;
 use crate::containerd::load::Effective;
 use crate::containerd::plugin;
-use crate::k0s::{self, AssembleError};
+use crate::k0s::{self, AssembleError, Regime};
 use crate::migrate::{DropIn, Target};
 use crate::value::{Table, Value, table_of};
 use crate::write::dotted;
@@ -56,7 +56,7 @@ pub(crate) fn verify(
     drop_ins: &[DropIn],
     wanted: &[Wanted<'_>],
 ) -> Result<(), VerifyError> {
-    let mut tables = Vec::new();
+    let mut tables = BTreeMap::new();
     for drop_in in drop_ins {
         let parsed = toml_edit::Document::parse(drop_in.text()).map_err(|error| {
             VerifyError::Unparsable {
@@ -64,15 +64,18 @@ pub(crate) fn verify(
                 message: error.message().to_owned(),
             }
         })?;
-        tables.push((drop_in.name.as_str(), table_of(parsed.as_table())));
+        tables.insert(drop_in.name.as_str(), table_of(parsed.as_table()));
     }
+    let release = &target.release;
     if tables.len() > 1 {
-        disjoint(&tables)?;
+        disjoint(&tables, release.regime)?;
     }
-    let given = tables;
-    let after = k0s::assemble(&target.release, target.pause_image(), given)?.effective();
-    let mut expected: Effective =
-        k0s::assemble(&target.release, target.pause_image(), [])?.effective();
+    let texts = drop_ins
+        .iter()
+        .map(|drop_in| (drop_in.name.as_str(), drop_in.text()));
+    let image = target.pause_image();
+    let after = k0s::put_together(release, image, &texts.collect(), tables)?.effective();
+    let mut expected: Effective = k0s::assemble(release, image, [])?.effective();
     for (path, value) in wanted {
         expected.set(path, *value);
     }
@@ -85,15 +88,18 @@ pub(crate) fn verify(
 
 /// Whether every key, and every section that containerd replaces whole, is in
 /// one drop-in only.
-fn disjoint(tables: &[(&str, Table)]) -> Result<(), VerifyError> {
+fn disjoint(tables: &BTreeMap<&str, Table>, regime: Regime) -> Result<(), VerifyError> {
     let mut owners: BTreeMap<Vec<&str>, &str> = BTreeMap::new();
     for (file, table) in tables {
         let mut paths = Vec::new();
-        collect(table, &mut Vec::new(), &mut paths);
+        let sections_merge = regime == Regime::ImportsV3;
+        collect(table, sections_merge, &mut Vec::new(), &mut paths);
         paths.sort();
         paths.dedup();
         for path in paths {
-            if path == ["version"] {
+            // What is not a setting, or is appended.
+            let apart = ["version", "imports", "disabled_plugins", "required_plugins"];
+            if matches!(path.as_slice(), [key] if apart.contains(key)) {
                 continue;
             }
             if let Some(first) = owners.insert(path.clone(), file) {
@@ -109,17 +115,22 @@ fn disjoint(tables: &[(&str, Table)]) -> Result<(), VerifyError> {
 }
 
 /// The paths of all leaves, cut off where containerd 1.x replaces whole.
-fn collect<'t>(table: &'t Table, at: &mut Vec<&'t str>, paths: &mut Vec<Vec<&'t str>>) {
+fn collect<'t>(
+    table: &'t Table,
+    sections_merge: bool,
+    at: &mut Vec<&'t str>,
+    paths: &mut Vec<Vec<&'t str>>,
+) {
     for (key, value) in table {
         at.push(key);
         let is_cri = at.get(1) == Some(&plugin::CRI);
         let whole = match at.first() {
-            Some(&"plugins") => at.len() == 2 && !is_cri,
+            Some(&"plugins") => at.len() == 2 && !is_cri && !sections_merge,
             Some(&("proxy_plugins" | "stream_processors" | "timeouts")) => at.len() == 2,
             _ => false,
         };
         match value {
-            Value::Table(inner) if !whole => collect(inner, at, paths),
+            Value::Table(inner) if !whole => collect(inner, sections_merge, at, paths),
             _ => paths.push(at.clone()),
         }
         at.pop();

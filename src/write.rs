@@ -21,6 +21,10 @@ impl Writer {
         self.text.push('\n');
     }
 
+    pub(crate) fn blank(&mut self) {
+        self.text.push('\n');
+    }
+
     /// Opens a table, unless it is open.
     pub(crate) fn open(&mut self, path: &[&str], comments: &[&str]) {
         if self.table == path && comments.is_empty() {

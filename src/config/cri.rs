@@ -1,10 +1,18 @@
-//! The CRI plugin, `io.containerd.grpc.v1.cri`.
+//! The CRI plugin: `io.containerd.grpc.v1.cri` up to config version 2; from
+//! version 3 on that is the stream server, and what it shared a section with
+//! is `io.containerd.cri.v1.images` and `io.containerd.cri.v1.runtime`.
 
 use super::declare::{Map, Secret, sections};
 use super::runtime::{RUNC, Runtime};
 use crate::containerd::Release;
+use crate::containerd::plugin::{CRI, CRI_IMAGES, CRI_RUNTIME};
 use crate::containerd::releases::*;
 use crate::containerd::setting::{Builtin, State::*};
+
+/// What config version 3 splits the plugin into, beside
+/// `io.containerd.cri.v1.runtime`.
+const IMAGES: &[&str] = &["plugins", CRI_IMAGES];
+const STREAM_SERVER: &[&str] = &["plugins", CRI];
 
 /// The mirror that containerd 1.3 and 1.4 bring along.
 const DOCKER_IO: Builtin = Builtin {
@@ -42,38 +50,44 @@ sections! {
             V1_6 => Str("k8s.gcr.io/pause:3.6"),
             Release::new(1, 6, 9) => Str("registry.k8s.io/pause:3.6"),
             V1_7 => Str("registry.k8s.io/pause:3.8"),
-        ];
+            V2_0 => Str("registry.k8s.io/pause:3.10"),
+            V2_2 => Str("registry.k8s.io/pause:3.10.1"),
+            V2_3 => Str("registry.k8s.io/pause:3.10.2"),
+        ], .moved(3, &["plugins", CRI_IMAGES, "pinned_images", "sandbox"]);
+        /// More images that are never removed, by name. From config version 3
+        /// on `sandbox` among them is the sandbox image.
+        pub pinned_images: Map<String> = [V2_0 => Hidden], .only_in(3, IMAGES);
         /// Do not serve CRI over TCP.
-        pub disable_tcp_service: Option<bool> = [V1_3 => Bool(true)];
+        pub disable_tcp_service: Option<bool> = [V1_3 => Bool(true)], .moved_into(3, STREAM_SERVER);
         /// Address of the stream server.
-        pub stream_server_address: Option<String> = [V1_2 => Str("127.0.0.1")];
+        pub stream_server_address: Option<String> = [V1_2 => Str("127.0.0.1")], .moved_into(3, STREAM_SERVER);
         /// Port of the stream server, in a string; `"0"` picks a free one.
-        pub stream_server_port: Option<String> = [V1_2 => Str("0")];
+        pub stream_server_port: Option<String> = [V1_2 => Str("0")], .moved_into(3, STREAM_SERVER);
         /// How long an idle stream is kept, as a Go duration.
-        pub stream_idle_timeout: Option<String> = [V1_3 => Str("4h0m0s")];
+        pub stream_idle_timeout: Option<String> = [V1_3 => Str("4h0m0s")], .moved_into(3, STREAM_SERVER);
         /// Serve streams over TLS.
-        pub enable_tls_streaming: Option<bool> = [V1_2 => Bool(false)];
+        pub enable_tls_streaming: Option<bool> = [V1_2 => Bool(false)], .moved_into(3, STREAM_SERVER);
         /// Key pair of the stream server.
-        pub x509_key_pair_streaming: X509KeyPair = [V1_2 => Hidden];
+        pub x509_key_pair_streaming: X509KeyPair = [V1_2 => Hidden], .moved_into(3, STREAM_SERVER);
         /// Label containers for SELinux.
         pub enable_selinux: Option<bool> = [V1_2 => Bool(false)];
         /// Upper bound of SELinux categories.
         pub selinux_category_range: Option<i64> = [V1_4 => Int(1024)];
         /// Seconds between two rounds of collecting snapshot stats.
-        pub stats_collect_period: Option<i64> = [V1_2 => Int(10)];
+        pub stats_collect_period: Option<i64> = [V1_2 => Int(10)], .moved_into(3, IMAGES);
         /// Deprecated. Successor: `SystemdCgroup` in the options of the
         /// default runtime handler.
-        pub systemd_cgroup: Option<bool> = [V1_2 => Bool(false)];
+        pub systemd_cgroup: Option<bool> = [V1_2 => Bool(false), V2_0 => Absent];
         /// Bytes after which a line of a container's log is broken.
         pub max_container_log_line_size: Option<i64> = [V1_2 => Int(16384)];
         /// Leave cgroups alone, for rootless use.
-        pub disable_cgroup: Option<bool> = [V1_3 => Bool(false)];
+        pub disable_cgroup: Option<bool> = [V1_3 => Bool(false), V2_0 => Absent];
         /// Leave AppArmor alone.
         pub disable_apparmor: Option<bool> = [V1_3 => Bool(false)];
         /// Keep a container's OOM score at or above containerd's own.
         pub restrict_oom_score_adj: Option<bool> = [V1_3 => Bool(false)];
         /// Layers of one image that are downloaded at a time.
-        pub max_concurrent_downloads: Option<i64> = [V1_3 => Int(3)];
+        pub max_concurrent_downloads: Option<i64> = [V1_3 => Int(3)], .moved_into(3, IMAGES);
         /// Do not mask paths in `/proc`.
         pub disable_proc_mount: Option<bool> = [Release::new(1, 2, 8) => Bool(false)];
         /// The seccomp profile of containers that ask for none.
@@ -89,9 +103,9 @@ sections! {
         /// Give devices the owner that the security context names.
         pub device_ownership_from_security_context: Option<bool> = [V1_6 => Bool(false)];
         /// Let all containers bind ports below 1024.
-        pub enable_unprivileged_ports: Option<bool> = [V1_6 => Bool(false)];
+        pub enable_unprivileged_ports: Option<bool> = [V1_6 => Bool(false), V2_0 => Bool(true)];
         /// Let all containers send ICMP echo requests.
-        pub enable_unprivileged_icmp: Option<bool> = [V1_6 => Bool(false)];
+        pub enable_unprivileged_icmp: Option<bool> = [V1_6 => Bool(false), V2_0 => Bool(true)];
         /// Deprecation warnings not to show.
         pub ignore_deprecation_warnings: Option<Vec<String>> = [
             Release::new(1, 6, 29) => Strs(&[]),
@@ -103,58 +117,92 @@ sections! {
             Release::new(1, 6, 29) => Str("0s"),
         ];
         /// Support the Container Device Interface.
-        pub enable_cdi: Option<bool> = [V1_7 => Bool(false)];
+        pub enable_cdi: Option<bool> = [V1_7 => Bool(false), V2_0 => Bool(true)];
         /// Directories of CDI specs.
         pub cdi_spec_dirs: Option<Vec<String>> = [V1_7 => Strs(&["/etc/cdi", "/var/run/cdi"])];
         /// How long a pull may stand still, as a Go duration.
         pub image_pull_progress_timeout: Option<String> = [
             V1_7 => Str("1m0s"),
             Release::new(1, 7, 10) => Str("5m0s"),
-        ];
+        ], .moved_into(3, IMAGES);
         /// Sync the file system after a pull.
-        pub image_pull_with_sync_fs: Option<bool> = [Release::new(1, 7, 14) => Bool(false)];
+        pub image_pull_with_sync_fs: Option<bool> = [Release::new(1, 7, 14) => Bool(false)], .moved_into(3, IMAGES);
+        /// Let the CRI plugin pull images by itself rather than have the
+        /// transfer service do it.
+        pub use_local_image_pull: Option<bool> = [V2_1 => Bool(false)], .only_in(3, IMAGES);
+        /// Bytes of a layer that one of several connections fetches; 0 is one
+        /// connection.
+        pub concurrent_layer_fetch_buffer: Option<i64> = [V2_1 => Int(0)], .only_in(3, IMAGES);
+        /// What a runtime handler's images are unpacked for and with.
+        pub runtime_platforms: Map<RuntimePlatform> = [V2_0 => Hidden], .only_in(3, IMAGES);
+        /// How often the stats of containers are collected, as a Go duration.
+        pub runtime_stats_collect_period: Option<String> = [V2_3 => Str("")], .only_at(3, &["plugins", CRI_RUNTIME, "stats_collect_period"]);
+        /// How long they are kept, as a Go duration.
+        pub stats_retention_period: Option<String> = [V2_3 => Str("")];
+        /// Allow checkpoints with CRIU.
+        pub enable_criu: Option<bool> = [
+            Release::new(2, 2, 7) => Bool(true),
+            V2_3 => Absent,
+            Release::new(2, 3, 4) => Bool(true),
+        ];
+        /// Deprecated: restore a checkpoint by creating a container of it.
+        pub enable_experimental_restore_via_create: Option<bool> = [
+            Release::new(2, 2, 7) => Bool(false),
+            V2_3 => Absent,
+            Release::new(2, 3, 4) => Bool(false),
+        ];
         /// Runtime handlers and snapshots.
         pub containerd: Containerd = [V1_2 => Hidden];
         /// Pod networks.
         pub cni: Cni = [V1_2 => Hidden];
         /// Image registries.
-        pub registry: Registry = [V1_2 => Hidden];
+        pub registry: Registry = [V1_2 => Hidden], .moved_into(3, IMAGES);
         /// Encrypted images.
-        pub image_decryption: ImageDecryption = [V1_4 => Hidden];
+        pub image_decryption: ImageDecryption = [V1_4 => Hidden], .moved_into(3, IMAGES);
     }
 
     /// Runtime handlers and snapshots.
     pub struct Containerd: Plain {
         /// Where images are unpacked.
-        pub snapshotter: Option<String> = [V1_2 => Str("overlayfs")];
+        pub snapshotter: Option<String> = [V1_2 => Str("overlayfs")], .moved_into(3, IMAGES);
         /// The handler of pods that name none.
         pub default_runtime_name: Option<String> = [V1_3 => Str("runc")];
         /// Deprecated. Successor: `runtimes.default`.
-        pub default_runtime: Runtime = [V1_2 => Hidden], .builtins(&[DEFAULT_RUNTIME]);
+        pub default_runtime: Runtime = [V1_2 => Hidden, V2_0 => Absent], .builtins(&[DEFAULT_RUNTIME]);
         /// Deprecated. Successor: `runtimes.untrusted`.
-        pub untrusted_workload_runtime: Runtime = [V1_2 => Hidden];
+        pub untrusted_workload_runtime: Runtime = [V1_2 => Hidden, V2_0 => Absent];
         /// The runtime handlers by name.
         pub runtimes: Map<Runtime> = [V1_2 => Hidden], .builtins(&[RUNC]);
         /// Deprecated. Successor: `NoPivotRoot` in the options of the default
         /// runtime handler.
-        pub no_pivot: Option<bool> = [V1_2 => Bool(false)];
+        pub no_pivot: Option<bool> = [V1_2 => Bool(false), V2_0 => Absent];
         /// Do not pass image annotations to the snapshotter.
         pub disable_snapshot_annotations: Option<bool> = [
             V1_4 => Bool(false),
             Release::new(1, 4, 2) => Bool(true),
-        ];
+        ], .moved_into(3, IMAGES);
         /// Drop compressed layers once they are unpacked.
-        pub discard_unpacked_layers: Option<bool> = [V1_4 => Bool(false)];
+        pub discard_unpacked_layers: Option<bool> = [V1_4 => Bool(false)], .moved_into(3, IMAGES);
         /// Start containers although RDT is not enabled.
         pub ignore_rdt_not_enabled_errors: Option<bool> = [V1_6 => Bool(false)];
         /// Start containers although block IO is not enabled.
         pub ignore_blockio_not_enabled_errors: Option<bool> = [V1_7 => Bool(false)];
     }
 
+    /// What a runtime handler's images are unpacked for and with.
+    pub struct RuntimePlatform: Plain {
+        /// The platform, for instance `linux/amd64`.
+        pub platform: Option<String> = [V2_0 => Str("")];
+        /// The snapshotter.
+        pub snapshotter: Option<String> = [V2_0 => Str("")];
+    }
+
     /// Pod networks.
     pub struct Cni: Plain {
-        /// Directory of CNI plugins.
-        pub bin_dir: Option<String> = [V1_2 => Str("/opt/cni/bin")];
+        /// Directory of CNI plugins. Deprecated in containerd 2.1 for `bin_dirs`.
+        pub bin_dir: Option<String> = [V1_2 => Str("/opt/cni/bin"), V2_1 => Str("")];
+        /// Directories of CNI plugins.
+        pub bin_dirs: Option<Vec<String>> = [V2_1 => Strs(&["/opt/cni/bin"])];
         /// Directory of CNI configuration files.
         pub conf_dir: Option<String> = [V1_2 => Str("/etc/cni/net.d")];
         /// How many of them are used; 0 is all.
@@ -165,12 +213,18 @@ sections! {
         pub ip_pref: Option<String> = [V1_6 => Str("")];
         /// Set up networks one after the other.
         pub setup_serially: Option<bool> = [V1_7 => Bool(false)];
+        /// Let containerd itself bring the loopback interface up.
+        pub use_internal_loopback: Option<bool> = [V2_0 => Bool(false)];
     }
 
     /// Image registries.
     pub struct Registry: Plain {
         /// Directories of `hosts.toml` files, parted by `:`.
-        pub config_path: Option<String> = [V1_5 => Str("")];
+        pub config_path: Option<String> = [
+            V1_5 => Str(""),
+            V2_2 => Str("/etc/containerd/certs.d:/etc/docker/certs.d"),
+            Release::new(2, 2, 2) => Str(""),
+        ];
         /// Deprecated: endpoints by registry host; `*` is any other.
         pub mirrors: Map<Mirror> = [V1_2 => Hidden], .builtins(&[DOCKER_IO]);
         /// Deprecated: credentials by URL. Successor: `configs`.
@@ -192,8 +246,8 @@ sections! {
     pub struct RegistryHost: Plain {
         /// Credentials.
         pub auth: Auth = [V1_3 => Hidden];
-        /// TLS.
-        pub tls: Tls = [V1_3 => Hidden];
+        /// TLS. containerd 2.0 removed it; successor: a `hosts.toml`.
+        pub tls: Tls = [V1_3 => Hidden, V2_0 => Absent];
     }
 
     /// Credentials of a registry host.

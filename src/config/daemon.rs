@@ -6,6 +6,14 @@ use crate::containerd::Release;
 use crate::containerd::releases::*;
 use crate::containerd::setting::{Builtin, History, Merge, State::*};
 
+// The plugins that config version 4 (containerd 2.3) makes of the servers.
+const SERVER_GRPC: &str = "io.containerd.server.v1.grpc";
+const SERVER_GRPC_TCP: &str = "io.containerd.server.v1.grpc-tcp";
+const SERVER_TTRPC: &str = "io.containerd.server.v1.ttrpc";
+const SERVER_DEBUG: &str = "io.containerd.server.v1.debug";
+const SERVER_METRICS: &str = "io.containerd.server.v1.metrics";
+const METRICS_GRPC: &str = "io.containerd.metrics.v1.grpc-prometheus";
+
 const fn entry(key: &'static str, history: History) -> Builtin {
     Builtin {
         key,
@@ -16,6 +24,10 @@ const fn entry(key: &'static str, history: History) -> Builtin {
 
 const TIMEOUTS: &[Builtin] = &[
     entry("io.containerd.timeout.bolt.open", &[(V1_6, Str("0s"))]),
+    entry(
+        "io.containerd.timeout.cri.defercleanup",
+        &[(V2_1, Str("1m0s"))],
+    ),
     entry(
         "io.containerd.timeout.metrics.shimstats",
         &[(V1_7, Str("2s"))],
@@ -61,9 +73,9 @@ sections! {
     /// A containerd config file.
     pub struct Config: Plain {
         /// The config version; a file without one is of version 1.
-        pub version: Option<i64> = [V1_3 => Int(2)], .owned("k0s writes the main file, whose version counts");
+        pub version: Option<i64> = [V1_3 => Int(2), V2_0 => Int(3), V2_3 => Int(4)], .owned("k0s writes the main file, whose version counts");
         /// Files that are loaded after this one.
-        pub imports: Option<Vec<String>> = [V1_3 => Hidden, V1_5 => Strs(&[])], .owned("k0s writes the list of imports itself").merge(Merge::Append);
+        pub imports: Option<Vec<String>> = [V1_3 => Hidden, V1_5 => Strs(&[]), V2_2 => Strs(&["/etc/containerd/conf.d/*.toml"])], .owned("k0s writes the list of imports itself").merge(Merge::Append);
         /// Where images and snapshots are kept.
         pub root: Option<String> = [V1_2 => Str("/var/lib/containerd")], .owned("k0s starts containerd with --root");
         /// Where the state of running containers is kept.
@@ -71,7 +83,7 @@ sections! {
         /// Directory for temporary files.
         pub temp: Option<String> = [V1_6 => Str("")];
         /// Deprecated: directory of plugins that are loaded at start.
-        pub plugin_dir: Option<String> = [V1_3 => Str("")];
+        pub plugin_dir: Option<String> = [V1_3 => Str(""), V2_1 => Absent];
         /// The daemon's OOM score.
         pub oom_score: Option<i64> = [V1_2 => Int(0)];
         /// Plugins that are not loaded.
@@ -79,9 +91,9 @@ sections! {
         /// Plugins without which the daemon does not start.
         pub required_plugins: Option<Vec<String>> = [V1_3 => Strs(&[])], .merge(Merge::Append);
         /// The gRPC server.
-        pub grpc: Grpc = [V1_2 => Hidden];
+        pub grpc: Grpc = [V1_2 => Hidden], .moved(4, &["plugins", SERVER_GRPC]);
         /// The ttrpc server.
-        pub ttrpc: Ttrpc = [V1_3 => Hidden];
+        pub ttrpc: Ttrpc = [V1_3 => Hidden], .moved(4, &["plugins", SERVER_TTRPC]);
         /// Logs and the debug server.
         pub debug: Debug = [V1_2 => Hidden];
         /// The metrics server.
@@ -107,23 +119,29 @@ sections! {
         /// Group of the socket.
         pub gid: Option<i64> = [V1_2 => Int(0)];
         /// Address of the TCP server.
-        pub tcp_address: Option<String> = [V1_3 => Str("")];
+        pub tcp_address: Option<String> = [V1_3 => Str("")], .moved(4, &["plugins", SERVER_GRPC_TCP, "address"]);
         /// CA certificates of the TCP server.
-        pub tcp_tls_ca: Option<String> = [V1_6 => Str("")];
+        pub tcp_tls_ca: Option<String> = [V1_6 => Str("")], .moved(4, &["plugins", SERVER_GRPC_TCP, "tls_ca"]);
         /// Certificate of the TCP server.
-        pub tcp_tls_cert: Option<String> = [V1_3 => Str("")];
+        pub tcp_tls_cert: Option<String> = [V1_3 => Str("")], .moved(4, &["plugins", SERVER_GRPC_TCP, "tls_cert"]);
         /// Key of the TCP server.
-        pub tcp_tls_key: Option<String> = [V1_3 => Str("")];
+        pub tcp_tls_key: Option<String> = [V1_3 => Str("")], .moved(4, &["plugins", SERVER_GRPC_TCP, "tls_key"]);
         /// Largest message to receive, in bytes.
         pub max_recv_message_size: Option<i64> = [V1_2 => Int(16777216)];
         /// Largest message to send, in bytes.
         pub max_send_message_size: Option<i64> = [V1_2 => Int(16777216)];
+        /// Common name that the certificate of a client of the TCP server has.
+        pub tcp_tls_common_name: Option<String> = [V2_2 => Str("")], .moved(4, &["plugins", SERVER_GRPC_TCP, "tls_common_name"]);
+        /// Largest message for the TCP server to receive, in bytes.
+        pub tcp_max_recv_message_size: Option<i64> = [V2_3 => Int(16777216)], .only_at(3, &["plugins", SERVER_GRPC_TCP, "max_recv_message_size"]);
+        /// Largest message for the TCP server to send, in bytes.
+        pub tcp_max_send_message_size: Option<i64> = [V2_3 => Int(16777216)], .only_at(3, &["plugins", SERVER_GRPC_TCP, "max_send_message_size"]);
     }
 
     /// The ttrpc server.
     pub struct Ttrpc: Plain {
         /// Its socket; `grpc.address` with `.ttrpc` behind it where empty.
-        pub address: Option<String> = [V1_3 => Str("")];
+        pub address: Option<String> = [V1_3 => Str(""), V2_3 => Str("/run/containerd/containerd.sock.ttrpc")];
         /// Owner of the socket.
         pub uid: Option<i64> = [V1_3 => Int(0)];
         /// Group of the socket.
@@ -133,23 +151,25 @@ sections! {
     /// Logs and the debug server.
     pub struct Debug: Plain {
         /// Socket of the debug server.
-        pub address: Option<String> = [V1_2 => Str("")];
+        pub address: Option<String> = [V1_2 => Str("")], .moved_into(4, &["plugins", SERVER_DEBUG]);
         /// Owner of the socket.
-        pub uid: Option<i64> = [V1_2 => Int(0)];
+        pub uid: Option<i64> = [V1_2 => Int(0)], .moved_into(4, &["plugins", SERVER_DEBUG]);
         /// Group of the socket.
-        pub gid: Option<i64> = [V1_2 => Int(0)];
+        pub gid: Option<i64> = [V1_2 => Int(0)], .moved_into(4, &["plugins", SERVER_DEBUG]);
         /// Log level.
         pub level: Option<String> = [V1_2 => Str("")], .owned("k0s starts containerd with --log-level");
         /// Log format: `text` or `json`.
         pub format: Option<String> = [V1_5 => Str("")];
+        /// Add the id of the trace to log lines.
+        pub log_trace_id: Option<bool> = [V2_3 => Bool(false)];
     }
 
     /// The metrics server.
     pub struct Metrics: Plain {
         /// Its TCP address.
-        pub address: Option<String> = [V1_2 => Str("")];
+        pub address: Option<String> = [V1_2 => Str("")], .moved_into(4, &["plugins", SERVER_METRICS]);
         /// Export histograms of gRPC calls.
-        pub grpc_histogram: Option<bool> = [V1_2 => Bool(false)];
+        pub grpc_histogram: Option<bool> = [V1_2 => Bool(false)], .moved_into(4, &["plugins", METRICS_GRPC]);
     }
 
     /// The daemon's cgroup.

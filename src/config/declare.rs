@@ -349,7 +349,7 @@ macro_rules! sections {
                     };
 
                 fn from_table(mut table: $crate::value::Table) -> Self {
-                    $crate::config::spelling::read(Self::SECTION, &mut table);
+                    $crate::config::address::enter(Self::SECTION, &mut table);
                     $(let $field = $crate::config::declare::take(
                         &mut table,
                         $crate::config::declare::key!($field $($key)?),
@@ -364,8 +364,8 @@ macro_rules! sections {
                         $crate::config::declare::key!($field $($key)?),
                         &self.$field,
                     );)*
-                    $crate::config::spelling::write(Self::SECTION, &mut table);
                     $crate::config::declare::add(&mut table, &self.other);
+                    $crate::config::address::leave(Self::SECTION, &mut table);
                     table
                 }
             }

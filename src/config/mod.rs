@@ -30,22 +30,23 @@
 //! # Ok::<(), containerd_dropins::ParseError>(())
 //! ```
 
+pub(crate) mod address;
 mod cri;
 mod daemon;
 pub(crate) mod declare;
 mod plugins;
 mod runtime;
-pub(crate) mod spelling;
 
 pub use cri::{
-    Auth, Cni, Containerd, Cri, ImageDecryption, Mirror, Registry, RegistryHost, Tls, X509KeyPair,
+    Auth, Cni, Containerd, Cri, ImageDecryption, Mirror, Registry, RegistryHost, RuntimePlatform,
+    Tls, X509KeyPair,
 };
 pub use daemon::{Cgroup, Config, Debug, Grpc, Metrics, ProxyPlugin, StreamProcessor, Ttrpc};
 pub use declare::{Duration, Map, Secret};
 pub use plugins::{
-    Blockfile, Bolt, CgroupsMonitor, Devmapper, DiffService, GcScheduler, LinuxRuntime, Nri, Opt,
-    Otlp, Overlayfs, Plugins, Restart, Snapshotter, TaskManager, TasksService, Tracing, Transfer,
-    UnpackConfig,
+    Blockfile, Bolt, CgroupsMonitor, Devmapper, DiffService, Erofs, ErofsDiffer, GcScheduler,
+    ImageVerifier, LinuxRuntime, Nri, NriValidator, Opt, Otlp, Overlayfs, Plugins, Restart,
+    ShimManager, Snapshotter, TaskManager, TasksService, Tracing, Transfer, UnpackConfig,
 };
 pub use runtime::{Runtime, RuntimeOptions};
 

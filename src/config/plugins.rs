@@ -3,6 +3,7 @@
 use super::cri::Cri;
 use super::declare::{Duration, sections};
 use crate::containerd::Release;
+use crate::containerd::plugin::CRI_RUNTIME;
 use crate::containerd::releases::*;
 use crate::containerd::setting::State::{self, *};
 
@@ -17,23 +18,23 @@ sections! {
     /// `other`.
     pub struct Plugins: Plain {
         /// Kubernetes' runtime interface.
-        pub cri ["io.containerd.grpc.v1.cri"]: Cri = [V1_2 => Hidden];
+        pub cri ["io.containerd.grpc.v1.cri"]: Cri = [V1_2 => Hidden], .moved(3, &["plugins", CRI_RUNTIME]);
         /// Garbage collection.
         pub gc_scheduler ["io.containerd.gc.v1.scheduler"]: GcScheduler = [V1_2 => Hidden];
         /// Optional binaries.
         pub opt ["io.containerd.internal.v1.opt"]: Opt = [V1_2 => Hidden];
         /// Restarting containers.
-        pub restart ["io.containerd.internal.v1.restart"]: Restart = [V1_2 => Hidden];
+        pub restart ["io.containerd.internal.v1.restart"]: Restart = [V1_2 => Hidden], .moved(3, &["plugins", "io.containerd.monitor.container.v1.restart"]);
         /// Traces.
         pub tracing ["io.containerd.internal.v1.tracing"]: Tracing = [V1_6 => Hidden];
         /// The metadata store.
         pub bolt ["io.containerd.metadata.v1.bolt"]: Bolt = [V1_3 => Hidden];
         /// cgroup metrics.
-        pub cgroups ["io.containerd.monitor.v1.cgroups"]: CgroupsMonitor = [V1_2 => Hidden];
+        pub cgroups ["io.containerd.monitor.v1.cgroups"]: CgroupsMonitor = [V1_2 => Hidden], .moved(3, &["plugins", "io.containerd.monitor.task.v1.cgroups"]);
         /// The Node Resource Interface.
         pub nri ["io.containerd.nri.v1.nri"]: Nri = [V1_7 => Hidden];
         /// Deprecated: the first shim.
-        pub linux ["io.containerd.runtime.v1.linux"]: LinuxRuntime = [V1_2 => Hidden];
+        pub linux ["io.containerd.runtime.v1.linux"]: LinuxRuntime = [V1_2 => Hidden, V2_0 => Absent];
         /// Tasks.
         pub task ["io.containerd.runtime.v2.task"]: TaskManager = [V1_3 => Hidden];
         /// The diff service.
@@ -41,7 +42,7 @@ sections! {
         /// The tasks service.
         pub tasks_service ["io.containerd.service.v1.tasks-service"]: TasksService = [V1_6 => Hidden];
         /// Deprecated: the aufs snapshotter.
-        pub aufs ["io.containerd.snapshotter.v1.aufs"]: Snapshotter = [V1_5 => Hidden];
+        pub aufs ["io.containerd.snapshotter.v1.aufs"]: Snapshotter = [V1_5 => Hidden, V2_0 => Absent];
         /// The blockfile snapshotter.
         pub blockfile ["io.containerd.snapshotter.v1.blockfile"]: Blockfile = [Release::new(1, 7, 4) => Hidden];
         /// The btrfs snapshotter.
@@ -58,6 +59,14 @@ sections! {
         pub otlp ["io.containerd.tracing.processor.v1.otlp"]: Otlp = [V1_6 => Hidden];
         /// The transfer service.
         pub transfer ["io.containerd.transfer.v1.local"]: Transfer = [V1_7 => Hidden];
+        /// Programs that judge images before they are pulled.
+        pub image_verifier ["io.containerd.image-verifier.v1.bindir"]: ImageVerifier = [V2_0 => Hidden];
+        /// Shims.
+        pub shim_manager ["io.containerd.shim.v1.manager"]: ShimManager = [V2_0 => Hidden];
+        /// The EROFS snapshotter.
+        pub erofs ["io.containerd.snapshotter.v1.erofs"]: Erofs = [V2_1 => Hidden];
+        /// The EROFS differ.
+        pub erofs_differ ["io.containerd.differ.v1.erofs"]: ErofsDiffer = [V2_1 => Hidden];
     }
 
     /// Garbage collection.
@@ -108,6 +117,8 @@ sections! {
     pub struct Bolt: Plain {
         /// `shared` or `isolated` content between namespaces.
         pub content_sharing_policy: Option<String> = [V1_3 => Str("shared")];
+        /// Do not wait for the disk; a crash may cost data.
+        pub no_sync: Option<bool> = [V2_1 => Bool(false)];
     }
 
     /// cgroup metrics.
@@ -119,7 +130,7 @@ sections! {
     /// The Node Resource Interface.
     pub struct Nri: Plain {
         /// Switch it off.
-        pub disable: Option<bool> = [V1_7 => Bool(true)];
+        pub disable: Option<bool> = [V1_7 => Bool(true), V2_0 => Bool(false)];
         /// Do not let plugins connect by themselves.
         pub disable_connections: Option<bool> = [V1_7 => Bool(false)];
         /// Directory of plugin configuration.
@@ -132,6 +143,30 @@ sections! {
         pub plugin_request_timeout: Option<Duration> = [V1_7 => Str("2s")];
         /// Socket that plugins connect to.
         pub socket_path: Option<String> = [V1_7 => Str("/var/run/nri/nri.sock")];
+        /// What plugins may not change.
+        pub default_validator: NriValidator = [V2_2 => Hidden];
+    }
+
+    /// What NRI plugins may not change.
+    pub struct NriValidator: Plain {
+        /// Switch the validator on.
+        pub enable: Option<bool> = [V2_2 => Bool(false)];
+        /// Refuse OCI hooks.
+        pub reject_oci_hook_adjustment: Option<bool> = [V2_2 => Bool(false)];
+        /// Refuse changes of the runtime's own seccomp profile.
+        pub reject_runtime_default_seccomp_adjustment: Option<bool> = [V2_2 => Bool(false)];
+        /// Refuse changes of the unconfined seccomp profile.
+        pub reject_unconfined_seccomp_adjustment: Option<bool> = [V2_2 => Bool(false)];
+        /// Refuse changes of a pod's own seccomp profile.
+        pub reject_custom_seccomp_adjustment: Option<bool> = [V2_2 => Bool(false)];
+        /// Refuse changes of namespaces.
+        pub reject_namespace_adjustment: Option<bool> = [V2_2 => Bool(false)];
+        /// Refuse changes of sysctls.
+        pub reject_sysctl_adjustment: Option<bool> = [Release::new(2, 2, 1) => Bool(false)];
+        /// NRI plugins without which no container is made.
+        pub required_plugins: Option<Vec<String>> = [V2_2 => Strs(&[])];
+        /// Pod annotation that does without them.
+        pub tolerate_missing_plugins_annotation: Option<String> = [V2_2 => Str("")];
     }
 
     /// Deprecated: the first shim, `io.containerd.runtime.v1.linux`.
@@ -152,8 +187,9 @@ sections! {
     pub struct TaskManager: Plain {
         /// Platforms whose images run here.
         pub platforms: Option<Vec<String>> = [V1_3 => Strs(&["linux/amd64"])];
-        /// Use core scheduling.
-        pub sched_core: Option<bool> = [V1_6 => Bool(false)];
+        /// Use core scheduling. containerd 2.0 removed it; successor:
+        /// `SCHED_CORE=1` in the shim manager's `env`.
+        pub sched_core: Option<bool> = [V1_6 => Bool(false), V2_0 => Absent];
     }
 
     /// The diff service.
@@ -188,6 +224,8 @@ sections! {
         pub root_path: Option<String> = [Release::new(1, 7, 4) => Str("")];
         /// The empty block file to copy.
         pub scratch_file: Option<String> = [Release::new(1, 7, 4) => Str("")];
+        /// Make the empty block file anew at each start.
+        pub recreate_scratch: Option<bool> = [V2_0 => Bool(false)];
     }
 
     /// The devmapper snapshotter.
@@ -226,6 +264,8 @@ sections! {
             V1_7 => Absent,
             Release::new(1, 7, 4) => Strs(&[]),
         ];
+        /// Change owners file by file, where the kernel cannot map them.
+        pub slow_chown: Option<bool> = [V2_0 => Bool(false)];
     }
 
     /// Deprecated: where traces are sent.
@@ -265,7 +305,15 @@ sections! {
         pub unpack_config: Option<Vec<UnpackConfig>> = [
             V1_7 => Hidden,
             Release::new(1, 7, 1) => Tables(&[UNPACK_LINUX_AMD64]),
+            V2_0 => Hidden,
         ];
+        /// Bytes of a layer that one of several connections fetches; 0 is one
+        /// connection.
+        pub concurrent_layer_fetch_buffer: Option<i64> = [V2_1 => Int(0)];
+        /// Refuse images for platforms that cannot be unpacked.
+        pub check_platform_supported: Option<bool> = [V2_1 => Bool(false)];
+        /// Layers that are unpacked at a time.
+        pub max_concurrent_unpacks: Option<i64> = [V2_2 => Int(1)];
     }
 
     /// What unpacks a platform.
@@ -276,5 +324,55 @@ sections! {
         pub platform: Option<String> = [Release::new(1, 7, 1) => Str("")];
         /// The snapshotter.
         pub snapshotter: Option<String> = [Release::new(1, 7, 1) => Str("")];
+        /// Media type of the configuration of the images it is for.
+        pub config_type: Option<String> = [V2_1 => Str("")];
+        /// Media types of the layers it is for.
+        pub layer_types: Option<Vec<String>> = [V2_1 => Strs(&[])];
+        /// Do without it where its snapshotter or differ is missing.
+        pub optional: Option<bool> = [V2_3 => Bool(false)];
+    }
+
+    /// Programs that judge images before they are pulled.
+    pub struct ImageVerifier: Plain {
+        /// Their directory.
+        pub bin_dir: Option<String> = [V2_0 => Str("/opt/containerd/image-verifier/bin")];
+        /// How many are run.
+        pub max_verifiers: Option<i64> = [V2_0 => Int(10)];
+        /// Time that each has.
+        pub per_verifier_timeout: Option<Duration> = [V2_0 => Str("10s")];
+    }
+
+    /// Shims.
+    pub struct ShimManager: Plain {
+        /// Their environment, `NAME=value`.
+        pub env: Option<Vec<String>> = [V2_0 => Strs(&[])];
+        /// Directory of their sockets.
+        pub socket_dir: Option<String> = [V2_3 => Str("")];
+    }
+
+    /// The EROFS snapshotter.
+    pub struct Erofs: Plain {
+        /// Its directory.
+        pub root_path: Option<String> = [V2_1 => Str("")];
+        /// Options of its overlay mounts.
+        pub ovl_mount_options: Option<Vec<String>> = [V2_1 => Strs(&[])];
+        /// Protect layers with fs-verity.
+        pub enable_fsverity: Option<bool> = [V2_1 => Bool(false)];
+        /// Make layers immutable files.
+        pub set_immutable: Option<bool> = [Release::new(2, 1, 4) => Bool(false)];
+        /// Size of a container's writable layer.
+        pub default_size: Option<String> = [V2_2 => Str("")];
+        /// Whether layers are checked with dm-verity.
+        pub dmverity_mode: Option<String> = [V2_3 => Str("")];
+    }
+
+    /// The EROFS differ.
+    pub struct ErofsDiffer: Plain {
+        /// Options of `mkfs.erofs`.
+        pub mkfs_options: Option<Vec<String>> = [V2_1 => Strs(&[])];
+        /// Index the tar file rather than convert it.
+        pub enable_tar_index: Option<bool> = [V2_2 => Bool(false)];
+        /// Add dm-verity data to layers.
+        pub enable_dmverity: Option<bool> = [V2_3 => Bool(false)];
     }
 }

@@ -1,6 +1,7 @@
 //! Runtime handlers of the CRI plugin and their options.
 
 use super::declare::sections;
+use crate::containerd::Release;
 use crate::containerd::releases::*;
 use crate::containerd::setting::{Builtin, History, State::*};
 
@@ -28,15 +29,24 @@ pub(super) const RUNC: Builtin = Builtin {
             inside: &[
                 printed("BinaryName", &[(V1_5, Str(""))]),
                 printed("CriuImagePath", &[(V1_5, Str(""))]),
-                printed("CriuPath", &[(V1_5, Str(""))]),
+                printed("CriuPath", &[(V1_5, Str("")), (V2_0, Absent)]),
                 printed("CriuWorkPath", &[(V1_5, Str(""))]),
                 printed("IoGid", &[(V1_5, Int(0))]),
                 printed("IoUid", &[(V1_5, Int(0))]),
                 printed("NoNewKeyring", &[(V1_5, Bool(false))]),
-                printed("NoPivotRoot", &[(V1_5, Bool(false))]),
+                printed("NoPivotRoot", &[(V1_5, Bool(false)), (V2_0, Absent)]),
                 printed("Root", &[(V1_5, Str(""))]),
                 printed("ShimCgroup", &[(V1_5, Str(""))]),
-                printed("SystemdCgroup", &[(V1_5, Bool(false))]),
+                printed(
+                    "SystemdCgroup",
+                    &[
+                        (V1_5, Bool(false)),
+                        (V2_0, Absent),
+                        (Release::new(2, 0, 7), Bool(false)),
+                        (V2_1, Absent),
+                        (Release::new(2, 1, 5), Bool(false)),
+                    ],
+                ),
             ],
         },
     ],
@@ -57,9 +67,9 @@ sections! {
         /// The shim, for instance `io.containerd.runc.v2`.
         pub runtime_type: Option<String> = [V1_2 => Str("")];
         /// Deprecated: the runtime's binary. Successor: `options.BinaryName`.
-        pub runtime_engine: Option<String> = [V1_2 => Str("")];
+        pub runtime_engine: Option<String> = [V1_2 => Str(""), V2_0 => Absent];
         /// Deprecated: the runtime's state directory. Successor: `options.Root`.
-        pub runtime_root: Option<String> = [V1_2 => Str("")];
+        pub runtime_root: Option<String> = [V1_2 => Str(""), V2_0 => Absent];
         /// What the shim is told.
         pub options: RuntimeOptions = [V1_2 => Hidden];
         /// Pod annotations that are passed to the runtime.
@@ -81,7 +91,11 @@ sections! {
         /// This handler's own snapshotter.
         pub snapshotter: Option<String> = [V1_7 => Str("")];
         /// What makes the sandbox: `podsandbox` or `shim`.
-        pub sandbox_mode: Option<String> = [V1_7 => Str("")];
+        pub sandbox_mode: Option<String> = [V1_7 => Str("")], .renamed(3, "sandboxer");
+        /// How streams reach the shim: `fifo`, `streaming`, or nothing.
+        pub io_type: Option<String> = [V2_0 => Str("")];
+        /// Mount the cgroup file system writable.
+        pub cgroup_writable: Option<bool> = [V2_1 => Bool(false)];
     }
 
     /// The options of a runtime handler, handed to its shim as they are. Which
@@ -102,7 +116,7 @@ sections! {
         /// runc: the state directory.
         pub root ["Root"]: Option<String> = [V1_2 => Hidden];
         /// runc: the CRIU binary.
-        pub criu_path ["CriuPath"]: Option<String> = [V1_2 => Hidden];
+        pub criu_path ["CriuPath"]: Option<String> = [V1_2 => Hidden, V2_0 => Absent];
         /// runc: use systemd to manage cgroups.
         pub systemd_cgroup ["SystemdCgroup"]: Option<bool> = [V1_2 => Hidden];
         /// runc: where CRIU keeps images.
@@ -120,5 +134,9 @@ sections! {
         pub config_path ["ConfigPath"]: Option<String> = [V1_2 => Hidden];
         /// Other shims: their configuration itself.
         pub config_body ["ConfigBody"]: Option<Vec<u8>> = [V1_7 => Hidden];
+        /// Filled in by containerd itself.
+        pub task_api_address ["TaskApiAddress"]: Option<String> = [V2_0 => Hidden];
+        /// Filled in by containerd itself.
+        pub task_api_version ["TaskApiVersion"]: Option<i64> = [V2_0 => Hidden];
     }
 }

@@ -73,6 +73,10 @@ impl Walk {
             .flat_map(|place| place.builtin_entries(self.release));
         let keys = union(tables, entries);
         for key in keys {
+            // Which files there are is no setting.
+            if self.path.is_empty() && matches!(key, "version" | "imports") {
+                continue;
+            }
             let values = tables.map(|table| table.and_then(|table| table.get(key)));
             let [first, second] = places;
             let children = [
@@ -99,11 +103,12 @@ impl Walk {
         let is_map = matches!(place.kind, Kind::Map(_));
         let child = place.child(key)?;
         match value {
-            Some(_) if is_map => Some(child.named_in_file()),
+            Some(_) if is_map => Some(child.named_in_file(self.release)),
             Some(_) => Some(child),
             None if !is_map => Some(child),
             None => {
-                let kept = table.is_none() || place.merge == Merge::Entry;
+                let kept =
+                    table.is_none() || place.merge == Merge::Entry || self.release.is_2();
                 let builtin = place
                     .builtin_entries(self.release)
                     .any(|entry| entry == key);

@@ -1,11 +1,11 @@
-//! How containerd 1.3 – 1.7 load a main file and its imports, and what is in
-//! effect afterwards.
+//! How containerd loads a main file and its imports, and what is in effect
+//! afterwards.
 
 use super::difference::{self, Difference};
 use super::place::Place;
 use super::setting::{Kind, Merge, State};
 use super::{Release, plugin};
-use crate::config::Config;
+use crate::config::{Config, address};
 use crate::value::{Table, Value};
 
 /// What containerd runs with: the merged files over its built-in defaults.
@@ -17,33 +17,49 @@ pub struct Effective {
 
 impl Effective {
     /// Merges files in the order in which containerd loads them, the main
-    /// file first. All of them spell plugins as URIs.
+    /// file first.
     ///
-    /// Outside of `plugins`, containerd 1.3 – 1.7 merge by key (`mergo` with
-    /// override): zero values never override, lists of plugins are appended,
-    /// and entries of `proxy_plugins`, `stream_processors` and `timeouts` are
-    /// replaced one by one. A plugin's section is replaced as a whole.
+    /// Outside of `plugins`, files are merged by key (`mergo` with override):
+    /// zero values never override, lists of plugins are appended, and entries
+    /// of `proxy_plugins`, `stream_processors` and `timeouts` are replaced one
+    /// by one. containerd 1.3 – 1.7 replace a plugin's section as a whole, and
+    /// the last file that states a version decides how all are read; 2.x
+    /// merges sections key by key, zero values included, and reads each file
+    /// by its own version.
+    ///
+    /// What containerd 2.x loses in migrating files of version 1 and 2 is not
+    /// lost here: drop-ins of k0s 1.36 and later are of version 3.
     pub fn load(release: Release, files: impl IntoIterator<Item = Table>) -> Self {
+        let files: Vec<Table> = files.into_iter().collect();
+        let stated = files.iter().filter_map(stated_version).next_back();
         let mut table = Table::new();
         for file in files {
-            merge(&Config::place(), &mut table, file);
+            let (version, lenient) = match release.is_2() {
+                true => (version_on_2(&file), true),
+                false => (if stated.is_none_or(|v| v == 1) { 1 } else { 2 }, false),
+            };
+            let file = address::read(file, version, lenient && version == 3);
+            merge(&Config::place(), &mut table, file, release);
         }
         Effective { table, release }
     }
 
     /// The value in effect at a path, for instance
     /// `["plugins", "io.containerd.grpc.v1.cri", "sandbox_image"]`; `None`
-    /// where it is the zero value that nothing sets, or unknown.
+    /// where it is the zero value that nothing sets, or unknown. The path is
+    /// that of the config version that the release writes, see
+    /// [`Release::config_version`].
     pub fn get(&self, path: &[&str]) -> Option<Value> {
+        let path = address::setting_at(self.release.config_version().max(2), path);
         let mut place = Some(Config::place());
         let mut found: Option<&Value> = None;
         let mut table = Some(&self.table);
-        for key in path {
-            found = table.and_then(|table| table.get(*key));
+        for key in &path {
+            found = table.and_then(|table| table.get(key));
             let explicit = found.is_some();
             place = place.and_then(|place| place.child(key)).map(|place| {
                 if explicit {
-                    place.named_in_file()
+                    place.named_in_file(self.release)
                 } else {
                     place
                 }
@@ -57,7 +73,14 @@ impl Effective {
 
     /// Every key that is in effect with another value in `other`.
     pub fn differences(&self, other: &Effective) -> Vec<Difference> {
-        difference::between(&self.table, &other.table, self.release)
+        let mut found = difference::between(&self.table, &other.table, self.release);
+        let version = self.release.config_version().max(2);
+        for difference in &mut found {
+            let path: Vec<&str> = difference.path.iter().map(String::as_str).collect();
+            let address = address::of(version, &path);
+            difference.path = address.into_iter().map(str::to_owned).collect();
+        }
+        found
     }
 
     /// Sets a value, or makes a table, with all tables above it.
@@ -83,7 +106,27 @@ impl Effective {
     }
 }
 
-fn merge(place: &Place, into: &mut Table, from: Table) {
+/// The version that a file states; 0 is none.
+fn stated_version(file: &Table) -> Option<i64> {
+    match file.get("version") {
+        Some(Value::Integer(version)) if *version != 0 => Some(*version),
+        _ => None,
+    }
+}
+
+/// The version by which containerd 2.3 reads a file: without one it understands
+/// short names and the URIs of all versions.
+fn version_on_2(file: &Table) -> i64 {
+    let plugins = file.get("plugins").and_then(Value::as_table);
+    let short = plugins.is_some_and(|plugins| plugins.keys().any(|id| !id.contains('.')));
+    match stated_version(file) {
+        Some(version) => version,
+        None if short => 1,
+        None => 3,
+    }
+}
+
+fn merge(place: &Place, into: &mut Table, from: Table, release: Release) {
     for (key, value) in from {
         let Some(child) = place.child(&key) else {
             // containerd ignores it; the later file's shows.
@@ -91,14 +134,25 @@ fn merge(place: &Place, into: &mut Table, from: Table) {
             continue;
         };
         match (child.merge, into.get_mut(&key), value) {
-            (Merge::Append, Some(Value::Array(into)), Value::Array(from)) => into.extend(from),
-            (Merge::Entry, Some(Value::Table(into)), Value::Table(from)) => into.extend(from),
+            (Merge::Append, Some(Value::Array(into)), Value::Array(from)) => {
+                for item in from {
+                    if !release.is_2() || !into.contains(&item) {
+                        into.push(item);
+                    }
+                }
+            }
+            (Merge::Entry, Some(Value::Table(into)), Value::Table(from)) => {
+                match release.is_2() && key == "plugins" {
+                    true => address::merge(into, from),
+                    false => into.extend(from),
+                }
+            }
             (Merge::NonZero, Some(Value::Table(into)), Value::Table(from)) => {
-                merge(&child, into, from);
+                merge(&child, into, from, release);
             }
             (Merge::NonZero, _, Value::Table(from)) => {
                 let mut table = Table::new();
-                merge(&child, &mut table, from);
+                merge(&child, &mut table, from, release);
                 into.insert(key, Value::Table(table));
             }
             (Merge::NonZero, _, value) if value.is_zero() => {}
@@ -107,9 +161,11 @@ fn merge(place: &Place, into: &mut Table, from: Table) {
     }
 }
 
-/// What `containerd config default` of a release prints.
+/// What `containerd config default` of a release prints, in the config version
+/// that it writes; plugins have URIs even for containerd 1.2.
 pub fn default_config(release: Release) -> Table {
-    printed(&Config::place(), release)
+    let table = printed(&Config::place(), release);
+    address::write(table, release.config_version().max(2))
 }
 
 /// The defaults of the CRI plugin, as `config default` prints them.

@@ -3,12 +3,14 @@
 
 pub(crate) mod difference;
 mod duration;
+mod import;
 pub mod load;
 pub(crate) mod place;
 pub mod plugin;
 mod release;
 pub mod setting;
 
+pub use import::Import;
 pub use release::{Release, ReleaseError};
 
 /// The first release of each line, for the declarations.
@@ -21,4 +23,8 @@ pub(crate) mod releases {
     pub(crate) const V1_5: Release = Release::new(1, 5, 0);
     pub(crate) const V1_6: Release = Release::new(1, 6, 0);
     pub(crate) const V1_7: Release = Release::new(1, 7, 0);
+    pub(crate) const V2_0: Release = Release::new(2, 0, 0);
+    pub(crate) const V2_1: Release = Release::new(2, 1, 0);
+    pub(crate) const V2_2: Release = Release::new(2, 2, 0);
+    pub(crate) const V2_3: Release = Release::new(2, 3, 0);
 }

@@ -3,7 +3,7 @@
 
 use super::Release;
 use super::duration;
-use super::setting::{Builtin, History, Kind, Merge, Presence, Section, State, state_at};
+use super::setting::{Builtin, History, Kind, Merge, Move, Presence, Section, State, state_at};
 use crate::value::Value;
 
 /// What is known of one node of a config tree: found by walking the
@@ -16,6 +16,10 @@ pub(crate) struct Place {
     /// States that a built-in entry has instead, while it is built in.
     built_in: History,
     builtins: &'static [Builtin],
+    /// The release that removed the setting, or a table that it is in.
+    gone: Option<Release>,
+    /// Where later config versions have it.
+    pub(crate) moved: Option<Move>,
     pub(crate) owned: Option<&'static str>,
     pub(crate) secret: bool,
     pub(crate) merge: Merge,
@@ -36,6 +40,8 @@ impl Place {
             history: &[],
             built_in: &[],
             builtins: &[],
+            gone: None,
+            moved: None,
             owned: None,
             secret: false,
             merge: Merge::NonZero,
@@ -59,6 +65,8 @@ impl Place {
                     history: setting.history,
                     built_in: builtin.map_or(&[], |b| b.history),
                     builtins: builtin.map_or(setting.builtins, |b| b.inside),
+                    gone: self.gone.or(removed(setting.history)),
+                    moved: setting.moved,
                     owned: setting.owned,
                     secret: setting.secret,
                     merge: setting.merge,
@@ -72,6 +80,8 @@ impl Place {
                 history: &[],
                 built_in: builtin.map_or(&[], |b| b.history),
                 builtins: builtin.map_or(&[], |b| b.inside),
+                gone: self.gone,
+                moved: None,
                 owned: None,
                 secret: self.secret || is_secret_name(key),
                 merge: self.merge,
@@ -85,12 +95,13 @@ impl Place {
     }
 
     /// What is handed on as it is, whatever it is called.
-    fn any(&self) -> Place {
+    pub(crate) fn any(&self) -> Place {
         Place {
             kind: Kind::Any,
             history: &[],
             built_in: &[],
             builtins: &[],
+            moved: None,
             free: true,
             is_entry: false,
             ..*self
@@ -98,9 +109,10 @@ impl Place {
     }
 
     /// The same node where a file names it as the entry of a map: containerd
-    /// 1.3 – 1.7 then start from zero, built in or not.
-    pub(crate) fn named_in_file(mut self) -> Self {
-        if self.is_entry {
+    /// 1.3 – 1.7 then start from zero, built in or not; 2.x does outside of
+    /// plugins.
+    pub(crate) fn named_in_file(mut self, release: Release) -> Self {
+        if self.is_entry && (!release.is_2() || self.merge == Merge::Entry) {
             self.in_entry = true;
             self.built_in = &[];
             self.builtins = &[];
@@ -118,6 +130,9 @@ impl Place {
     /// The state of a leaf in a release. Leaves of map entries that are not
     /// built in are never printed.
     pub(crate) fn state(&self, release: Release) -> State {
+        if self.gone.is_some_and(|gone| gone <= release) {
+            return State::Absent;
+        }
         let built_in = state_at(self.built_in, release);
         if built_in != State::Absent {
             return built_in;
@@ -138,6 +153,23 @@ impl Place {
         } else {
             &[]
         }
+    }
+
+    /// The release that removed the setting.
+    pub(crate) fn removed(&self) -> Option<Release> {
+        self.gone
+    }
+
+    /// Whether a value was the setting's default in some release; the zero
+    /// value always counts as one.
+    pub(crate) fn was_default(&self, value: &Value) -> bool {
+        let states = self.history.iter().chain(self.built_in);
+        value.is_zero() || states.into_iter().any(|(_, state)| state.is_default(value))
+    }
+
+    /// The first release that knows the setting.
+    pub(crate) fn since(&self) -> Option<Release> {
+        self.history.first().map(|(release, _)| *release)
     }
 
     /// Whether the declared states hold here: not inside an entry that is not,
@@ -219,18 +251,23 @@ impl Place {
     }
 
     /// What is wrong with the type of `value`, if something is.
-    pub(crate) fn mismatch(&self, value: &Value) -> Option<String> {
+    pub(crate) fn mismatch(&self, value: &Value, release: Release) -> Option<String> {
         let all = |items: &[Value], ok: fn(&Value) -> bool| items.iter().all(ok);
         let (fits, expected) = match (self.kind, value) {
             (Kind::Any, _) => (true, "anything"),
             (Kind::Bool, v) => (matches!(v, Value::Boolean(_)), "a boolean"),
             (Kind::Int, v) => (matches!(v, Value::Integer(_)), "an integer"),
+            // go-toml 2 (containerd 2.x) converts integers.
+            (Kind::Float, Value::Integer(_)) if release.is_2() => (true, "a float"),
             (Kind::Float, v) => (matches!(v, Value::Float(_)), "a float"),
             (Kind::Str, v) => (matches!(v, Value::String(_)), "a string"),
             (Kind::Duration, Value::String(text)) => (
                 self.is_entry && text.is_empty() || duration::parse(text).is_some(),
                 "a duration such as \"10s\"",
             ),
+            (Kind::Duration, Value::Integer(_)) if release.is_2() && !self.is_entry => {
+                (true, "a duration")
+            }
             // Not a string, but read as "0s".
             (Kind::Duration, Value::Integer(0)) if !self.is_entry => (true, "a duration"),
             (Kind::Duration, _) => (false, "a duration such as \"10s\""),
@@ -244,11 +281,11 @@ impl Place {
             ),
             (Kind::Bytes, _) => (false, "a list of bytes"),
             // go-toml 1.9 cannot make a list of structs of an empty array.
-            (Kind::Tables(_), Value::Array(items)) if items.is_empty() => {
+            (Kind::Tables(_), Value::Array(items)) if items.is_empty() && !release.is_2() => {
                 (false, "a list with at least one table")
             }
             (Kind::Tables(section), Value::Array(items)) => (
-                items.iter().all(|item| fits_section(section, item)),
+                items.iter().all(|item| fits_section(section, item, release)),
                 "a list of tables",
             ),
             (Kind::Tables(_), _) => (false, "a list of tables"),
@@ -261,6 +298,14 @@ impl Place {
             "a"
         };
         (!fits).then(|| format!("{expected} is expected here, not {article} {found}"))
+    }
+}
+
+/// The release from which on a setting is no more.
+fn removed(history: History) -> Option<Release> {
+    match history.last() {
+        Some((release, State::Absent)) => Some(*release),
+        _ => None,
     }
 }
 
@@ -312,7 +357,7 @@ pub(crate) fn without_user(key: &str) -> String {
     }
 }
 
-fn fits_section(section: &'static Section, value: &Value) -> bool {
+fn fits_section(section: &'static Section, value: &Value, release: Release) -> bool {
     let Some(table) = value.as_table() else {
         return false;
     };
@@ -320,6 +365,6 @@ fn fits_section(section: &'static Section, value: &Value) -> bool {
     table.iter().all(|(key, value)| {
         place
             .child(key)
-            .is_none_or(|child| child.mismatch(value).is_none())
+            .is_none_or(|child| child.mismatch(value, release).is_none())
     })
 }

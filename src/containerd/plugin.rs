@@ -4,6 +4,12 @@
 /// The URI of the CRI plugin in config version 2.
 pub const CRI: &str = "io.containerd.grpc.v1.cri";
 
+/// The plugin that pulls images for CRI, from config version 3 on.
+pub const CRI_IMAGES: &str = "io.containerd.cri.v1.images";
+
+/// The plugin that runs containers for CRI, from config version 3 on.
+pub const CRI_RUNTIME: &str = "io.containerd.cri.v1.runtime";
+
 /// Every plugin of containerd 1.3 – 1.7, built in on Linux, whether or not it
 /// has settings. A version 1 file may name any of them in `disabled_plugins`.
 const PLUGINS: &[&str] = &[
@@ -62,24 +68,9 @@ const PLUGINS: &[&str] = &[
     "io.containerd.warning.v1.deprecations",
 ];
 
-/// Plugins that came, or moved to this id, with config version 3.
-const VERSION_3_ONLY: &[&str] = &[
-    "io.containerd.cri.v1.images",
-    "io.containerd.cri.v1.runtime",
-    "io.containerd.monitor.container.v1.restart",
-    "io.containerd.monitor.task.v1.cgroups",
-    "io.containerd.shim.v1.manager",
-];
-
 /// The plugin with this URI.
 pub(crate) fn known(uri: &str) -> Option<&'static str> {
     PLUGINS.iter().copied().find(|known| *known == uri)
-}
-
-/// Whether a plugin id first occurs in config version 3, or 4.
-pub(crate) fn is_version_3_only(id: &str) -> bool {
-    let moved = ["io.containerd.server.v1.", "io.containerd.metrics.v1."];
-    VERSION_3_ONLY.contains(&id) || moved.iter().any(|prefix| id.starts_with(prefix))
 }
 
 /// The name of a plugin in a version 1 file: what follows the API version in
@@ -119,7 +110,7 @@ mod tests {
 
     #[test]
     fn every_plugin_has_a_short_name() {
-        for uri in PLUGINS.iter().chain(VERSION_3_ONLY) {
+        for uri in PLUGINS {
             assert!(short_name(uri).is_some(), "{uri}");
             assert!(is_uri(uri), "{uri}");
         }

@@ -31,6 +31,23 @@ impl Release {
         }
     }
 
+    /// The config version that `config default` of the release writes, and
+    /// the highest that it reads.
+    pub const fn config_version(self) -> i64 {
+        match self.line() {
+            (0, _) | (1, ..3) => 1,
+            (1, _) => 2,
+            (2, ..3) => 3,
+            _ => 4,
+        }
+    }
+
+    /// Whether this is containerd 2.0 or later: another way of merging files,
+    /// another TOML parser.
+    pub(crate) const fn is_2(self) -> bool {
+        self.major >= 2
+    }
+
     /// Major and minor number: the release line.
     pub const fn line(self) -> (u16, u16) {
         (self.major, self.minor)

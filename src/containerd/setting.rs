@@ -179,13 +179,38 @@ pub enum Merge {
     Entry,
 }
 
+/// Where a setting stands from a config version on, if not where its key in
+/// its table's address leads.
+#[derive(Clone, Copy, Debug)]
+pub struct Move {
+    /// The first config version of which this is true.
+    pub version: i64,
+    /// The new place.
+    pub to: MovedTo,
+    /// Earlier config versions have no place for the setting at all.
+    pub is_new: bool,
+}
+
+/// The new place of a setting.
+#[derive(Clone, Copy, Debug)]
+pub enum MovedTo {
+    /// A path from the top of the file.
+    Path(&'static [&'static str]),
+    /// The same key in the table at this path.
+    Into(&'static [&'static str]),
+    /// Another key in the same table.
+    Key(&'static str),
+}
+
 /// One setting.
 #[derive(Debug)]
 pub struct Setting {
-    /// The key as config versions 2 and up spell it. Plugins have their URI
-    /// here; their version 1 name follows from it, see
+    /// The key as config version 2 spells it. Plugins have their URI here;
+    /// their version 1 name follows from it, see
     /// [`plugin::short_name`](super::plugin::short_name).
     pub key: &'static str,
+    /// Where later config versions have it.
+    pub moved: Option<Move>,
     /// The TOML type.
     pub kind: Kind,
     /// Defaults and life span.
@@ -205,6 +230,7 @@ impl Setting {
     pub(crate) const fn new(key: &'static str, kind: Kind, history: History) -> Self {
         Setting {
             key,
+            moved: None,
             kind,
             history,
             builtins: &[],
@@ -212,6 +238,40 @@ impl Setting {
             secret: false,
             merge: Merge::NonZero,
         }
+    }
+
+    /// Stands elsewhere from a config version on.
+    pub(crate) const fn moved(self, version: i64, path: &'static [&'static str]) -> Self {
+        self.placed(version, MovedTo::Path(path), false)
+    }
+
+    /// Stands in another table from a config version on.
+    pub(crate) const fn moved_into(self, version: i64, table: &'static [&'static str]) -> Self {
+        self.placed(version, MovedTo::Into(table), false)
+    }
+
+    /// Has another key from a config version on.
+    pub(crate) const fn renamed(self, version: i64, key: &'static str) -> Self {
+        self.placed(version, MovedTo::Key(key), false)
+    }
+
+    /// Exists from a config version on, at this path.
+    pub(crate) const fn only_at(self, version: i64, path: &'static [&'static str]) -> Self {
+        self.placed(version, MovedTo::Path(path), true)
+    }
+
+    /// Exists from a config version on, in this table.
+    pub(crate) const fn only_in(self, version: i64, table: &'static [&'static str]) -> Self {
+        self.placed(version, MovedTo::Into(table), true)
+    }
+
+    const fn placed(mut self, version: i64, to: MovedTo, is_new: bool) -> Self {
+        self.moved = Some(Move {
+            version,
+            to,
+            is_new,
+        });
+        self
     }
 
     pub(crate) const fn builtins(mut self, builtins: &'static [Builtin]) -> Self {

@@ -92,8 +92,21 @@ fn range(raw: Option<&RawString>) -> Range<usize> {
     raw.and_then(RawString::span).unwrap_or_default()
 }
 
+/// What stands above the first key or header of a file.
+pub(super) fn top(text: &str) -> &str {
+    let is_comment = |line: &&str| matches!(line.trim().chars().next(), None | Some('#'));
+    let lines = text.split_inclusive('\n').take_while(is_comment);
+    text.get(..lines.map(str::len).sum()).unwrap_or("")
+}
+
+/// The comments of a piece of text.
+pub(super) fn lines(text: &str) -> Vec<&str> {
+    let lines = text.lines().map(str::trim);
+    lines.filter(|line| line.starts_with('#')).collect()
+}
+
 /// What follows the last empty line.
-fn last_block(text: &str) -> &str {
+pub(super) fn last_block(text: &str) -> &str {
     let mut start = 0;
     let mut at = 0;
     for line in text.split_inclusive('\n') {

@@ -103,7 +103,7 @@ impl ParseError {
                 "No containerd setting is nested nearly as deep; the file is not a containerd config."
             }
             ParseErrorKind::VersionType => "Write the version as a bare integer: version = 2.",
-            ParseErrorKind::VersionUnsupported => "Config versions 1 and 2 can be migrated.",
+            ParseErrorKind::VersionUnsupported => "Config versions 1 to 4 can be migrated.",
             ParseErrorKind::Syntax => {
                 "Correct the line; containerd does not start on such a file either."
             }
@@ -126,8 +126,6 @@ impl ParseError {
     pub(super) fn version_unsupported(name: &str, span: Option<Span>, version: i64) -> Self {
         let message = match version {
             i64::MIN..0 => format!("config version {version}: a version cannot be negative"),
-            3 => "config version 3, that of containerd 2.0 to 2.2, is not supported yet".to_owned(),
-            4 => "config version 4, that of containerd 2.3, is not supported yet".to_owned(),
             _ => format!("config version {version}: no known containerd release reads it"),
         };
         Self::new(
@@ -137,16 +135,6 @@ impl ParseError {
         )
     }
 
-    pub(super) fn version_3_plugin(name: &str, span: Option<Span>, id: &str) -> Self {
-        let message = format!(
-            "no `version`, but the plugin {id:?} belongs to config version 3 or 4, which are not supported yet"
-        );
-        Self::new(
-            ParseErrorKind::VersionUnsupported,
-            message,
-            or_start(name, span),
-        )
-    }
 }
 
 fn or_start(name: &str, span: Option<Span>) -> Span {
@@ -347,14 +335,9 @@ mod tests {
             "c.toml:1:11: `version` is string, not an integer",
         );
         check(
-            b"\nversion = 3\n",
+            b"\nversion = 5\n",
             ParseErrorKind::VersionUnsupported,
-            "c.toml:2:11: config version 3, that of containerd 2.0 to 2.2, is not supported yet",
-        );
-        check(
-            b"version = 9\n",
-            ParseErrorKind::VersionUnsupported,
-            "c.toml:1:11: config version 9: no known containerd release reads it",
+            "c.toml:2:11: config version 5: no known containerd release reads it",
         );
         check(
             b"version = -1\n",

@@ -7,16 +7,16 @@ mod toml_1_1;
 
 pub(crate) use comments::Comments;
 pub use error::{ParseError, ParseErrorKind};
+pub(crate) use toml_1_1::find as toml_1_1;
 
 use std::ops::Range;
 
-use crate::containerd::plugin;
 use crate::diagnostic::Span;
 use crate::k0s::Marker;
 use crate::value::{self, Table};
 
 /// The highest config version that this crate reads.
-pub const MAX_CONFIG_VERSION: i64 = 2;
+pub const MAX_CONFIG_VERSION: i64 = 4;
 
 /// Bytes between two counts of characters.
 const STRIDE: usize = 1024;
@@ -86,7 +86,6 @@ impl Document {
             byte_order_mark,
         };
         document.version = document.read_version()?;
-        document.refuse_later_plugins()?;
         Ok(document)
     }
 
@@ -191,14 +190,17 @@ impl Document {
     }
 
     /// `version`, or `VERSION` where there is none: go-toml 1.9 tries a key
-    /// in lower, then in upper case.
+    /// in lower, then in upper case. In any other spelling it is one to
+    /// containerd 2.x only, whose versions are 3 and up.
     fn read_version(&self) -> Result<Option<i64>, ParseError> {
         let root = self.tree.as_table();
         let Some(key) = ["version", "VERSION"]
             .into_iter()
             .find(|key| root.contains_key(key))
         else {
-            return Ok(None);
+            let mut any_case = root.iter().filter(|(key, _)| key.eq_ignore_ascii_case("version"));
+            let version = any_case.find_map(|(_, item)| item.as_integer());
+            return Ok(version.filter(|version| (3..=MAX_CONFIG_VERSION).contains(version)));
         };
         let span = self.span_of(&[key]).map(|(_, value)| value);
         let item = root.get(key);
@@ -213,30 +215,35 @@ impl Document {
         }
     }
 
-    /// A file without a version that speaks of plugins only version 3 has is
-    /// a version 3 file.
-    fn refuse_later_plugins(&self) -> Result<(), ParseError> {
-        let plugins = self
-            .tree
-            .get("plugins")
-            .and_then(|item| item.as_table_like());
-        let (None, Some(plugins)) = (self.version, plugins) else {
-            return Ok(());
+    /// The comment lines about the file as a whole: those at its top that are
+    /// not about the first key, or stand above `version`, and those at its end.
+    pub(crate) fn comments_of_file(&self) -> [Vec<&str>; 2] {
+        let text = self.text();
+        let first = self.root().iter().next();
+        let at_version = first.is_none_or(|(key, _)| key == "version");
+        let top = comments::top(text);
+        let own = comments::last_block(top);
+        let top = match at_version {
+            true => top,
+            false => top.strip_suffix(own).unwrap_or(top),
         };
-        let ids: Vec<&str> = plugins.iter().map(|(id, _)| id).collect();
-        if ids
-            .iter()
-            .any(|id| plugin::known(id).is_some() || !id.contains('.'))
-        {
-            return Ok(());
-        }
-        match ids.into_iter().find(|id| plugin::is_version_3_only(id)) {
-            Some(id) => {
-                let span = self.span_of(&["plugins", id]).map(|(key, _)| key);
-                Err(ParseError::version_3_plugin(&self.name, span, id))
-            }
-            None => Ok(()),
-        }
+        let end = self.tree.trailing().span();
+        let end = end.filter(|_| first.is_some()).and_then(|end| text.get(end));
+        [comments::lines(top), comments::lines(end.unwrap_or(""))]
+    }
+
+    /// The plugin ids that the file names, in sections and in lists.
+    pub(crate) fn plugin_ids(&self) -> impl Iterator<Item = &str> {
+        let root = self.root();
+        let sections = root.get("plugins").and_then(toml_edit::Item::as_table_like);
+        let lists = ["disabled_plugins", "required_plugins"].into_iter();
+        let listed = lists
+            .filter_map(|key| root.get(key)?.as_array())
+            .flat_map(|list| list.iter().filter_map(|id| id.as_str()));
+        sections
+            .into_iter()
+            .flat_map(|table| table.iter().map(|(id, _)| id))
+            .chain(listed)
     }
 }
 
@@ -261,6 +268,8 @@ mod tests {
     fn version_in_upper_case_counts_and_in_title_case_does_not() {
         assert_eq!(parse("VERSION = 2\n").version(), Some(2));
         assert_eq!(parse("Version = 2\n").version(), None);
+        // go-toml 2 reads it, and only containerd 2.x has version 3.
+        assert_eq!(parse("Version = 3\n").version(), Some(3));
         assert_eq!(parse("VERSION = 2\nversion = 1\n").version(), Some(1));
     }
 

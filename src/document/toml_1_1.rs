@@ -5,7 +5,7 @@ use std::ops::Range;
 use toml_edit::{Item, TableLike};
 
 /// The first piece of TOML 1.1 in a table, and its name.
-pub(super) fn find(table: &dyn TableLike, text: &str) -> Option<(Range<usize>, &'static str)> {
+pub(crate) fn find(table: &dyn TableLike, text: &str) -> Option<(Range<usize>, &'static str)> {
     table.iter().find_map(|(_, item)| match item {
         Item::Value(value) => find_in_value(value, text),
         Item::Table(table) => find(table, text),

@@ -1,75 +1,206 @@
-//! What k0s 1.27.5 – 1.35 generate from a directory of drop-ins.
+//! What k0s generates from a directory of drop-ins, release by release.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use super::merge_patch::{self, MergeError};
-use super::{MARKER, Release};
+use super::preflight::{Rejection, preflight};
+use super::{DROP_IN_DIR, MARKER, Regime, Release};
+use crate::containerd::Import;
 use crate::containerd::load::{self, Effective};
 use crate::containerd::plugin;
-use crate::value::{Table, Value};
+use crate::value::{Table, Value, table_of};
 use crate::write;
 
-/// Why k0s would not start containerd.
+/// Why k0s would not start containerd, or containerd would not start.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{file}: {source}")]
 #[non_exhaustive]
-pub struct AssembleError {
-    /// The drop-in.
-    pub file: String,
-    /// What is wrong with it.
-    pub source: MergeError,
+pub enum AssembleError {
+    /// Up to k0s 1.26 there are no drop-ins.
+    #[error("k0s {0} reads no drop-ins")]
+    NoDropIns(String),
+    /// A drop-in is not TOML.
+    #[error("{file} does not parse: {message}")]
+    Unparsable {
+        /// The drop-in.
+        file: String,
+        /// What the parser says.
+        message: String,
+    },
+    /// k0s's merge cannot carry a value (1.27.5 – 1.35).
+    #[error("{file}: {source}")]
+    Merge {
+        /// The drop-in.
+        file: String,
+        /// What is wrong with it.
+        source: MergeError,
+    },
+    /// Pasted behind the generated defaults, a drop-in makes a file that
+    /// containerd cannot parse (1.27.1 – 1.27.4).
+    #[error("{file}, pasted behind the generated CRI settings, does not parse: {message}")]
+    Append {
+        /// The drop-in.
+        file: String,
+        /// What the parser says.
+        message: String,
+    },
+    /// The pre-flight check rejects a drop-in (1.36 and later).
+    #[error("{0}")]
+    Rejected(#[from] Rejection),
 }
 
-/// The files that containerd loads: the main one, the imported drop-ins, and
-/// the merged CRI settings.
+/// The files that containerd loads, in the order in which it does.
 #[derive(Clone, Debug)]
 pub struct Assembled<'a> {
-    cri: Table,
-    imported: BTreeMap<&'a str, Table>,
+    main: Table,
+    /// Drop-ins that containerd imports, by name.
+    imported: Vec<(&'a str, Table)>,
+    /// The merged CRI settings of k0s 1.27 – 1.35.
+    cri: Option<Table>,
     release: &'a Release,
 }
 
-/// Classifies and merges drop-ins, given by file name, as k0s 1.27.5 – 1.35
-/// do on Linux.
+/// Puts drop-ins together, given by name and text, as k0s does on Linux. A
+/// name is a path below the directory of drop-ins: what stands deeper is
+/// loaded only if a drop-in imports it.
 ///
-/// A drop-in with a `plugins."io.containerd.grpc.v1.cri"` is laid over
-/// containerd's defaults as a whole, in the order of the names; any other is
-/// imported. `pause_image` is what k0s injects as sandbox image.
+/// - k0s 1.27.1 – 1.27.4 paste drop-ins with a
+///   `plugins."io.containerd.grpc.v1.cri"` behind the text of containerd's
+///   defaults and import the others.
+/// - k0s 1.27.5 – 1.35 lay those with CRI settings over the defaults, in the
+///   order of the names, and import the others.
+/// - k0s 1.36 and later check the drop-ins, see [`preflight`], and have
+///   containerd import them all.
+///
+/// `pause_image` is what k0s injects as sandbox image.
 ///
 /// # Errors
-/// If a drop-in holds a value that k0s's merge cannot carry.
+/// If k0s or containerd would not start.
 pub fn assemble<'a>(
     release: &'a Release,
     pause_image: &str,
-    drop_ins: impl IntoIterator<Item = (&'a str, Table)>,
+    drop_ins: impl IntoIterator<Item = (&'a str, &'a str)>,
 ) -> Result<Assembled<'a>, AssembleError> {
+    let by_name: BTreeMap<&str, &str> = drop_ins.into_iter().collect();
+    let mut tables = BTreeMap::new();
+    for (name, text) in &by_name {
+        let parsed = parse(text).map_err(|message| AssembleError::Unparsable {
+            file: (*name).to_owned(),
+            message,
+        })?;
+        tables.insert(*name, parsed);
+    }
+    put_together(release, pause_image, &by_name, tables)
+}
+
+/// The same for drop-ins that are parsed already.
+pub(crate) fn put_together<'a>(
+    release: &'a Release,
+    pause_image: &str,
+    by_name: &BTreeMap<&'a str, &'a str>,
+    tables: BTreeMap<&'a str, Table>,
+) -> Result<Assembled<'a>, AssembleError> {
+    match release.regime {
+        Regime::Monolith => Err(AssembleError::NoDropIns(release.to_string())),
+        Regime::ImportsV3 => {
+            let texts = by_name.iter().map(|(name, text)| (*name, *text));
+            if let Some(rejection) = preflight(texts).into_iter().next() {
+                return Err(rejection.into());
+            }
+            Ok(Assembled {
+                main: main_of_version_3(pause_image),
+                imported: reached(tables),
+                cri: None,
+                release,
+            })
+        }
+        Regime::CriMerge => {
+            let (with_cri, others) = classify(tables);
+            let mut cri = generated_cri(release, pause_image);
+            for (name, table) in with_cri {
+                let file = || name.to_owned();
+                merge_patch::merge(&mut cri, table).map_err(|source| AssembleError::Merge {
+                    file: file(),
+                    source,
+                })?;
+            }
+            Ok(Assembled {
+                main: main_of_version_2(),
+                imported: others,
+                cri: Some(cri),
+                release,
+            })
+        }
+        Regime::CriAppend => {
+            let (with_cri, others) = classify(tables);
+            let mut text = write::document(&generated_cri(release, pause_image));
+            let mut cri = None;
+            for (name, _) in with_cri {
+                text.push_str(&format!("# appended from {name}\n"));
+                text.push_str(by_name.get(name).copied().unwrap_or_default());
+                cri = Some(parse(&text).map_err(|message| AssembleError::Append {
+                    file: name.to_owned(),
+                    message,
+                })?);
+            }
+            Ok(Assembled {
+                main: main_of_version_2(),
+                imported: others,
+                cri: Some(cri.unwrap_or_else(|| generated_cri(release, pause_image))),
+                release,
+            })
+        }
+    }
+}
+
+fn parse(text: &str) -> Result<Table, String> {
+    match toml_edit::Document::parse(text) {
+        Ok(parsed) => Ok(table_of(parsed.as_table())),
+        Err(error) => Err(error.message().to_owned()),
+    }
+}
+
+fn main_of_version_2() -> Table {
+    Table::from([("version".to_owned(), Value::Integer(2))])
+}
+
+/// What k0s 1.36 and later write on Linux, but for the imports.
+fn main_of_version_3(pause_image: &str) -> Table {
+    let table = |key: &str, value: Value| Value::Table(Table::from([(key.to_owned(), value)]));
+    let images = table(
+        "pinned_images",
+        table("sandbox", Value::String(pause_image.to_owned())),
+    );
+    let plugins = Table::from([
+        (plugin::CRI_IMAGES.to_owned(), images),
+        (plugin::CRI_RUNTIME.to_owned(), Value::Table(Table::new())),
+    ]);
+    Table::from([
+        ("version".to_owned(), Value::Integer(3)),
+        ("plugins".to_owned(), Value::Table(plugins)),
+    ])
+}
+
+/// containerd's defaults with the sandbox image that k0s 1.27 – 1.35 inject.
+fn generated_cri(release: &Release, pause_image: &str) -> Table {
     let mut section = load::default_cri(release.containerd);
     section.insert(
         "sandbox_image".to_owned(),
         Value::String(pause_image.to_owned()),
     );
     let plugins = Table::from([(plugin::CRI.to_owned(), Value::Table(section))]);
-    let mut cri = Table::from([
+    Table::from([
         ("version".to_owned(), Value::Integer(2)),
         ("plugins".to_owned(), Value::Table(plugins)),
-    ]);
-    let mut imported = BTreeMap::new();
-    let by_name: BTreeMap<_, _> = drop_ins.into_iter().collect();
-    for (name, table) in by_name {
-        if has_cri(&table) {
-            merge_patch::merge(&mut cri, table).map_err(|source| AssembleError {
-                file: name.to_owned(),
-                source,
-            })?;
-        } else {
-            imported.insert(name, table);
-        }
-    }
-    Ok(Assembled {
-        cri,
-        imported,
-        release,
-    })
+    ])
+}
+
+/// Drop-ins by name.
+type Named<'a> = Vec<(&'a str, Table)>;
+
+/// The drop-ins with CRI settings, and the others.
+fn classify(tables: BTreeMap<&str, Table>) -> (Named<'_>, Named<'_>) {
+    let in_directory = tables.into_iter().filter(|(name, _)| !name.contains('/'));
+    in_directory.partition(|(_, table)| has_cri(table))
 }
 
 /// k0s's test for a CRI drop-in: the path exists.
@@ -78,37 +209,59 @@ fn has_cri(table: &Table) -> bool {
     plugins.is_some_and(|plugins| plugins.contains_key(plugin::CRI))
 }
 
+/// The drop-ins that containerd loads, in its order: those of the directory by
+/// name, then what they import, then what that imports.
+fn reached(mut tables: BTreeMap<&str, Table>) -> Named<'_> {
+    let path = |name: &str| format!("{DROP_IN_DIR}/{name}");
+    let in_directory: Vec<&str> = tables.keys().copied().filter(|name| !name.contains('/')).collect();
+    let mut queue = VecDeque::from(in_directory);
+    let mut loaded = Vec::new();
+    while let Some(name) = queue.pop_front() {
+        // A file is loaded once.
+        let Some(table) = tables.remove(name) else {
+            continue;
+        };
+        let entries = table.get("imports").and_then(Value::as_array).unwrap_or_default();
+        for entry in entries.iter().filter_map(Value::as_str) {
+            let import = Import::new(&path(name), entry);
+            let matching = tables.keys().copied();
+            queue.extend(matching.filter(|other| import.matches(&path(other))));
+        }
+        loaded.push((name, table));
+    }
+    loaded
+}
+
 impl Assembled<'_> {
     /// What containerd makes of it: the main file, the imported drop-ins, and
     /// last the merged CRI settings.
     pub fn effective(self) -> Effective {
-        let main = Table::from([("version".to_owned(), Value::Integer(2))]);
-        let files = std::iter::once(main)
-            .chain(self.imported.into_values())
-            .chain(std::iter::once(self.cri));
+        let files = std::iter::once(self.main)
+            .chain(self.imported.into_iter().map(|(_, table)| table))
+            .chain(self.cri);
         Effective::load(self.release.containerd, files)
     }
 
-    /// The text of the merged CRI settings, `containerd-cri.toml`.
-    pub fn cri_toml(&self) -> String {
-        write::document(&self.cri)
+    /// The text of the merged CRI settings, `containerd-cri.toml`, which k0s
+    /// 1.27 – 1.35 write.
+    pub fn cri_toml(&self) -> Option<String> {
+        self.cri.as_ref().map(write::document)
     }
 
     /// The text of the main file, with the drop-ins under `drop_in_dir` and
-    /// the CRI settings at `cri_path`.
+    /// the CRI settings, if there are any, at `cri_path`.
     pub fn main_toml(&self, drop_in_dir: &str, cri_path: &str) -> String {
-        let paths = self
-            .imported
-            .keys()
-            .map(|name| format!("{drop_in_dir}/{name}"));
-        let imports = paths.chain(std::iter::once(cri_path.to_owned()));
-        let table = Table::from([
-            ("version".to_owned(), Value::Integer(2)),
-            (
-                "imports".to_owned(),
-                Value::Array(imports.map(Value::String).collect()),
-            ),
-        ]);
+        let imports: Vec<String> = match self.cri {
+            None => vec![format!("{drop_in_dir}/*.toml")],
+            Some(_) => {
+                let names = self.imported.iter().map(|(name, _)| name);
+                let paths = names.map(|name| format!("{drop_in_dir}/{name}"));
+                paths.chain(std::iter::once(cri_path.to_owned())).collect()
+            }
+        };
+        let mut table = self.main.clone();
+        let imports = imports.into_iter().map(Value::String).collect();
+        table.insert("imports".to_owned(), Value::Array(imports));
         let above = "\n".repeat(self.release.marker_line() - 1);
         format!("{above}{MARKER}\n{}", write::document(&table))
     }

@@ -3,14 +3,17 @@
 mod assemble;
 mod marker;
 mod merge_patch;
+mod preflight;
 mod release;
 mod releases;
 
+pub(crate) use assemble::put_together;
 pub use assemble::{AssembleError, Assembled, assemble};
 pub(crate) use marker::MARKER;
 pub use marker::Marker;
 pub(crate) use merge_patch::check_key;
 pub use merge_patch::{MergeError, survives};
+pub use preflight::{Rejection, RejectionReason, preflight};
 pub use release::{Match, Regime, Release, ReleaseError};
 
 /// Where drop-ins go.

@@ -134,6 +134,14 @@ impl Release {
         Ok((release, fit))
     }
 
+    /// The config version of its drop-ins.
+    pub fn config_version(&self) -> i64 {
+        match self.regime {
+            Regime::ImportsV3 => 3,
+            _ => 2,
+        }
+    }
+
     /// The line of `containerd.toml` on which it writes its marker: up to 1.29
     /// the file begins with an empty line.
     pub fn marker_line(&self) -> usize {

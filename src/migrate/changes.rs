@@ -8,9 +8,10 @@ use super::origin::{self, Origin};
 use super::sandbox;
 use super::tree::{Dropped, ROOT, Tree, Verdict};
 use crate::containerd::place::Place;
-use crate::containerd::plugin;
-use crate::containerd::setting::State;
+use crate::containerd::setting::{Merge, State};
+use crate::containerd::{Release, plugin};
 use crate::value::{Table, Value};
+use crate::config::address;
 use crate::write::dotted;
 
 /// A key whose effective value changes with the migration although no drop-in
@@ -18,7 +19,7 @@ use crate::write::dotted;
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Change {
-    /// The key, by config version 2 path.
+    /// The key, by its path in the target's config version.
     pub key: String,
     /// What is in effect with the legacy file under the target's containerd;
     /// `None` is no entry.
@@ -31,14 +32,21 @@ pub struct Change {
 
 pub(super) const RUNTIMES: [&str; 4] = ["plugins", plugin::CRI, "containerd", "runtimes"];
 
+/// A setting as the target's config version has it.
+pub(super) fn key_at(target: &Target, path: &[&str]) -> String {
+    dotted(&address::of(target.release.config_version(), path))
+}
+
 /// Lists what the file held back: stale defaults, the sandbox image, and the
 /// built-in entries of maps that it replaced. `ignored` says that the plugin
-/// settings of the file had no effect at all so far.
+/// settings of the file had no effect at all so far, `merged` that containerd
+/// 2.x loaded it.
 pub(super) fn find(
     tree: &mut Tree,
     target: &Target,
     origin: &Origin,
     ignored: bool,
+    merged: bool,
 ) -> Vec<Change> {
     let containerd = target.containerd();
     let mut changes = Vec::new();
@@ -53,6 +61,12 @@ pub(super) fn find(
         let Some(place) = node.place else {
             continue;
         };
+        let gone = place.removed().is_some_and(|gone| gone <= containerd);
+        let in_daemon = path.first() != Some(&"plugins") && place.merge == Merge::NonZero;
+        let zero = tree.value(id).is_some_and(Value::is_zero);
+        if gone || in_daemon && zero || is_default_successor(&path, tree.value(id), containerd) {
+            continue;
+        }
         // What a distribution or an architecture has otherwise stays as it is
         // on the node, or is nothing that a release changes.
         let value = tree.value(id);
@@ -62,17 +76,34 @@ pub(super) fn find(
             continue;
         }
         changes.push(Change {
-            key: dotted(&path),
+            key: tree.written(id),
             before: value.cloned().map(Redacted::plain),
             after: after.map(Redacted::plain),
             reason: why.clone(),
         });
     }
     changes.extend(sandbox_change(tree, target, ignored));
-    if let Some(runtimes) = tree.find(&RUNTIMES).filter(|_| !ignored) {
+    // containerd 2.x merges the file's handlers with its own, as k0s does.
+    let replaced = !ignored && !merged;
+    if let Some(runtimes) = tree.find(&RUNTIMES).filter(|_| replaced) {
         changes.extend(built_in_runtimes(tree, runtimes, target, origin));
     }
     changes
+}
+
+/// Whether a value of `cni.bin_dir` is the default of `bin_dirs`, which took
+/// its place in containerd 2.1.
+fn is_default_successor(path: &[&str], value: Option<&Value>, release: Release) -> bool {
+    let Some((&"bin_dir", cni)) = path.split_last() else {
+        return false;
+    };
+    let dirs = cni
+        .iter()
+        .chain(&["bin_dirs"])
+        .try_fold(crate::Config::place(), |place, key| place.child(key));
+    let default = dirs.and_then(|dirs| dirs.state(release).printed());
+    let only = default.as_ref().and_then(Value::as_array);
+    matches!((only, value), (Some([only]), Some(value)) if only == value)
 }
 
 /// containerd 1.5 – 1.7 replace the map of runtime handlers by the file's, and
@@ -103,7 +134,7 @@ fn built_in_runtimes(
         let Some(entry) = entry.filter(|id| stated(tree, *id)) else {
             let path: Vec<&str> = path.iter().map(String::as_str).collect();
             changes.push(Change {
-                key: dotted(&path),
+                key: key_at(target, &path),
                 before: None,
                 after: Some(Redacted::plain(Value::Table(Table::new()))),
                 reason: "containerd's own entry is there again beside yours".to_owned(),
@@ -127,7 +158,7 @@ fn built_in_runtimes(
                 let mut path: Vec<&str> = path.iter().map(String::as_str).collect();
                 path.push(key);
                 changes.push(Change {
-                    key: dotted(&path),
+                    key: key_at(target, &path),
                     before: None,
                     after: Some(Redacted::plain(default)),
                     reason: "a handler that the file names starts from zero in containerd 1.5 to 1.7; k0s keeps the default".to_owned(),
@@ -163,7 +194,7 @@ fn sandbox_change(tree: &mut Tree, target: &Target, ignored: bool) -> Option<Cha
     };
     let before = stated.unwrap_or(built_in);
     (before != injected).then(|| Change {
-        key: dotted(&sandbox::PATH),
+        key: key_at(target, &sandbox::PATH),
         before: Some(Redacted::plain(before)),
         after: Some(Redacted::plain(injected)),
         reason: reason.to_owned(),

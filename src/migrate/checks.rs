@@ -1,15 +1,16 @@
 //! What there is to say about the plan as a whole, and what cannot be written.
 
 use super::Target;
-use super::changes::{Change, RUNTIMES};
+use super::changes::{self, Change, RUNTIMES};
 use super::sandbox;
+use super::split::Concern;
 use super::tree::{Content, Dropped, Files, ROOT, Tree, Verdict};
 use crate::Document;
-use crate::containerd::plugin;
+use crate::containerd::{load, plugin};
 use crate::diagnostic::{Code, Finding};
-use crate::k0s;
+use crate::k0s::{self, Regime};
 use crate::value::Value;
-use crate::write::{self, dotted};
+use crate::write;
 
 /// A legacy file without a sandbox image makes containerd fall back to its own
 /// default where k0s would inject another: the known cause of nodes on which
@@ -23,7 +24,7 @@ pub(super) fn sandbox_cause(
     if tree.find(&sandbox::PATH).is_some() {
         return None;
     }
-    let key = dotted(&sandbox::PATH);
+    let key = changes::key_at(target, &sandbox::PATH);
     let change = changes.iter().find(|change| change.key == key)?;
     let before = change.before.as_ref()?.expose().as_str()?;
     let (release, containerd) = (&target.release, target.containerd());
@@ -37,10 +38,10 @@ pub(super) fn sandbox_cause(
     Some(finding)
 }
 
-pub(super) fn runc_appears(changes: &[Change]) -> Option<Finding> {
+pub(super) fn runc_appears(changes: &[Change], target: &Target) -> Option<Finding> {
     let mut path = RUNTIMES.to_vec();
     path.push("runc");
-    let key = dotted(&path);
+    let key = changes::key_at(target, &path);
     let change = changes.iter().find(|change| change.key == key)?;
     let mut finding = Finding::new(
         Code::RuncAppears,
@@ -76,6 +77,75 @@ pub(super) fn foreign(findings: &[Finding]) -> Option<Finding> {
             "the file switches CRI off and names directories or a socket that are not k0s's",
         )
     })
+}
+
+/// Whether an earlier k0s wrote the file, by its rules, and the target takes it
+/// for the user's.
+pub(super) fn marker_trap(main: &Document, target: &Target) -> Option<Finding> {
+    let marker = main.marker();
+    let release = &target.release;
+    let was_managed = marker.is_managed_for_k0s_1_27() || marker.is_managed_for_k0s_1_30();
+    let trapped = release.regime == Regime::ImportsV3
+        && was_managed
+        && !marker.is_managed_for(release);
+    trapped.then(|| {
+        let written = match marker.is_pristine {
+            true => "k0s 1.22 to 1.26 wrote it",
+            false => "its marker is not the first line",
+        };
+        let mut finding = Finding::new(
+            Code::MarkerNotRecognised,
+            format!(
+                "{} is an earlier k0s's own, but k0s {release} does not recognise it: {written}",
+                main.name()
+            ),
+        );
+        finding.span = Some(main.span(0..0));
+        finding
+    })
+}
+
+/// Says which settings go to a file that a drop-in imports.
+pub(super) fn nested(tree: &Tree, files: Files<'_>, parts: &[(Concern, usize)]) -> Option<Finding> {
+    let nested = parts.iter().filter(|(concern, _)| concern.importer().is_some());
+    let keys: Vec<String> = nested.clone().map(|(_, id)| tree.shown(*id)).collect();
+    let (concern, id) = nested.clone().next()?;
+    let message = format!(
+        "k0s refuses the stream server's settings in drop-ins; they go to {}, which {} imports: {}",
+        concern.file_name(),
+        concern.importer().unwrap_or_default(),
+        keys.join(", ")
+    );
+    Some(files.finding(tree, *id, Code::NestedImport, message))
+}
+
+/// Takes out what k0s 1.27.1 – 1.27.4 cannot have pasted behind the text of the
+/// defaults: a table that is in it already may not be opened again.
+pub(super) fn pasted(tree: &mut Tree, files: Files<'_>, target: &Target) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let defaults = Value::Table(load::default_cri(target.containerd()));
+    for id in tree.leaves(ROOT) {
+        if !tree.is_kept(id) {
+            continue;
+        }
+        let path = tree.path(id);
+        let ["plugins", plugin::CRI, tables @ .., _] = path.as_slice() else {
+            continue;
+        };
+        let there = tables
+            .iter()
+            .try_fold(&defaults, |value, key| value.as_table()?.get(*key));
+        if there.is_none() {
+            continue;
+        }
+        let message = format!(
+            "k0s {} writes the table of this key itself, and a drop-in cannot open it again",
+            target.release
+        );
+        findings.push(files.finding(tree, id, Code::NotAppendable, message.clone()));
+        tree.judge(id, Verdict::Drop(Dropped::NotExpressible, message));
+    }
+    findings
 }
 
 /// Types of proxy plugins that containerd 1.7 knows; any other makes it panic.
@@ -117,7 +187,7 @@ pub(super) fn proxy_plugins(tree: &mut Tree, files: Files<'_>) -> Vec<Finding> {
 
 /// Takes out what no drop-in can hold: names that go-toml 1.9 misreads, and
 /// values in CRI drop-ins that k0s's merge changes or stumbles over.
-pub(super) fn portable(tree: &mut Tree, files: Files<'_>) -> Vec<Finding> {
+pub(super) fn portable(tree: &mut Tree, files: Files<'_>, target: &Target) -> Vec<Finding> {
     let mut findings = Vec::new();
     for id in tree.walk(ROOT) {
         let node = tree.node(id);
@@ -127,7 +197,7 @@ pub(super) fn portable(tree: &mut Tree, files: Files<'_>) -> Vec<Finding> {
         if !is_table && !tree.is_kept(id) {
             continue;
         }
-        let Some((code, message)) = obstacle(tree, id) else {
+        let Some((code, message)) = obstacle(tree, id, target.release.regime) else {
             continue;
         };
         let mut kept = tree.leaves(id);
@@ -149,7 +219,7 @@ pub(super) fn portable(tree: &mut Tree, files: Files<'_>) -> Vec<Finding> {
 /// Deeper headers are not read again by every parser; no setting comes near.
 const DEEPEST: usize = 64;
 
-fn obstacle(tree: &Tree, id: usize) -> Option<(Code, String)> {
+fn obstacle(tree: &Tree, id: usize, regime: Regime) -> Option<(Code, String)> {
     let node = tree.node(id);
     let is_table = matches!(node.content, Content::Table(_));
     if !write::is_portable_key(&node.key) || is_table && !write::is_portable_in_header(&node.key) {
@@ -165,7 +235,7 @@ fn obstacle(tree: &Tree, id: usize) -> Option<(Code, String)> {
             format!("nested more than {DEEPEST} levels deep"),
         ));
     }
-    if path.get(1) != Some(&plugin::CRI) {
+    if regime != Regime::CriMerge || path.get(1) != Some(&plugin::CRI) {
         return None;
     }
     let survives = match tree.value(id) {

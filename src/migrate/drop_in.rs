@@ -1,6 +1,6 @@
 //! Drop-ins: their text.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 
 use serde::{Serialize, Serializer};
@@ -8,9 +8,10 @@ use serde::{Serialize, Serializer};
 use super::ledger::REDACTED;
 use super::split::Concern;
 use super::tree::{Content, Files, Id, ROOT, Tree};
+use crate::Document;
+use crate::config::address;
 use crate::containerd::place::is_secret_name;
-use crate::k0s;
-use crate::value::Value;
+use crate::value::{Value, table_of};
 use crate::write::Writer;
 
 /// A file for `/etc/k0s/containerd.d`.
@@ -66,90 +67,301 @@ impl Serialize for DropIn {
 /// How the header line of every drop-in begins.
 const HEADER: &str = "# Written by containerd-dropins";
 
-/// The config version of the drop-ins for k0s 1.27.5 – 1.35.
-const CONFIG_VERSION: i64 = 2;
+/// How the drop-ins are to be written.
+#[derive(Debug)]
+pub(super) struct Style<'a> {
+    /// What the settings come from.
+    pub(super) origin: &'a str,
+    /// k0s pastes drop-ins with CRI settings behind other text: a key at their
+    /// top would not be one.
+    pub(super) pasted: bool,
+    /// Existing drop-ins, which keep what is said about them as a whole.
+    pub(super) existing: &'a [Existing<'a>],
+}
+
+/// An existing drop-in.
+#[derive(Debug)]
+pub(super) struct Existing<'a> {
+    pub(super) name: String,
+    pub(super) document: &'a Document,
+}
 
 /// Writes the parts of the tree, a file for each concern.
-pub(super) fn write(tree: &Tree, files: Files<'_>, parts: &[(Concern, Id)]) -> Vec<DropIn> {
-    let mut by_concern: BTreeMap<&Concern, Vec<Id>> = BTreeMap::new();
+pub(super) fn write(
+    tree: &Tree,
+    files: Files<'_>,
+    parts: &[(Concern, Id)],
+    style: &Style<'_>,
+) -> Vec<DropIn> {
+    let mut by_concern: BTreeMap<Concern, Vec<Id>> = BTreeMap::new();
     for (concern, id) in parts {
-        by_concern.entry(concern).or_default().push(*id);
+        match by_concern.get_mut(concern) {
+            Some(ids) => ids.push(*id),
+            None => drop(by_concern.insert(concern.clone(), vec![*id])),
+        }
+    }
+    // What imports a file may have nothing else to say.
+    let mut imports: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for concern in by_concern.keys() {
+        if let Some(importer) = concern.importer() {
+            imports.entry(importer).or_default().push(concern.file_name());
+        }
+    }
+    for importer in imports.keys() {
+        by_concern
+            .entry(Concern::File(importer.clone()))
+            .or_default();
     }
     // A table's comments go to the first drop-in that has a key of it.
     let mut used = BTreeSet::new();
-    let drop_ins = by_concern.into_iter().map(|(concern, ids)| {
-        let commented = |id: &Id| {
-            comments(tree, files, *id)
-                .into_iter()
-                .any(is_secret_comment)
+    let mut drop_ins = Vec::new();
+    for (concern, ids) in &by_concern {
+        let name = concern.file_name();
+        let sheet = Sheet {
+            tree,
+            files,
+            style,
+            concern,
+            ids,
+            imports: imports.get(&name).map_or(&[], Vec::as_slice),
+            existing: style.existing.iter().find(|existing| existing.name == name),
         };
-        let sensitive = ids
-            .iter()
-            .any(|id| tree.is_secret(*id) || commented(id) || commented(&tree.node(*id).parent));
-        let mut used_shown = if sensitive {
-            used.clone()
-        } else {
-            BTreeSet::new()
+        let sensitive = sheet.is_sensitive();
+        let mut used_shown = match sensitive {
+            true => used.clone(),
+            false => BTreeSet::new(),
         };
-        let text = text(tree, files, concern, &ids, &mut used, false);
-        DropIn {
-            name: concern.file_name(),
-            about: concern.to_string(),
+        let text = sheet.text(&mut used, false);
+        drop_ins.push(DropIn {
+            about: sheet.about(),
             sensitive,
-            redacted: sensitive
-                .then(|| self::text(tree, files, concern, &ids, &mut used_shown, true)),
-            text,
-        }
-    });
-    drop_ins.collect()
+            redacted: sensitive.then(|| sheet.text(&mut used_shown, true)),
+            text: sheet.unchanged(&text).unwrap_or(text),
+            name,
+        });
+    }
+    drop_ins.sort_by(|a, b| a.name.contains('/').cmp(&b.name.contains('/')).then_with(|| a.name.cmp(&b.name)));
+    drop_ins
 }
 
-fn text(
-    tree: &Tree,
-    files: Files<'_>,
-    concern: &Concern,
-    ids: &[Id],
-    used: &mut BTreeSet<Id>,
-    redacted: bool,
-) -> String {
-    let mut writer = Writer::default();
-    writer.comment(&format!(
-        "{HEADER}: what {} held about {concern}.",
-        k0s::CONFIG_FILE
-    ));
-    writer.key("version", &Value::Integer(CONFIG_VERSION), &[]);
-    for id in ids {
-        let node = tree.node(*id);
-        let (table, key) = match &node.content {
-            Content::Table(_) => (*id, None),
-            Content::Leaf { value, .. } => (node.parent, Some(value)),
-        };
-        let mut above = Vec::new();
-        let mut at = table;
-        while at != ROOT && used.insert(at) {
-            above.push(at);
-            at = tree.node(at).parent;
-        }
-        let above = above.iter().rev().flat_map(|id| comments(tree, files, *id));
-        let above: Vec<&str> = above.filter(|_| !redacted).collect();
-        if table != ROOT {
-            writer.open(&tree.path(table), &above);
-        }
-        if let Some(value) = key {
-            let comments = match redacted {
-                true => Vec::new(),
-                false => comments(tree, files, *id),
-            };
-            let blotted = Value::String(REDACTED.to_owned());
-            let shown = if redacted && tree.is_secret(*id) {
-                &blotted
-            } else {
-                value
-            };
-            writer.key(&node.key, shown, &comments);
+/// All that is to be known for one text.
+struct Sheet<'a> {
+    tree: &'a Tree,
+    files: Files<'a>,
+    style: &'a Style<'a>,
+    concern: &'a Concern,
+    ids: &'a [Id],
+    imports: &'a [String],
+    existing: Option<&'a Existing<'a>>,
+}
+
+impl<'a> Sheet<'a> {
+    fn about(&self) -> String {
+        match (self.concern, self.existing, self.imports) {
+            (Concern::File(_), Some(_), _) => "carried over".to_owned(),
+            (Concern::File(_), None, [nested, ..]) => format!("imports {nested}"),
+            (concern, ..) => concern.to_string(),
         }
     }
-    writer.finish()
+
+    fn is_sensitive(&self) -> bool {
+        let is_secret = |line: &&str| is_secret_comment(line);
+        let commented = |id: Id| self.comments(id).iter().any(is_secret);
+        let above = |id: &Id| commented(*id) || commented(self.tree.node(*id).above());
+        let about_file = self.about_file();
+        self.ids
+            .iter()
+            .any(|id| self.tree.is_secret(*id) || above(id))
+            || about_file.iter().flatten().any(is_secret)
+    }
+
+    fn header(&self) -> String {
+        let Style { origin, .. } = self.style;
+        match (self.concern, self.imports) {
+            (Concern::File(name), _) if self.existing.is_some() => format!(
+                "{HEADER}: {origin}/{name} in config version {}.",
+                self.tree.version()
+            ),
+            (Concern::File(_), _) => format!(
+                "{HEADER}: imports what k0s would refuse here."
+            ),
+            (Concern::Nested(name), _) => format!("{HEADER}: what {origin}/{name} held about the stream server."),
+            (concern, _) => format!("{HEADER}: what {origin} held about {concern}."),
+        }
+    }
+
+    /// The text of an existing drop-in, if what is to be written says the same.
+    fn unchanged(&self, text: &str) -> Option<String> {
+        let document = self.existing?.document;
+        let own = document.text();
+        let parse = |text: &str| {
+            let parsed = toml_edit::Document::parse(text).ok()?;
+            let mut table = table_of(parsed.as_table());
+            let version = table.remove("version");
+            Some((table, version))
+        };
+        let (is, version) = parse(own)?;
+        let plain = !document.has_byte_order_mark() && !own.contains('\r') && document.toml_1_1().is_none();
+        let fits = version.is_none_or(|version| version == Value::Integer(self.tree.version()));
+        (plain && fits && is == parse(text)?.0).then(|| own.to_owned())
+    }
+
+    /// The comments about an existing drop-in as a whole: at its top, and at
+    /// its end.
+    fn about_file(&self) -> [Vec<&'a str>; 2] {
+        let lines = self.existing.map(|existing| existing.document.comments_of_file());
+        let mut lines = lines.unwrap_or_default();
+        if let Some(top) = lines.first_mut() {
+            top.retain(|line| !line.starts_with(HEADER));
+        }
+        lines
+    }
+
+    fn text(&self, used: &mut BTreeSet<Id>, redacted: bool) -> String {
+        let mut writer = Writer::default();
+        writer.comment(&self.header());
+        let [top, end] = match redacted {
+            true => [Vec::new(), Vec::new()],
+            false => self.about_file(),
+        };
+        top.iter().for_each(|line| writer.comment(line));
+        if !top.is_empty() {
+            writer.blank();
+        }
+        if !(self.style.pasted && self.concern.is_cri()) {
+            writer.key("version", &Value::Integer(self.tree.version()), &[]);
+        }
+        let imports = self.all_imports();
+        if !imports.is_empty() {
+            writer.key("imports", &Value::Array(imports), &[]);
+        }
+        for (path, ids) in self.tables() {
+            let mut above = Vec::new();
+            for id in &ids {
+                let mut at = match self.tree.value(*id) {
+                    Some(_) => self.tree.node(*id).above(),
+                    None => *id,
+                };
+                let start = above.len();
+                while at != ROOT && used.insert(at) {
+                    above.insert(start, at);
+                    at = self.tree.node(at).above();
+                }
+            }
+            let above = above.iter().flat_map(|id| self.comments(*id));
+            let above: Vec<&str> = above.filter(|_| !redacted).collect();
+            if !path.is_empty() {
+                writer.open(&path, &above);
+            }
+            for id in ids {
+                self.key(&mut writer, id, redacted);
+            }
+        }
+        if !end.is_empty() && !redacted {
+            writer.blank();
+            end.iter().for_each(|line| writer.comment(line));
+        }
+        writer.finish()
+    }
+
+    /// The imports that an existing drop-in has, and the new ones.
+    fn all_imports(&self) -> Vec<Value> {
+        let own = self.ids.iter().filter(|id| self.is_imports(**id));
+        let own = own.filter_map(|id| self.tree.value(*id)?.as_array());
+        let mut imports: Vec<Value> = own.flatten().cloned().collect();
+        for import in self.imports {
+            let import = Value::String(import.clone());
+            if !imports.contains(&import) {
+                imports.push(import);
+            }
+        }
+        imports
+    }
+
+    fn is_imports(&self, id: Id) -> bool {
+        self.tree.path(id) == ["imports"]
+    }
+
+    /// The tables to write and what is in them, in the order in which they
+    /// first occur.
+    fn tables(&self) -> Vec<(Vec<&'a str>, Vec<Id>)> {
+        let mut tables: Vec<(Vec<&str>, Vec<Id>)> = Vec::new();
+        let mut places: HashMap<Vec<&str>, usize> = HashMap::new();
+        let mut last = None;
+        for id in self.ids.iter().filter(|id| !self.is_imports(**id)) {
+            let node = self.tree.node(*id);
+            let is_leaf = matches!(node.content, Content::Leaf { .. });
+            // The next key of the same table, most of the time.
+            if let Some((parent, at)) = last
+                && self.tree.version() == 2
+                && is_leaf
+                && parent == node.parent
+                && let Some((_, ids)) = tables.get_mut(at)
+            {
+                let ids: &mut Vec<Id> = ids;
+                ids.push(*id);
+                continue;
+            }
+            let mut path = self.tree.written_path(*id);
+            if is_leaf {
+                path.pop();
+            }
+            let at = *places.entry(path.clone()).or_insert_with(|| {
+                tables.push((path, Vec::new()));
+                tables.len() - 1
+            });
+            if let Some((_, ids)) = tables.get_mut(at) {
+                ids.push(*id);
+            }
+            last = is_leaf.then_some((node.parent, at));
+        }
+        tables
+    }
+
+    fn key(&self, writer: &mut Writer, id: Id, redacted: bool) {
+        let Some(value) = self.tree.value(id) else {
+            return;
+        };
+        let comments = match redacted {
+            true => Vec::new(),
+            false => self.comments(id),
+        };
+        let node = self.tree.node(id);
+        let listed = self.plugin_ids(node.parent, &node.key, value);
+        let blotted = Value::String(REDACTED.to_owned());
+        let shown = match (redacted && self.tree.is_secret(id), &listed) {
+            (true, _) => &blotted,
+            (false, Some(listed)) => listed,
+            (false, None) => value,
+        };
+        let path = self.tree.written_path(id);
+        writer.key(path.last().unwrap_or(&""), shown, &comments);
+    }
+
+    /// The plugin ids in a list as the target's config version has them.
+    fn plugin_ids(&self, parent: Id, key: &str, value: &Value) -> Option<Value> {
+        let is_list = parent == ROOT && matches!(key, "disabled_plugins" | "required_plugins");
+        let items = value.as_array().filter(|_| is_list)?;
+        let version = self.tree.version();
+        let renamed = |item: &Value| match item {
+            Value::String(id) => Value::String(address::plugin_id(version, id).to_owned()),
+            other => other.clone(),
+        };
+        Some(Value::Array(items.iter().map(renamed).collect()))
+    }
+
+    /// The comments of a node, without the header of an earlier migration.
+    fn comments(&self, id: Id) -> Vec<&'a str> {
+        let Some((file, comments)) = &self.tree.node(id).comments else {
+            return Vec::new();
+        };
+        let Some(file) = self.files.0.get(*file) else {
+            return Vec::new();
+        };
+        let mut lines = comments.lines(file.text());
+        lines.retain(|line| !line.starts_with(HEADER));
+        lines
+    }
 }
 
 /// Whether a comment is a setting that was commented out and holds a credential.
@@ -158,17 +370,4 @@ fn is_secret_comment(line: &str) -> bool {
         let key = key.rsplit(['.', '#']).next().unwrap_or(key);
         is_secret_name(key.trim_matches([' ', '\t', '"', '\'']))
     })
-}
-
-/// The comments of a node, without the header of an earlier migration.
-fn comments<'a>(tree: &Tree, files: Files<'a>, id: Id) -> Vec<&'a str> {
-    let Some((file, comments)) = &tree.node(id).comments else {
-        return Vec::new();
-    };
-    let Some(file) = files.0.get(*file) else {
-        return Vec::new();
-    };
-    let mut lines = comments.lines(file.text());
-    lines.retain(|line| !line.starts_with(HEADER));
-    lines
 }

@@ -7,7 +7,7 @@ use super::origin::{self, Origin};
 use super::sandbox;
 use super::tree::{Dropped, Files, Id, ROOT, Tree, Verdict, Why};
 use super::{Options, SandboxImage, Target};
-use crate::config::spelling;
+use crate::config::{Config, address};
 use crate::containerd::place::Place;
 use crate::containerd::setting::{Kind, Merge, State};
 use crate::containerd::{Release, plugin};
@@ -16,7 +16,10 @@ use crate::k0s;
 use crate::value::Value;
 
 /// What there is to say of a key without a declaration.
-pub(super) const UNKNOWN_KEY: &str = "no containerd release from 1.2 to 1.7 reads this key";
+pub(super) const UNKNOWN_KEY: &str = "no containerd release from 1.2 to 2.3 reads this key";
+
+/// What makes up CRI: one plugin up to containerd 1.7, three from 2.0 on.
+const CRI_PLUGINS: [&str; 3] = [plugin::CRI, plugin::CRI_IMAGES, plugin::CRI_RUNTIME];
 
 /// Judges every leaf.
 pub(super) fn judge(
@@ -81,7 +84,7 @@ impl Judge<'_> {
                 _ => self.unknown(tree, id),
             };
         };
-        if let Some(message) = place.mismatch(value) {
+        if let Some(message) = place.mismatch(value, self.target.containerd()) {
             if !place.free {
                 return self.wrong_type(tree, id, message);
             }
@@ -94,8 +97,8 @@ impl Judge<'_> {
             let image = value.as_str().unwrap_or_default();
             return self.sandbox_image(tree, id, image);
         }
-        if path == ["disabled_plugins"] {
-            return self.disabled(tree, id, &place);
+        if let ["disabled_plugins" | "required_plugins"] = path.as_slice() {
+            return self.plugin_list(tree, id, &place);
         }
         self.declared(tree, id, &place, value)
     }
@@ -109,7 +112,7 @@ impl Judge<'_> {
         let path = tree.path(id);
         let plugin = match path.as_slice() {
             ["plugins", plugin, _, ..]
-                if spelling::plugins().iter().all(|known| known.key != *plugin) =>
+                if !address::is_declared_plugin(plugin) =>
             {
                 Some(*plugin)
             }
@@ -118,10 +121,10 @@ impl Judge<'_> {
         let Some(plugin) = plugin else {
             self.say(tree, id, Code::UnknownKey, UNKNOWN_KEY);
             return Verdict::Keep(Why::Unknown(
-                "unknown to containerd 1.2 to 1.7; carried over as it is".to_owned(),
+                "unknown to containerd 1.2 to 2.3; carried over as it is".to_owned(),
             ));
         };
-        let why = format!("containerd 1.2 to 1.7 have no settings for the plugin {plugin:?}");
+        let why = format!("containerd 1.2 to 2.3 have no settings for the plugin {plugin:?}");
         if self.plugins_said.insert(plugin.to_owned()) {
             self.say(tree, id, Code::UnknownPlugin, why.clone());
         }
@@ -174,23 +177,54 @@ impl Judge<'_> {
         Verdict::Drop(Dropped::StaleDefault, why)
     }
 
-    /// Judges `disabled_plugins`, and takes the CRI plugin out of it.
-    fn disabled(&mut self, tree: &mut Tree, id: Id, place: &Place) -> Verdict {
+    /// Judges `disabled_plugins` and `required_plugins`, and takes out of them
+    /// what must not stay.
+    fn plugin_list(&mut self, tree: &mut Tree, id: Id, place: &Place) -> Verdict {
+        let disabled = tree.node(id).key == "disabled_plugins";
         let items = tree.value(id).and_then(Value::as_array).unwrap_or_default();
-        let is_cri = |item: &&Value| item.as_str() == Some(plugin::CRI);
-        let kept: Vec<Value> = items.iter().filter(|item| !is_cri(item)).cloned().collect();
-        let had_cri = kept.len() < items.len();
-        if had_cri {
-            let message = "the file disables the CRI plugin, without which k0s runs no pod; that entry is dropped";
-            self.say(tree, id, Code::CriDisabled, message);
+        let mut kept = Vec::new();
+        let mut dropped = None;
+        for item in items {
+            let plugin = item.as_str().unwrap_or_default();
+            let out = match self.misfit(plugin) {
+                _ if disabled && CRI_PLUGINS.contains(&plugin) => Some((
+                    Code::CriDisabled,
+                    Dropped::Owned,
+                    format!("the file disables {plugin}, without which k0s runs no pod; that entry is dropped"),
+                )),
+                Some(why) => Some((Code::PluginGone, Dropped::Obsolete, why)),
+                None => None,
+            };
+            match out {
+                Some((code, verdict, message)) => {
+                    self.findings.push(self.files.finding(tree, id, code, message.clone()));
+                    dropped = Some((verdict, message));
+                }
+                None => kept.push(item.clone()),
+            }
         }
-        if had_cri && kept.is_empty() {
-            return Verdict::Drop(Dropped::Owned, "k0s needs the CRI plugin".to_owned());
-        }
+        let is_empty = kept.is_empty();
         let kept = Value::Array(kept);
-        let verdict = self.declared(tree, id, place, &kept);
+        let verdict = match dropped {
+            Some((dropped, why)) if is_empty => Verdict::Drop(dropped, why),
+            _ => self.declared(tree, id, place, &kept),
+        };
         tree.change(id, kept);
         verdict
+    }
+
+    /// Why the target's containerd has no plugin of this id.
+    fn misfit(&self, plugin: &str) -> Option<String> {
+        let containerd = self.target.containerd();
+        let settings = Config::place().child("plugins")?.child(plugin);
+        let gone = settings.is_some_and(|place| place.removed().is_some_and(|gone| gone <= containerd));
+        let not_yet = address::is_new_in_3(plugin) && !containerd.is_2();
+        let why = match (gone, not_yet) {
+            (true, _) => "no longer has",
+            (_, true) => "does not have",
+            _ => return None,
+        };
+        Some(format!("containerd {containerd} of the target {why} the plugin {plugin}; the entry is dropped"))
     }
 
     fn declared(&mut self, tree: &Tree, id: Id, place: &Place, value: &Value) -> Verdict {
@@ -218,6 +252,25 @@ impl Judge<'_> {
             let why = "containerd lets no zero value override a default here".to_owned();
             self.say(tree, id, Code::ZeroValueIgnored, why.clone());
             return Verdict::Drop(Dropped::NoEffect, why);
+        }
+        if place.removed().is_some_and(|gone| gone <= containerd) {
+            return match place.was_default(value) {
+                true => Verdict::Drop(
+                    Dropped::Obsolete,
+                    format!("a default of a setting that containerd {containerd} of the target no longer has"),
+                ),
+                false => Verdict::Keep(Why::Edit("differs from what was the default".to_owned())),
+            };
+        }
+        let is_later = place.since().is_some_and(Release::is_2) && !containerd.is_2();
+        if is_later {
+            return match place.was_default(value) {
+                true => Verdict::Drop(
+                    Dropped::TargetDefault,
+                    format!("the default of a setting that containerd {containerd} of the target does not have yet"),
+                ),
+                false => Verdict::Keep(Why::Edit("differs from the default".to_owned())),
+            };
         }
         if !place.known_in(containerd) {
             let message = format!("containerd {containerd} of the target does not know this key");
@@ -281,6 +334,42 @@ impl Judge<'_> {
             tree.judge(id, verdict);
         }
     }
+}
+
+/// What is left of settings that the target's containerd has no place for,
+/// once their successors have taken what they can.
+pub(super) fn without_place(tree: &mut Tree, files: Files<'_>, target: &Target) -> Vec<Finding> {
+    let containerd = target.containerd();
+    let mut findings = Vec::new();
+    for id in tree.leaves(ROOT) {
+        let Some(place) = tree.node(id).place.filter(|_| tree.is_kept(id)) else {
+            continue;
+        };
+        let gone = place.removed().filter(|gone| *gone <= containerd);
+        let later = place.since().filter(|since| since.is_2() && !containerd.is_2());
+        let is_tls = tree.path(id).iter().rev().nth(1) == Some(&"tls");
+        let (code, dropped, message) = match (gone, later) {
+            (Some(gone), _) if is_tls => (
+                Code::NotExpressible,
+                Dropped::NotExpressible,
+                format!("containerd {gone} removed TLS settings of registries from its configuration; a hosts.toml can hold them"),
+            ),
+            (Some(gone), _) => (
+                Code::Obsolete,
+                Dropped::Obsolete,
+                format!("containerd {gone} removed this setting; containerd {containerd} of the target ignores it"),
+            ),
+            (None, Some(since)) => (
+                Code::NotExpressible,
+                Dropped::NotExpressible,
+                format!("the setting exists from containerd {since} on, and the target runs {containerd}"),
+            ),
+            (None, None) => continue,
+        };
+        findings.push(files.finding(tree, id, code, message.clone()));
+        tree.judge(id, Verdict::Drop(dropped, message));
+    }
+    findings
 }
 
 /// Whether an entry of the file is, key by key, one that containerd has of

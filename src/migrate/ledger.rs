@@ -11,7 +11,6 @@ use super::tree::{Content, Dropped, Files, Id, ROOT, Source, Tree, Verdict, Why}
 use crate::diagnostic::Span;
 use crate::value::{Table, Value};
 use crate::write;
-use crate::write::dotted;
 
 /// What stands for a credential.
 pub(super) const REDACTED: &str = "<redacted>";
@@ -98,7 +97,8 @@ pub enum Fate {
     },
     /// Deprecated, and kept under other keys.
     Converted {
-        /// The keys that hold it now, by config version 2 path.
+        /// The keys that hold it now, by their paths in the target's config
+        /// version.
         to: Vec<String>,
         /// The drop-in that holds them; none where the target has the same by
         /// itself.
@@ -117,6 +117,8 @@ pub enum Fate {
     OwnedByK0s,
     /// containerd did not act on it before.
     NoEffect,
+    /// The target's containerd has no such setting any more.
+    Obsolete,
     /// It cannot be kept; an error-level finding says why.
     NotExpressible,
 }
@@ -228,7 +230,7 @@ fn fate(tree: &Tree, id: Id, names: &HashMap<Id, String>) -> (Fate, String) {
                 why.clone(),
             ),
             Why::Converted(why) => {
-                let to = vec![dotted(&tree.path(id))];
+                let to = vec![tree.written(id)];
                 (
                     Fate::Converted {
                         to,
@@ -241,13 +243,14 @@ fn fate(tree: &Tree, id: Id, names: &HashMap<Id, String>) -> (Fate, String) {
         Some(Verdict::Drop(dropped, why)) => {
             let fate = match dropped {
                 Dropped::SuccessorDefault => Fate::Converted {
-                    to: vec![dotted(&tree.path(id))],
+                    to: vec![tree.written(id)],
                     drop_in: None,
                 },
                 Dropped::TargetDefault => Fate::EqualsTargetDefault,
                 Dropped::StaleDefault => Fate::StaleDefault,
                 Dropped::Owned => Fate::OwnedByK0s,
                 Dropped::NoEffect => Fate::NoEffect,
+                Dropped::Obsolete => Fate::Obsolete,
                 Dropped::NotExpressible => Fate::NotExpressible,
             };
             (fate, why.clone())
@@ -259,7 +262,7 @@ fn fate(tree: &Tree, id: Id, names: &HashMap<Id, String>) -> (Fate, String) {
                 matches!(
                     tree.verdict(*id),
                     Some(Verdict::Drop(
-                        Dropped::NoEffect | Dropped::NotExpressible,
+                        Dropped::NoEffect | Dropped::Obsolete | Dropped::NotExpressible,
                         _
                     ))
                 )
@@ -268,7 +271,7 @@ fn fate(tree: &Tree, id: Id, names: &HashMap<Id, String>) -> (Fate, String) {
                 return fate(tree, id, names);
             }
             let drop_in = ends.iter().find_map(|id| names.get(id).cloned());
-            let to = ends.iter().map(|id| dotted(&tree.path(*id))).collect();
+            let to = ends.iter().map(|id| tree.written(*id)).collect();
             (Fate::Converted { to, drop_in }, why.clone())
         }
     }

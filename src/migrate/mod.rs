@@ -19,22 +19,25 @@ mod read;
 mod report;
 mod sandbox;
 mod split;
+mod steps;
 mod successors;
 mod tree;
+mod versions;
 
 use serde::Serialize;
 
 pub use changes::Change;
 pub use drop_in::DropIn;
-pub use imports::Import;
 pub use ledger::{Fate, LedgerEntry, Redacted};
 pub use origin::{Dump, Origin};
 pub use plan::{Plan, plan};
 
 use crate::Document;
 use crate::containerd;
+use crate::containerd::releases::{V1_7, V2_0};
 use crate::diagnostic::{Code, Finding};
 use crate::k0s::{self, Match, Regime};
+use read::Rules;
 use tree::{Files, ROOT};
 
 /// What the migration is for: a k0s release, and what it injects.
@@ -95,18 +98,20 @@ impl Target {
             )),
         };
         let unsupported = match release.regime {
-            Regime::CriMerge => None,
-            Regime::Monolith => Some(format!(
-                "k0s {release} reads no drop-ins; they exist from 1.27.1 on and can be relied upon from 1.27.5 on"
+            Regime::CriMerge | Regime::ImportsV3 => None,
+            Regime::Monolith => Some(Finding::new(
+                Code::TargetUnsupported,
+                format!(
+                    "k0s {release} reads no drop-ins; they exist from 1.27.1 on and can be relied upon from 1.27.5 on"
+                ),
             )),
-            Regime::CriAppend => Some(format!(
-                "k0s {release} pastes drop-ins behind its generated configuration, where they can hardly express anything; 1.27.5 and later merge them"
-            )),
-            Regime::ImportsV3 => Some(format!(
-                "k0s {release} wants drop-ins of config version 3, which are not supported yet"
+            Regime::CriAppend => Some(Finding::new(
+                Code::TargetAppends,
+                format!(
+                    "k0s {release} pastes drop-ins with CRI settings behind its generated ones, where only new tables can be expressed; 1.27.5 and later merge them"
+                ),
             )),
         };
-        let unsupported = unsupported.map(|message| Finding::new(Code::TargetUnsupported, message));
         fit.into_iter().chain(unsupported).collect()
     }
 }
@@ -161,7 +166,12 @@ impl Options {
 /// without regard to any target.
 pub fn check(document: &Document) -> Vec<Finding> {
     let files = [document];
-    let input = read::read(&files, false);
+    let input = read::read(&files, Rules::of(&files), false);
+    // Whose parser read it: go-toml 1.9 or 2.
+    let release = match input.version {
+        3.. => V2_0,
+        _ => V1_7,
+    };
     let (tree, files) = (&input.tree, Files(&files));
     let mut findings = input.findings;
     for id in tree.leaves(ROOT) {
@@ -169,7 +179,7 @@ pub fn check(document: &Document) -> Vec<Finding> {
         let said = match tree.node(id).place {
             None => Some((Code::UnknownKey, edits::UNKNOWN_KEY.to_owned())),
             Some(place) => value
-                .and_then(|value| place.mismatch(value))
+                .and_then(|value| place.mismatch(value, release))
                 .map(|message| {
                     let code = if place.free {
                         Code::OptionType

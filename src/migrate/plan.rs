@@ -6,10 +6,11 @@ use super::changes::{self, Change};
 use super::drop_in::{self, DropIn};
 use super::ledger::{self, LedgerEntry};
 use super::origin::{self, Origin};
-use super::read::{self, Input};
+use super::drop_in::Style;
+use super::read::{self, Input, Rules};
 use super::split::Concern;
 use super::tree::{Dropped, Files, Id, ROOT, Tree, Verdict};
-use super::{Options, Target, checks, edits, imports, split, successors};
+use super::{Options, Target, checks, edits, imports, split, steps, successors};
 use crate::Document;
 use crate::diagnostic::{Code, Finding, Severity};
 use crate::k0s::{self, Regime};
@@ -107,72 +108,145 @@ pub fn plan(legacy: &Document, imported: &[Document], target: &Target, options: 
         findings.retain(|finding| !matches!(finding.code, Code::ImportMissing | Code::ImportEmpty));
     }
     let files = Files(&order);
-    let Input {
-        mut tree,
-        without_effect,
-        findings: read,
-        version,
-        version_meant,
-    } = read::read(files.0, managed);
+    let rules = match (managed, target.release.regime) {
+        (true, Regime::CriAppend | Regime::CriMerge) => Rules::K0sMerge,
+        (true, Regime::ImportsV3) => Rules::Containerd2,
+        _ => Rules::of(files.0),
+    };
+    let mut input = read::read(files.0, rules, false);
     findings.extend(target.findings());
-    findings.extend(read);
+    findings.append(&mut input.findings);
     findings.extend(checks::byte_order_mark(legacy));
+    let tree = &mut input.tree;
+    tree.write_as(target.release.config_version());
     let origin = match options.origin {
         Some(release) => Origin::Forced { release },
-        None => origin::find(&tree),
+        None => origin::find(tree),
     };
-    let writable = target.release.regime == Regime::CriMerge;
+    let trapped = checks::marker_trap(legacy, target);
+    findings.extend(trapped.clone());
+    let writable = target.release.regime != Regime::Monolith;
     let mut parts = Vec::new();
     let mut changes = Vec::new();
     if managed && imported.is_empty() {
-        findings.push(leave_to_k0s(&mut tree, files));
+        findings.push(leave_to_k0s(tree, files));
+    } else if trapped.is_some() && other_setting(tree).is_none() {
+        drop_all(tree, Dropped::Owned, "k0s wrote it, and writes it anew");
     } else if !writable {
         let why = format!(
             "k0s {} reads no drop-ins that could hold it",
             target.release
         );
-        drop_all(&mut tree, Dropped::NotExpressible, &why);
+        drop_all(tree, Dropped::NotExpressible, &why);
     } else {
-        findings.extend(edits::judge(&mut tree, files, &origin, target, options));
-        findings.extend(successors::convert(
-            &mut tree,
-            files,
-            &origin,
-            target.containerd(),
-        ));
-        findings.extend(checks::proxy_plugins(&mut tree, files));
-        findings.extend(checks::portable(&mut tree, files));
+        findings.extend(judge(tree, files, &origin, target, options));
         findings.extend(checks::foreign(&findings));
-        parts = split::split(&mut tree, target.containerd());
+        parts = split::split(tree, target.containerd());
         if !managed {
-            changes = changes::find(&mut tree, target, &origin, version_meant);
-            findings.extend(checks::sandbox_cause(legacy, &changes, &mut tree, target));
-            findings.extend(checks::runc_appears(&changes));
+            let merged = rules == Rules::Containerd2;
+            changes = changes::find(tree, target, &origin, input.version_meant, merged);
+            findings.extend(checks::sandbox_cause(legacy, &changes, tree, target));
+            findings.extend(checks::runc_appears(&changes, target));
+            findings.extend(checks::nested(tree, files, &parts));
         }
     }
-    let drop_ins = drop_in::write(&tree, files, &parts);
-    let mut verified = false;
-    if writable && !options.unverified {
-        match verify::verify(target, &drop_ins, &wanted(&tree, &parts)) {
-            Ok(()) => verified = true,
-            Err(error) => findings.push(Finding::new(Code::Internal, error.to_string())),
-        }
-    }
-    let ledger = ledger::ledger(&tree, files, &parts, without_effect);
-    findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
-    Plan {
-        schema: SCHEMA,
-        target: target.clone(),
+    let style = Style {
+        origin: k0s::CONFIG_FILE,
+        pasted: target.release.regime == Regime::CriAppend,
+        existing: &[],
+    };
+    let drop_ins = drop_in::write(&input.tree, files, &parts, &style);
+    let steps = steps::for_legacy_file(target, managed, trapped.is_some(), &drop_ins);
+    Draft {
+        target,
         file: legacy.name().to_owned(),
-        config_version: version,
         k0s_managed: managed,
         origin,
-        steps: steps(target, managed, writable, &drop_ins),
+        files,
+        input,
+        parts,
         drop_ins,
-        ledger,
         changes,
         findings,
-        verified,
+        steps,
+    }
+    .finish(options)
+}
+
+/// Tells the user's settings from the rest, and converts them for the target.
+pub(super) fn judge(
+    tree: &mut Tree,
+    files: Files<'_>,
+    origin: &Origin,
+    target: &Target,
+    options: &Options,
+) -> Vec<Finding> {
+    let mut findings = edits::judge(tree, files, origin, target, options);
+    findings.extend(successors::convert(
+        tree,
+        files,
+        origin,
+        target.containerd(),
+    ));
+    findings.extend(edits::without_place(tree, files, target));
+    findings.extend(checks::proxy_plugins(tree, files));
+    findings.extend(checks::portable(tree, files, target));
+    if target.release.regime == Regime::CriAppend {
+        findings.extend(checks::pasted(tree, files, target));
+    }
+    findings
+}
+
+/// A plan whose drop-ins are not proven yet.
+pub(super) struct Draft<'a> {
+    pub(super) target: &'a Target,
+    pub(super) file: String,
+    pub(super) k0s_managed: bool,
+    pub(super) origin: Origin,
+    pub(super) files: Files<'a>,
+    pub(super) input: Input,
+    pub(super) parts: Vec<(Concern, Id)>,
+    pub(super) drop_ins: Vec<DropIn>,
+    pub(super) changes: Vec<Change>,
+    pub(super) findings: Vec<Finding>,
+    pub(super) steps: Vec<String>,
+}
+
+impl Draft<'_> {
+    /// Proves the drop-ins and settles the accounts.
+    pub(super) fn finish(self, options: &Options) -> Plan {
+        let Draft {
+            target,
+            input,
+            parts,
+            drop_ins,
+            mut findings,
+            ..
+        } = self;
+        let writable = target.release.regime != Regime::Monolith;
+        let mut verified = false;
+        if writable && !options.unverified {
+            match verify::verify(target, &drop_ins, &wanted(&input.tree, &parts)) {
+                Ok(()) => verified = true,
+                Err(error) => findings.push(Finding::new(Code::Internal, error.to_string())),
+            }
+        }
+        let ledger = ledger::ledger(&input.tree, self.files, &parts, input.without_effect);
+        findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
+        Plan {
+            schema: SCHEMA,
+            target: target.clone(),
+            file: self.file,
+            config_version: input.version,
+            k0s_managed: self.k0s_managed,
+            origin: self.origin,
+            drop_ins,
+            ledger,
+            changes: self.changes,
+            findings,
+            steps: self.steps,
+            verified,
+        }
     }
 }
 
@@ -182,20 +256,24 @@ fn wanted<'t>(tree: &'t Tree, parts: &[(Concern, Id)]) -> Vec<Wanted<'t>> {
     parts.iter().map(wanted).collect()
 }
 
-/// k0s rewrites the file whatever is in it.
-fn leave_to_k0s(tree: &mut Tree, files: Files<'_>) -> Finding {
-    let own = |id: &usize| {
+/// The first setting that is not one of those that k0s itself writes into the
+/// main file.
+fn other_setting(tree: &Tree) -> Option<Id> {
+    let own = |id: &Id| {
         matches!(
             tree.path(*id).as_slice(),
             ["version" | "Version" | "imports"]
         )
     };
-    let leaves = tree.leaves(ROOT);
-    let other = leaves.iter().find(|id| !own(id));
-    let finding = match other {
+    tree.leaves(ROOT).into_iter().find(|id| !own(id))
+}
+
+/// k0s rewrites the file whatever is in it.
+fn leave_to_k0s(tree: &mut Tree, files: Files<'_>) -> Finding {
+    let finding = match other_setting(tree) {
         Some(id) => files.finding(
             tree,
-            *id,
+            id,
             Code::SettingsInManagedFile,
             "the file is k0s-managed, yet it holds settings",
         ),
@@ -212,31 +290,4 @@ fn drop_all(tree: &mut Tree, dropped: Dropped, why: &str) {
     for id in tree.leaves(ROOT) {
         tree.judge(id, Verdict::Drop(dropped, why.to_owned()));
     }
-}
-
-fn steps(target: &Target, managed: bool, writable: bool, drop_ins: &[DropIn]) -> Vec<String> {
-    let (dir, file) = (k0s::DROP_IN_DIR, k0s::CONFIG_FILE);
-    if managed {
-        return vec![format!("Nothing: k0s manages {file} already.")];
-    }
-    if !writable {
-        let step = match target.release.regime {
-            Regime::ImportsV3 => "Migrate for the last 1.35 release before the upgrade to 1.36.",
-            _ => "Upgrade k0s to 1.27.5 or later first, and migrate for that release.",
-        };
-        return vec![step.to_owned()];
-    }
-    let write = match drop_ins {
-        [] => "No drop-in is needed: nothing in the file is yours to keep.".to_owned(),
-        _ => format!("Put the drop-ins into {dir}."),
-    };
-    let mut steps = vec![write];
-    if drop_ins.iter().any(|drop_in| drop_in.sensitive) {
-        steps.push("Let only root read those that hold credentials: chmod 0600.".to_owned());
-    }
-    steps.push(format!("Move {file} away, for instance to {file}.legacy: as long as it is there, k0s ignores drop-ins."));
-    let (line, marker) = (target.release.marker_line(), k0s::MARKER);
-    steps.push(format!("Restart k0s on the node. It writes its own containerd.toml, with `{marker}` on line {line}."));
-    steps.push("Check that the node is Ready and that a new pod starts.".to_owned());
-    steps
 }

@@ -1,5 +1,5 @@
-//! Input files become one tree of settings, by the rules by which containerd
-//! 1.3 – 1.7 load them.
+//! Input files become one tree of settings, by the rules by which they were
+//! loaded.
 
 use std::ops::Range;
 
@@ -7,14 +7,50 @@ use toml_edit::{Item, TableLike};
 
 use super::tree::{Content, Dropped, Files, Id, Node, ROOT, Source, Tree, Verdict};
 use crate::Document;
-use crate::config::spelling;
-use crate::containerd::place::{Place, is_secret_name, is_secret_value};
+use crate::config::address::{self, Cursor, Step};
+use crate::containerd::place::{is_secret_name, is_secret_value};
 use crate::containerd::plugin;
-use crate::containerd::setting::{Kind, Merge, Presence};
+use crate::containerd::setting::{Kind, Merge, MovedTo, Presence};
 use crate::diagnostic::{Code, Finding, Span};
 use crate::document::Comments;
 use crate::value::{self, Value};
 use crate::write::dotted;
+
+/// By whose rules several files became one configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Rules {
+    /// containerd 1.3 – 1.7: a plugin's section is replaced as a whole, and
+    /// the last file that states a version decides for all.
+    Containerd1,
+    /// k0s 1.27.5 – 1.35: drop-ins with CRI settings are merged key by key and
+    /// loaded after the others.
+    K0sMerge,
+    /// containerd 2.x: plugin sections are merged, each file has its version.
+    Containerd2,
+}
+
+impl Rules {
+    /// The rules for a legacy file and its imports.
+    pub(super) fn of(files: &[&Document]) -> Rules {
+        let later = |file: &&&Document| version_of(file).is_some_and(|version| version >= 3);
+        match files.iter().find(later) {
+            Some(_) => Rules::Containerd2,
+            None => Rules::Containerd1,
+        }
+    }
+}
+
+/// Whether k0s 1.27.5 – 1.35 take a drop-in for one with CRI settings.
+pub(super) fn has_cri(file: &Document) -> bool {
+    let plugins = file.root().get("plugins").and_then(Item::as_table_like);
+    plugins.is_some_and(|plugins| plugins.contains_key(plugin::CRI))
+}
+
+/// The config version that a file states or speaks.
+fn version_of(file: &Document) -> Option<i64> {
+    file.version()
+        .or_else(|| address::meant(file.plugin_ids()))
+}
 
 /// What was read.
 #[derive(Debug)]
@@ -27,7 +63,7 @@ pub(super) struct Input {
     /// The config version by which the files are read.
     pub(super) version: i64,
     /// No version is stated and the files speak version 2, which containerd
-    /// never noticed.
+    /// 1.x never noticed.
     pub(super) version_meant: bool,
 }
 
@@ -42,31 +78,45 @@ pub(super) struct Ignored {
 }
 
 /// Reads files in the order in which containerd loads them, the main file
-/// first. Where the files are k0s's own and its drop-ins, `k0s_merges` the CRI
-/// plugin's section of all of them.
-pub(super) fn read(files: &[&Document], k0s_merges: bool) -> Input {
-    // The last file that states a version decides for all (containerd 1.3 – 1.7).
-    let stated = files.iter().filter_map(|file| file.version()).next_back();
-    let meant =
-        stated.is_none() && spelling::means_version_2(files.iter().flat_map(|f| plugin_ids(f)));
+/// first. With `apart`, lists that are appended stay with their files.
+pub(super) fn read(files: &[&Document], rules: Rules, apart: bool) -> Input {
+    let stated = match rules {
+        // The last file that states a version decides for all (containerd 1.3 – 1.7).
+        Rules::Containerd1 => files.iter().filter_map(|file| file.version()).next_back(),
+        Rules::K0sMerge => Some(2),
+        Rules::Containerd2 => files.iter().find_map(|file| file.version()),
+    };
+    let meant = match stated {
+        None => address::meant(files.iter().flat_map(|file| file.plugin_ids())),
+        Some(_) => None,
+    };
     let mut reader = Reader {
         input: Input {
             tree: Tree::new(),
             without_effect: Vec::new(),
             findings: Vec::new(),
-            version: stated.unwrap_or(if meant { 2 } else { 1 }),
-            version_meant: meant,
+            version: stated.or(meant).unwrap_or(1),
+            version_meant: meant.is_some(),
         },
         files,
         file: 0,
-        k0s_merges,
+        version: 1,
+        rules,
+        apart,
     };
-    if meant {
-        reader.say_version_meant();
+    if let Some(meant) = meant {
+        reader.say_version_meant(meant);
     }
     for (number, file) in files.iter().enumerate() {
         reader.file = number;
-        reader.table(file.root(), ROOT);
+        reader.version = match rules {
+            Rules::Containerd1 => reader.input.version,
+            _ => own_version(file, reader.input.version),
+        };
+        // containerd 2.3 understands older and newer places in version 3 files.
+        let lenient = reader.version == 3;
+        let cursor = Cursor::root(reader.version, lenient);
+        reader.table(file.root(), ROOT, cursor, None);
     }
     let mut input = reader.input;
     for file in files {
@@ -80,38 +130,51 @@ pub(super) fn read(files: &[&Document], k0s_merges: bool) -> Input {
     input
 }
 
-/// The plugin ids that a file names, in sections and in lists.
-fn plugin_ids(file: &Document) -> Vec<&str> {
-    let root = file.root();
-    let sections = root.get("plugins").and_then(Item::as_table_like);
-    let lists = ["disabled_plugins", "required_plugins"].into_iter();
-    let listed = lists
-        .filter_map(|key| root.get(key)?.as_array())
-        .flat_map(|list| list.iter().filter_map(|id| id.as_str()));
-    sections
-        .into_iter()
-        .flat_map(|table| table.iter().map(|(id, _)| id))
-        .chain(listed)
-        .collect()
+/// The version by which one of several files is read. k0s 1.27 – 1.35 state
+/// version 2 for all drop-ins, whatever these say.
+fn own_version(file: &Document, all: i64) -> i64 {
+    match version_of(file) {
+        Some(version @ 3..) => version,
+        Some(1) | None if file.plugin_ids().any(|id| !id.contains('.')) && all >= 3 => 1,
+        Some(version) if all >= 3 => version.max(2),
+        _ => all,
+    }
 }
 
 struct Reader<'a> {
     input: Input,
     files: &'a [&'a Document],
     file: usize,
-    k0s_merges: bool,
+    /// The version by which the file is read.
+    version: i64,
+    rules: Rules,
+    apart: bool,
 }
 
 /// What a key of the input is.
 enum Known {
-    /// The key under this name, as declared or unknown.
-    As(String, Option<Place>),
+    /// The setting with this key below this node.
+    As {
+        parent: Id,
+        name: String,
+        cursor: Cursor,
+        /// In the way of two keys of a file that mean the same, the one that
+        /// containerd 2.3's migration prefers.
+        rank: u8,
+        /// The table that the key stands in is not that of its setting.
+        is_moved: bool,
+    },
     /// A key that containerd does not read, and why.
     Ignored(Code, String),
 }
 
+/// The rank of a key in its own version's place.
+const OWN: u8 = 1;
+
 impl Reader<'_> {
-    fn table(&mut self, table: &dyn TableLike, parent: Id) {
+    /// Reads a table that is `parent`. What it stands for in the input is
+    /// `shell`, where that is another node.
+    fn table(&mut self, table: &dyn TableLike, parent: Id, cursor: Cursor, shell: Option<Id>) {
         for (key, item) in table.iter() {
             let Some(toml_key) = table.key(key) else {
                 continue;
@@ -119,14 +182,43 @@ impl Reader<'_> {
             let at = toml_key.span().unwrap_or_default();
             let text = self.files.get(self.file).map_or("", |file| file.text());
             let comments = Comments::of(toml_key, item, text);
-            match self.identify(table, parent, key) {
-                Known::As(name, place) => {
-                    let spelled = (name != key).then(|| key.to_owned());
-                    self.item(item, parent, name, spelled, place, at, comments);
+            match self.identify(table, parent, cursor, key) {
+                Known::As {
+                    parent: target,
+                    name,
+                    cursor,
+                    rank,
+                    is_moved,
+                } => {
+                    if rank != OWN && !cursor.is_section() {
+                        let why = "this is its place in another config version; containerd 2.3 understands it, 2.0 to 2.2 do not".to_owned();
+                        self.finding(Code::OtherPlace, shell.unwrap_or(parent), key, &at, why);
+                    }
+                    let shell = if is_moved {
+                        Some(shell.unwrap_or(parent))
+                    } else {
+                        shell
+                    };
+                    let node = Node {
+                        spelled: (name != key).then(|| key.to_owned()),
+                        key: name,
+                        place: cursor.place,
+                        shell,
+                        rank,
+                        sources: vec![Source {
+                            file: self.file,
+                            at,
+                        }],
+                        is_empty: item.as_table_like().is_some_and(TableLike::is_empty),
+                        comments: Some((self.file, comments)),
+                        ..Node::table(target)
+                    };
+                    self.item(item, node, cursor, is_moved);
                 }
                 Known::Ignored(code, why) => {
-                    self.finding(code, parent, key, &at, why.clone());
-                    let mut path = self.input.tree.spelled_path(parent);
+                    let stands_in = shell.unwrap_or(parent);
+                    self.finding(code, stands_in, key, &at, why.clone());
+                    let mut path = self.input.tree.spelled_path(stands_in);
                     path.push(key);
                     let path: Vec<String> = path.into_iter().map(str::to_owned).collect();
                     self.ignore(item, path, at, &why);
@@ -135,39 +227,22 @@ impl Reader<'_> {
         }
     }
 
-    #[expect(clippy::too_many_arguments, reason = "the parts of one key")]
-    fn item(
-        &mut self,
-        item: &Item,
-        parent: Id,
-        key: String,
-        spelled: Option<String>,
-        place: Option<Place>,
-        at: Range<usize>,
-        comments: Comments,
-    ) {
-        let source = Source {
-            file: self.file,
-            at,
-        };
+    fn item(&mut self, item: &Item, mut node: Node, cursor: Cursor, is_moved: bool) {
+        let place = node.place;
         let is_table_kind = place
             .is_none_or(|place| matches!(place.kind, Kind::Section(_) | Kind::Map(_) | Kind::Any));
-        let mut node = Node {
-            parent,
-            key,
-            spelled,
-            place,
-            content: Content::Table(Vec::new()),
-            sources: vec![source],
-            original: None,
-            is_empty: item.as_table_like().is_some_and(TableLike::is_empty),
-            is_made: false,
-            comments: Some((self.file, comments)),
-        };
         match item.as_table_like().filter(|_| is_table_kind) {
+            Some(table) if is_moved => {
+                let (parent, key) = (node.parent, node.key.clone());
+                node.spelled.get_or_insert_with(|| key.clone());
+                let tree = &mut self.input.tree;
+                let shell = tree.push_shell(node);
+                let id = tree.make(parent, &[&key]);
+                self.table(table, id, cursor, Some(shell));
+            }
             Some(table) => {
-                let id = self.table_node(node);
-                self.table(table, id);
+                let (id, shell) = self.table_node(node);
+                self.table(table, id, cursor, shell);
             }
             None => {
                 let Some(value) = value::value_of(item) else {
@@ -188,80 +263,161 @@ impl Reader<'_> {
         }
     }
 
-    /// Adds a table, or goes on in the one that an earlier file made.
-    fn table_node(&mut self, node: Node) -> Id {
+    /// Whether an earlier table or key may be in the way.
+    fn may_collide(&self) -> bool {
+        self.file > 0 || self.version >= 3
+    }
+
+    /// Adds a table, or goes on in the one that is there; gives the node and
+    /// what stands for it in the input.
+    fn table_node(&mut self, node: Node) -> (Id, Option<Id>) {
         let parent = node.parent;
-        if self.file > 0
-            && let Some(old) = self.input.tree.child(parent, &node.key)
-        {
-            let replaces = self.replaces(parent, &node.key);
-            let tree = &mut self.input.tree;
-            if replaces || matches!(tree.node(old).content, Content::Leaf { .. }) {
-                self.shadow(old);
-            } else {
-                tree.node_mut(old).sources.extend(node.sources);
-                return old;
-            }
+        let old = self
+            .may_collide()
+            .then(|| self.input.tree.child(parent, &node.key))
+            .flatten();
+        let Some(old) = old else {
+            return (self.input.tree.push(parent, node), None);
+        };
+        let is_leaf = matches!(self.input.tree.node(old).content, Content::Leaf { .. });
+        if is_leaf || self.replaces(parent, &node.key, old) {
+            self.shadow(old);
+            return (self.input.tree.push(parent, node), None);
         }
-        self.input.tree.push(parent, node)
+        let tree = &mut self.input.tree;
+        if tree.node(old).is_made {
+            let there = tree.node_mut(old);
+            there.is_made = false;
+            there.spelled = node.spelled;
+            there.sources = node.sources;
+            there.comments = node.comments;
+            there.is_empty = node.is_empty;
+            there.shell = node.shell;
+            return (old, None);
+        }
+        tree.node_mut(old)
+            .sources
+            .extend(node.sources.iter().cloned());
+        (old, Some(tree.push_shell(node)))
     }
 
     /// Whether a later file's table replaces an earlier one's as a whole:
-    /// plugin sections and the entries of proxy_plugins and the like.
-    fn replaces(&self, parent: Id, key: &str) -> bool {
-        if self.k0s_merges && key == plugin::CRI {
+    /// plugin sections, up to containerd 1.7, and the entries of proxy_plugins
+    /// and the like.
+    fn replaces(&self, parent: Id, key: &str, old: Id) -> bool {
+        let tree = &self.input.tree;
+        let of_file = |id: Id| tree.node(id).sources.last().map(|source| source.file);
+        if of_file(old) == Some(self.file) || of_file(old).is_none() {
             return false;
         }
-        let parent = self.input.tree.node(parent);
+        let merged = match self.rules {
+            Rules::Containerd1 => false,
+            // k0s makes one file of all that have CRI settings.
+            Rules::K0sMerge => key == plugin::CRI || self.both_have_cri(of_file(old)),
+            Rules::Containerd2 => tree.node(parent).key == "plugins",
+        };
+        let parent = tree.node(parent);
         let is_entry_of_map = parent.place.is_some_and(|p| p.merge == Merge::Entry);
-        parent.parent == ROOT && is_entry_of_map
+        !merged && parent.parent == ROOT && is_entry_of_map
+    }
+
+    /// Whether k0s 1.27.5 – 1.35 merge this file and an earlier one.
+    fn both_have_cri(&self, other: Option<usize>) -> bool {
+        let files = [Some(self.file), other];
+        self.rules == Rules::K0sMerge
+            && files
+                .iter()
+                .all(|file| file.and_then(|file| self.files.get(file)).is_some_and(|file| has_cri(file)))
     }
 
     fn leaf_node(&mut self, mut node: Node) {
         let parent = node.parent;
+        let old = self
+            .may_collide()
+            .then(|| self.input.tree.child(parent, &node.key))
+            .flatten();
+        let Some(old) = old else {
+            self.input.tree.push(parent, node);
+            return;
+        };
+        if let Some(why) = node.place.and_then(|place| place.owned) {
+            // Neither counts; each file's line has its own fate.
+            let verdict = Verdict::Drop(Dropped::Owned, why.to_owned());
+            self.input.tree.judge(old, verdict);
+            self.input.tree.detach(old);
+            self.input.tree.push(parent, node);
+            return;
+        }
+        let earlier = self.input.tree.node(old).sources.last().map(|source| source.file);
+        if earlier == Some(self.file) {
+            self.same_file(old, node);
+            return;
+        }
+        let by_key = self.both_have_cri(earlier);
+        let append = !by_key && node.place.is_some_and(|place| place.merge == Merge::Append);
         let daemon = !self.input.tree.path(parent).contains(&"plugins");
-        let by_value = daemon
+        let by_value = !by_key
+            && daemon
             && node
                 .place
                 .is_some_and(|place| place.merge == Merge::NonZero);
-        let old = (self.file > 0)
-            .then(|| self.input.tree.child(parent, &node.key))
-            .flatten();
-        if let Some(old) = old {
-            if let Some(why) = node.place.and_then(|place| place.owned) {
-                // Neither counts; each file's line has its own fate.
-                let verdict = Verdict::Drop(Dropped::Owned, why.to_owned());
-                self.input.tree.judge(old, verdict);
+        if append && self.apart {
+            self.input.tree.push(parent, node);
+            return;
+        }
+        let Content::Leaf { value, .. } = &mut node.content else {
+            return;
+        };
+        match (self.input.tree.value(old), value) {
+            (Some(Value::Array(old_items)), value @ Value::Array(_)) if append => {
+                let mut items = old_items.clone();
+                let dedupe = self.rules == Rules::Containerd2;
+                for item in value.as_array().unwrap_or_default() {
+                    if !dedupe || !items.contains(item) {
+                        items.push(item.clone());
+                    }
+                }
+                let own = std::mem::replace(value, Value::Array(items));
+                node.original.get_or_insert(own);
                 self.input.tree.detach(old);
-                self.input.tree.push(parent, node);
+                let id = self.input.tree.push(parent, node);
+                let why = "the lists of all files are appended".to_owned();
+                self.input
+                    .tree
+                    .judge(old, Verdict::Converted(vec![id], why));
                 return;
             }
-            let append = node.place.is_some_and(|place| place.merge == Merge::Append);
-            let Content::Leaf { value, .. } = &mut node.content else {
+            (_, value) if by_value && value.is_zero() => {
+                self.say_zero(node);
                 return;
-            };
-            match (self.input.tree.value(old), value) {
-                (Some(Value::Array(old_items)), value @ Value::Array(_)) if append => {
-                    let mut items = old_items.clone();
-                    items.extend(value.as_array().unwrap_or_default().iter().cloned());
-                    let own = std::mem::replace(value, Value::Array(items));
-                    node.original.get_or_insert(own);
-                    self.input.tree.detach(old);
-                    let id = self.input.tree.push(parent, node);
-                    let why = "the lists of all files are appended".to_owned();
-                    self.input
-                        .tree
-                        .judge(old, Verdict::Converted(vec![id], why));
-                    return;
-                }
-                (_, value) if by_value && value.is_zero() => {
-                    self.say_zero(node);
-                    return;
-                }
-                _ => self.shadow(old),
             }
+            _ => self.shadow(old),
         }
         self.input.tree.push(parent, node);
+    }
+
+    /// Two keys of one file that are the same setting, in the places of two
+    /// config versions.
+    fn same_file(&mut self, old: Id, node: Node) {
+        let parent = node.parent;
+        let why = "the file has the setting twice, in the places of two config versions; containerd 2.3 takes the other one";
+        if self.input.tree.node(old).rank <= node.rank {
+            let finding = Files(self.files).finding(&self.input.tree, old, Code::Contradiction, why);
+            self.input.findings.push(finding);
+            let verdict = Verdict::Drop(Dropped::NoEffect, why.to_owned());
+            self.input.tree.judge(old, verdict);
+            self.input.tree.detach(old);
+            self.input.tree.push(parent, node);
+            return;
+        }
+        let id = self.input.tree.push(parent, node);
+        let finding = Files(self.files).finding(&self.input.tree, id, Code::Contradiction, why);
+        self.input.findings.push(finding);
+        let verdict = Verdict::Drop(Dropped::NoEffect, why.to_owned());
+        self.input.tree.judge(id, verdict);
+        // The index shall find the one that counts.
+        self.input.tree.detach(id);
+        self.input.tree.reindex(old);
     }
 
     /// An earlier file's settings that a later file replaces.
@@ -306,70 +462,124 @@ impl Reader<'_> {
     }
 
     /// Which setting a key is, if containerd reads it at all.
-    fn identify(&self, table: &dyn TableLike, parent: Id, key: &str) -> Known {
-        let node = self.input.tree.node(parent);
-        let Some(place) = node.place else {
-            return Known::As(key.to_owned(), None);
-        };
-        if node.parent == ROOT && node.key == "plugins" {
-            return self.identify_plugin(place, key);
+    fn identify(&mut self, table: &dyn TableLike, parent: Id, cursor: Cursor, key: &str) -> Known {
+        if cursor.is_plugins() {
+            return match self.ignored_plugin(key) {
+                Some(why) => Known::Ignored(Code::PluginIdIgnored, why),
+                None => self.known(parent, cursor.child(key), key),
+            };
         }
-        if let Some(child) = place.child(key) {
-            return Known::As(key.to_owned(), Some(child));
-        }
-        let struct_like =
-            matches!(place.kind, Kind::Section(_)) && place.presence() != Presence::Free;
+        let step = cursor.child(key);
+        let declared = cursor.place.is_some_and(|place| {
+            matches!(place.kind, Kind::Section(_)) && place.presence() != Presence::Free
+        });
         let lower = key.to_lowercase();
-        let Some(child) = place.child(&lower).filter(|_| struct_like) else {
-            return Known::As(key.to_owned(), None);
-        };
-        let upper = key.chars().all(|c| !c.is_lowercase());
-        if upper && !table.contains_key(&lower) {
-            return Known::As(lower, Some(child));
+        if !declared || step.is_known() || lower == key || !cursor.child(&lower).is_known() {
+            return self.known(parent, step, key);
         }
-        let why = match upper {
+        let upper = key.chars().all(|c| !c.is_lowercase());
+        let is_read = self.version >= 3 || upper;
+        if is_read && !table.contains_key(&lower) {
+            return self.known(parent, cursor.child(&lower), &lower);
+        }
+        let why = match is_read {
             true => format!("`{lower}` stands beside it and is the one that is read"),
             false => format!("containerd 1.5 to 1.7 read `{lower}` in lower or upper case only"),
         };
         Known::Ignored(Code::KeyCaseIgnored, why)
     }
 
-    fn identify_plugin(&self, plugins: Place, id: &str) -> Known {
-        let is_uri = plugin::is_uri(id);
+    fn known(&mut self, parent: Id, step: Step<'_>, key: &str) -> Known {
+        match step {
+            Step::Below(name, cursor) => Known::As {
+                parent,
+                name: name.to_owned(),
+                rank: match self.is_old_place(cursor) {
+                    true => self.rank_of_old_place(parent, name),
+                    false => OWN,
+                },
+                cursor,
+                is_moved: false,
+            },
+            Step::Moved(path, cursor) => {
+                let (name, tables) = match path.split_last() {
+                    Some((name, tables)) => ((*name).to_owned(), tables),
+                    None => (String::new(), &[][..]),
+                };
+                let moved = cursor.place.and_then(|place| place.moved);
+                let later = moved.is_some_and(|moved| moved.version > self.version);
+                Known::As {
+                    parent: self.input.tree.make(ROOT, tables),
+                    name,
+                    cursor,
+                    rank: if later { OWN + 1 } else { OWN },
+                    is_moved: true,
+                }
+            }
+            Step::Aside(_) => {
+                let mut path = self.input.tree.path(parent);
+                path.push(key);
+                let version = self.version;
+                let why = match address::exists_in(version, &path) {
+                    true => format!(
+                        "config version {version} has this setting at {}",
+                        dotted(&address::of(version, &path))
+                    ),
+                    false => format!("config version {version} has no such setting"),
+                };
+                Known::Ignored(Code::Misplaced, why)
+            }
+        }
+    }
+
+    /// Whether a key of a version 3 file stands where version 2 has it.
+    fn is_old_place(&self, at: Cursor) -> bool {
+        let moved = at.place.and_then(|place| place.moved);
+        moved.is_some_and(|moved| {
+            moved.version <= self.version && !matches!(moved.to, MovedTo::Key(_))
+        })
+    }
+
+    /// containerd's migration lets old places override in the images plugin,
+    /// and gives way in the runtime plugin.
+    fn rank_of_old_place(&self, parent: Id, key: &str) -> u8 {
+        let mut path = self.input.tree.path(parent);
+        path.push(key);
+        match address::of(3, &path).get(1) {
+            Some(&plugin::CRI_IMAGES) => OWN + 1,
+            _ => OWN - 1,
+        }
+    }
+
+    /// Why a key below `plugins` is none that containerd reads.
+    fn ignored_plugin(&self, id: &str) -> Option<String> {
         if id == "io" {
-            let then = match self.input.version {
-                1 => "ignores it",
-                _ => "refuses the file",
+            let then = match self.version {
+                2 => "refuses the file",
+                _ => "ignores it",
             };
-            let why = format!(
+            return Some(format!(
                 "the URI is not in quotes, so that TOML reads tables inside of tables, and containerd {then}: [plugins.\"io.containerd…\"] is meant"
-            );
-            return Known::Ignored(Code::PluginIdIgnored, why);
+            ));
         }
-        if self.input.version >= 2 {
-            if is_uri {
-                return Known::As(id.to_owned(), plugins.child(id));
-            }
-            let why = format!(
+        let is_uri = plugin::is_uri(id);
+        match self.version {
+            3.. if !id.contains('.') => Some(format!(
+                "{id:?} is no plugin URI; containerd 2.x ignores such a section"
+            )),
+            2 if !is_uri => Some(format!(
                 "{id:?} is no plugin URI; containerd 1.3 to 1.7 refuse a version 2 file with it"
-            );
-            return Known::Ignored(Code::PluginIdIgnored, why);
-        }
-        if is_uri {
-            let why = format!(
+            )),
+            2 if address::is_new_in_3(id) && !address::is_declared_plugin(id) => Some(format!(
+                "{id:?} is a plugin of config version 3 and later, of which version 2 knows nothing"
+            )),
+            1 if is_uri => Some(format!(
                 "{id:?} is a version 2 plugin URI, which containerd ignores in a version 1 file"
-            );
-            return Known::Ignored(Code::PluginIdIgnored, why);
-        }
-        if let Some(uri) = spelling::by_short_name(id) {
-            return Known::As(uri.to_owned(), plugins.child(uri));
-        }
-        match plugin::with_short_name(id).next() {
-            Some(uri) => Known::As(uri.to_owned(), None),
-            None => {
-                let why = format!("no plugin of containerd 1.3 to 1.7 is called {id:?}");
-                Known::Ignored(Code::PluginIdIgnored, why)
-            }
+            )),
+            1 if plugin::with_short_name(id).next().is_none() => Some(format!(
+                "no plugin of containerd 1.3 to 1.7 is called {id:?}"
+            )),
+            _ => None,
         }
     }
 
@@ -384,12 +594,20 @@ impl Reader<'_> {
         let mut uris = Vec::new();
         for item in items {
             let name = item.as_str().unwrap_or_default();
-            if self.input.version >= 2 {
-                match plugin::is_uri(name) {
-                    true => uris.push(item.clone()),
-                    false => self.say_list(node, format!("{name:?} is no plugin URI; containerd 1.3 to 1.7 refuse a version 2 file with it")),
+            match self.version {
+                1 => {}
+                3.. if !name.contains('.') => {
+                    self.say_list(node, format!("{name:?} is no plugin URI; containerd 2.x refuses the file"));
+                    continue;
                 }
-                continue;
+                2 if !plugin::is_uri(name) => {
+                    self.say_list(node, format!("{name:?} is no plugin URI; containerd 1.3 to 1.7 refuse a version 2 file with it"));
+                    continue;
+                }
+                version => {
+                    uris.push(Value::String(address::plugin_of(version, name).to_owned()));
+                    continue;
+                }
             }
             let mut known = plugin::with_short_name(name).peekable();
             match known.peek() {
@@ -448,8 +666,11 @@ impl Reader<'_> {
         self.input.findings.push(finding);
     }
 
-    fn say_version_meant(&mut self) {
-        let message = "the file states no `version`, so containerd 1.x reads it as version 1 and ignores its plugin settings; it is read as version 2, which it speaks";
+    fn say_version_meant(&mut self, meant: i64) {
+        let message = match meant {
+            2 => "the file states no `version`, so containerd 1.x reads it as version 1 and ignores its plugin settings; it is read as version 2, which it speaks".to_owned(),
+            _ => format!("the file states no `version`; it is read as version {meant}, which it speaks, as containerd 2.x does"),
+        };
         let mut finding = Finding::new(Code::VersionMissing, message);
         finding.key = Some("version".to_owned());
         finding.span = self.files.first().map(|file| file.span(0..0));

@@ -162,6 +162,7 @@ fn dropped(plan: &Plan, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     writeln!(f, "\nDROPPED: {}", plural(dropped.len(), "key"))?;
     let groups = [
         ("cannot be kept", Fate::NotExpressible),
+        ("gone in the target's containerd", Fate::Obsolete),
         ("had no effect before", Fate::NoEffect),
         ("stale defaults, nobody's choice", Fate::StaleDefault),
         ("decided by k0s", Fate::OwnedByK0s),

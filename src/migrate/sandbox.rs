@@ -26,14 +26,6 @@ const WINDOWS: &[&str] = &[
     "registry.k8s.io/pause:3.10.1",
 ];
 
-/// containerd 2.0 – 2.3's defaults, which an eager administrator may have
-/// copied into a file of an older version.
-const VERSION_2: &[&str] = &[
-    "registry.k8s.io/pause:3.10",
-    "registry.k8s.io/pause:3.10.1",
-    "registry.k8s.io/pause:3.10.2",
-];
-
 /// Whether any containerd or k0s release ever had the image as its default,
 /// under whatever name of its registry.
 pub(super) fn was_ever_default(image: &str) -> bool {
@@ -52,8 +44,7 @@ pub(super) fn was_ever_default(image: &str) -> bool {
         let k0s = k0s::Release::all().map(|release| release.pause_image);
         let all = declared
             .chain(k0s)
-            .chain(WINDOWS.iter().copied())
-            .chain(VERSION_2.iter().copied());
+            .chain(WINDOWS.iter().copied());
         all.map(canonical).collect()
     });
     known.contains(&canonical(image))

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::changes::RUNTIMES;
 use super::edits;
 use super::tree::{Id, ROOT, Tree, Verdict};
 use crate::containerd::{Release, plugin};
@@ -16,10 +17,20 @@ pub(super) enum Concern {
     Registry,
     Runtime(String),
     Snapshotter,
+    /// The stream server of k0s 1.36 and later, whose section no drop-in may
+    /// have; what a drop-in imports may.
+    StreamServer,
     Plugin(String),
     ProxyPlugins,
     StreamProcessors,
+    /// What an existing drop-in is about.
+    File(String),
+    /// The stream server's part of an existing drop-in.
+    Nested(String),
 }
+
+/// The folder below the drop-ins for files that k0s does not look at.
+const NESTED: &str = "nested";
 
 impl Concern {
     /// The name of the drop-in: digits, lower-case letters, `-`, `_` and `.`, so that it sorts alike everywhere and is nobody else's.
@@ -31,13 +42,37 @@ impl Concern {
             Concern::Registry => "22-cri-registry.toml".to_owned(),
             Concern::Runtime(name) => format!("23-cri-runtime-{}.toml", file_part(name)),
             Concern::Snapshotter => "24-cri-snapshotter.toml".to_owned(),
+            Concern::StreamServer => format!("{NESTED}/streaming.toml"),
             Concern::Plugin(id) => {
                 let name = id.strip_prefix("io.containerd.").unwrap_or(id);
                 format!("30-plugin-{}.toml", file_part(name))
             }
             Concern::ProxyPlugins => "40-proxy-plugins.toml".to_owned(),
             Concern::StreamProcessors => "50-stream-processors.toml".to_owned(),
+            Concern::File(name) => name.clone(),
+            Concern::Nested(name) => format!("{NESTED}/{name}"),
         }
+    }
+
+    /// The drop-in that imports the file, where k0s does not.
+    pub(super) fn importer(&self) -> Option<String> {
+        match self {
+            Concern::StreamServer => Some("25-cri-streaming.toml".to_owned()),
+            Concern::Nested(name) => Some(name.clone()),
+            _ => None,
+        }
+    }
+
+    /// Whether k0s 1.27 – 1.35 take the drop-in for one with CRI settings.
+    pub(super) fn is_cri(&self) -> bool {
+        matches!(
+            self,
+            Concern::Cri
+                | Concern::Cni
+                | Concern::Registry
+                | Concern::Runtime(_)
+                | Concern::Snapshotter
+        )
     }
 }
 
@@ -50,9 +85,11 @@ impl fmt::Display for Concern {
             Concern::Registry => f.write_str("registries"),
             Concern::Runtime(name) => write!(f, "the runtime handler {name:?}"),
             Concern::Snapshotter => f.write_str("the snapshotter"),
+            Concern::StreamServer | Concern::Nested(_) => f.write_str("the stream server"),
             Concern::Plugin(id) => write!(f, "the plugin {id:?}"),
             Concern::ProxyPlugins => f.write_str("proxy plugins"),
             Concern::StreamProcessors => f.write_str("stream processors"),
+            Concern::File(name) => f.write_str(name),
         }
     }
 }
@@ -85,14 +122,36 @@ fn file_part(name: &str) -> String {
 /// kept, in the order in which they are to be written.
 pub(super) fn split(tree: &mut Tree, target: Release) -> Vec<(Concern, Id)> {
     let default_runtime = default_runtime(tree, target);
-    let order = tree.walk(ROOT);
-    let mut parts = Vec::new();
-    for id in order {
-        if tree.is_kept(id) || is_bare_entry(tree, id, target) {
-            parts.push((concern(tree, id, target, default_runtime.as_deref()), id));
+    let concern = |tree: &Tree, id| concern(tree, id, target, default_runtime.as_deref());
+    let ids = kept(tree, target);
+    ids.into_iter().map(|id| (concern(tree, id), id)).collect()
+}
+
+/// The same for existing drop-ins, called `names`, which stay apart.
+pub(super) fn split_by_file(tree: &Tree, target: Release, names: &[String]) -> Vec<(Concern, Id)> {
+    let concern = |id: Id| {
+        let source = tree.node(id).sources.first();
+        let name = source.and_then(|source| names.get(source.file)).cloned();
+        let name = name.unwrap_or_default();
+        match is_stream_server(tree, id) && !name.contains('/') {
+            true => Concern::Nested(name),
+            false => Concern::File(name),
         }
-    }
-    parts
+    };
+    let ids = kept(tree, target);
+    ids.into_iter().map(|id| (concern(id), id)).collect()
+}
+
+fn kept(tree: &Tree, target: Release) -> Vec<Id> {
+    let mut ids = tree.walk(ROOT);
+    ids.retain(|id| tree.is_kept(*id) || is_bare_entry(tree, *id, target));
+    ids
+}
+
+/// Whether a setting is written to the section that config version 3 leaves
+/// to the stream server.
+pub(super) fn is_stream_server(tree: &Tree, id: Id) -> bool {
+    tree.version() >= 3 && matches!(tree.written_path(id).as_slice(), ["plugins", plugin::CRI, ..])
 }
 
 /// The name of the default runtime handler, if the same migration keeps a
@@ -144,9 +203,13 @@ fn is_bare_entry(tree: &Tree, id: Id, target: Release) -> bool {
 }
 
 fn concern(tree: &Tree, id: Id, target: Release, default_runtime: Option<&str>) -> Concern {
+    if is_stream_server(tree, id) {
+        return Concern::StreamServer;
+    }
     let path = tree.path(id);
     match path.as_slice() {
-        ["plugins", uri, rest @ ..] if *uri == plugin::CRI => match rest {
+        ["plugins", plugin::CRI_IMAGES | plugin::CRI_RUNTIME, ..] => Concern::Cri,
+        ["plugins", plugin::CRI, rest @ ..] => match rest {
             ["cni", ..] => Concern::Cni,
             ["registry", ..] => Concern::Registry,
             [
@@ -160,6 +223,10 @@ fn concern(tree: &Tree, id: Id, target: Release, default_runtime: Option<&str>) 
             ["containerd", "runtimes", name, ..] if !is_built_in_runtime(tree, id, target) => {
                 Concern::Runtime((*name).to_owned())
             }
+            ["runtime_platforms", name, ..] => match has_handler(tree, name, target) {
+                true => Concern::Snapshotter,
+                false => Concern::Runtime((*name).to_owned()),
+            },
             _ => Concern::Cri,
         },
         ["plugins", id, ..] => Concern::Plugin((*id).to_owned()),
@@ -167,6 +234,16 @@ fn concern(tree: &Tree, id: Id, target: Release, default_runtime: Option<&str>) 
         ["stream_processors", ..] => Concern::StreamProcessors,
         _ => Concern::Daemon,
     }
+}
+
+/// Whether the target brings a runtime handler of this name along.
+fn has_handler(tree: &Tree, name: &str, target: Release) -> bool {
+    let root = tree.node(ROOT).place;
+    let runtimes = RUNTIMES
+        .iter()
+        .try_fold(root, |place, key| Some(place?.child(key)));
+    let runtimes = runtimes.flatten();
+    runtimes.is_some_and(|map| map.builtin_entries(target).any(|entry| entry == name))
 }
 
 /// Whether a node is a runtime handler that the target brings along, or in one.

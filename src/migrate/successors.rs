@@ -5,18 +5,18 @@
 //! itself applies them.
 
 use super::changes::RUNTIMES;
+use super::versions;
 use super::origin::Origin;
 use super::tree::{Dropped, Files, Id, Tree, Verdict, Why};
 use crate::containerd::{Release, plugin};
 use crate::diagnostic::{Code, Finding};
 use crate::value::Value;
-use crate::write::dotted;
 
 const CONTAINERD: [&str; 3] = ["plugins", plugin::CRI, "containerd"];
 
 /// The shim that outlived the others (containerd 1.4 deprecates them, 2.0
 /// removed them).
-const RUNC_V2: &str = "io.containerd.runc.v2";
+pub(super) const RUNC_V2: &str = "io.containerd.runc.v2";
 
 /// The handler that containerd brings along.
 const BUILT_IN: &str = "runc";
@@ -25,7 +25,7 @@ const BUILT_IN: &str = "runc";
 const LINUX_V1: &str = "io.containerd.runtime.v1.linux";
 
 /// Types that [`RUNC_V2`] succeeds.
-const OLD_TYPES: [&str; 2] = [LINUX_V1, "io.containerd.runc.v1"];
+pub(super) const OLD_TYPES: [&str; 2] = [LINUX_V1, "io.containerd.runc.v1"];
 
 /// Runs all steps.
 pub(super) fn convert(
@@ -47,7 +47,9 @@ pub(super) fn convert(
     steps.daemon_options();
     steps.runtime_types();
     steps.auths();
-    steps.findings
+    let mut findings = steps.findings;
+    findings.extend(versions::convert(tree, files, target));
+    findings
 }
 
 struct Steps<'a> {
@@ -289,7 +291,7 @@ impl Steps<'_> {
             from,
             &format!("the successor of {name}"),
         );
-        let message = format!("goes to {}", dotted(&self.tree.path(new)));
+        let message = format!("goes to {}", self.tree.written(new));
         self.say(from, Code::Converted, message);
         let why = format!("{name} is deprecated, this is its successor");
         self.tree.judge(from, Verdict::Converted(vec![new], why));

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 
 use crate::Document;
-use crate::config::Config;
+use crate::config::{Config, address};
 use crate::containerd::place::{Place, is_secret_name, is_secret_value, without_user};
 use crate::diagnostic::{Code, Finding, Span};
 use crate::document::Comments;
@@ -39,6 +39,11 @@ pub(super) struct Node {
     pub(super) sources: Vec<Source>,
     /// The value in the input, where the migration changed it.
     pub(super) original: Option<Value>,
+    /// The table that the key stands in, where that is not the one of its
+    /// setting: config version 3 moved it.
+    pub(super) shell: Option<Id>,
+    /// Which of two keys of a file that are the same setting counts.
+    pub(super) rank: u8,
     /// A table without a single key in the input.
     pub(super) is_empty: bool,
     /// The migration made it; the ledger lists what it was made from.
@@ -56,17 +61,35 @@ impl Node {
     /// A node that the migration makes.
     fn made(parent: Id, key: String, place: Option<Place>, content: Content) -> Self {
         Node {
-            parent,
             key,
-            spelled: None,
             place,
             content,
+            is_made: true,
+            ..Node::table(parent)
+        }
+    }
+
+    /// An empty table without a name.
+    pub(super) fn table(parent: Id) -> Self {
+        Node {
+            parent,
+            key: String::new(),
+            spelled: None,
+            place: None,
+            content: Content::Table(Vec::new()),
             sources: Vec::new(),
             original: None,
+            shell: None,
+            rank: 1,
             is_empty: false,
-            is_made: true,
+            is_made: false,
             comments: None,
         }
+    }
+
+    /// What the node stands in, in the input.
+    pub(super) fn above(&self) -> Id {
+        self.shell.unwrap_or(self.parent)
     }
 }
 
@@ -103,6 +126,8 @@ pub(super) enum Dropped {
     StaleDefault,
     Owned,
     NoEffect,
+    /// The target's containerd has it no more.
+    Obsolete,
     NotExpressible,
 }
 
@@ -112,6 +137,8 @@ pub(super) struct Tree {
     nodes: Vec<Node>,
     /// Children by name, of the nodes that were searched.
     index: HashMap<Id, HashMap<String, Id>>,
+    /// The config version in which it is to be written.
+    version: i64,
 }
 
 impl Tree {
@@ -124,7 +151,32 @@ impl Tree {
                 Content::Table(Vec::new()),
             )],
             index: HashMap::new(),
+            version: 2,
         }
+    }
+
+    /// Sets the config version in which it is to be written.
+    pub(super) fn write_as(&mut self, version: i64) {
+        self.version = version;
+    }
+
+    /// The config version in which it is to be written.
+    pub(super) fn version(&self) -> i64 {
+        self.version
+    }
+
+    /// The path of a node in the config version in which it is written.
+    pub(super) fn written_path(&self, id: Id) -> Vec<&str> {
+        let path = self.path(id);
+        match self.version {
+            2 => path,
+            version => address::of(version, &path),
+        }
+    }
+
+    /// The same as TOML writes it.
+    pub(super) fn written(&self, id: Id) -> String {
+        dotted(&self.written_path(id))
     }
 
     /// Ids come from this tree, which never shrinks.
@@ -149,6 +201,21 @@ impl Tree {
             children.push(id);
         }
         id
+    }
+
+    /// Adds a table of the input that no setting is: what is in it has its
+    /// place elsewhere.
+    pub(super) fn push_shell(&mut self, node: Node) -> Id {
+        self.nodes.push(node);
+        self.nodes.len() - 1
+    }
+
+    /// Makes the search by name find this child.
+    pub(super) fn reindex(&mut self, id: Id) {
+        let (parent, key) = (self.node(id).parent, self.node(id).key.clone());
+        if let Some(index) = self.index.get_mut(&parent) {
+            index.insert(key, id);
+        }
     }
 
     /// Takes a child out of its parent; its id stays good.
@@ -221,21 +288,30 @@ impl Tree {
 
     /// The keys from the top down to a node.
     pub(super) fn path(&self, id: Id) -> Vec<&str> {
-        self.keys(id, |node| &node.key)
+        self.keys(id, |node| &node.key, |node| node.parent)
     }
 
     /// The same as the input spells them.
     pub(super) fn spelled_path(&self, id: Id) -> Vec<&str> {
-        self.keys(id, |node| node.spelled.as_ref().unwrap_or(&node.key))
+        self.keys(
+            id,
+            |node| node.spelled.as_ref().unwrap_or(&node.key),
+            Node::above,
+        )
     }
 
-    fn keys<'t>(&'t self, id: Id, key: impl Fn(&'t Node) -> &'t String) -> Vec<&'t str> {
+    fn keys<'t>(
+        &'t self,
+        id: Id,
+        key: impl Fn(&'t Node) -> &'t String,
+        above: impl Fn(&'t Node) -> Id,
+    ) -> Vec<&'t str> {
         let mut path = Vec::new();
         let mut at = id;
         while at != ROOT {
             let node = self.node(at);
             path.push(key(node).as_str());
-            at = node.parent;
+            at = above(node);
         }
         path.reverse();
         path

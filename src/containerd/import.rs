@@ -1,0 +1,189 @@
+//! The entries of `imports`.
+
+use crate::Document;
+
+/// One entry of `imports`, resolved against the file that holds it.
+///
+/// An entry with a `*` is a pattern of Go's `filepath.Match`; any other names
+/// one file. Relative entries start from the directory of the file.
+///
+/// ```
+/// use containerd_dropins::containerd::Import;
+///
+/// let import = Import::new("/etc/containerd/config.toml", "conf.d/*.toml");
+/// assert_eq!(import.directory(), Some("/etc/containerd/conf.d"));
+/// assert!(import.matches("/etc/containerd/conf.d/a.toml"));
+/// assert!(!import.matches("/etc/containerd/conf.d/sub/a.toml"));
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Import {
+    path: String,
+}
+
+impl Import {
+    /// The import `entry` of the file at `importer`.
+    pub fn new(importer: &str, entry: &str) -> Self {
+        let directory = importer
+            .rsplit_once('/')
+            .map_or("", |(directory, _)| directory);
+        let path = match (entry.starts_with('/'), directory.is_empty()) {
+            (true, _) => clean(entry),
+            (false, true) if !importer.starts_with('/') => clean(entry),
+            (false, _) => clean(&format!("{directory}/{entry}")),
+        };
+        Import { path }
+    }
+
+    /// The imports of a document, whose name is taken for its path.
+    pub fn of(document: &Document) -> Vec<Import> {
+        let entries = document.imports();
+        entries
+            .iter()
+            .map(|entry| Import::new(document.name(), entry))
+            .collect()
+    }
+
+    /// The path or pattern.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// Whether this is a pattern, which may match nothing.
+    pub fn is_pattern(&self) -> bool {
+        self.path.contains('*')
+    }
+
+    /// The directory to look into for what a pattern matches, if it is one
+    /// and only its last part is a pattern.
+    pub fn directory(&self) -> Option<&str> {
+        let directory = match self.path.rsplit_once('/') {
+            Some(("", _)) => "/",
+            Some((directory, _)) => directory,
+            None => ".",
+        };
+        (self.is_pattern() && !directory.contains(['*', '?', '[', '\\'])).then_some(directory)
+    }
+
+    /// Whether this imports the file at `path`.
+    pub fn matches(&self, path: &str) -> bool {
+        let path = clean(path);
+        if !self.is_pattern() {
+            return self.path == path;
+        }
+        let parts = |path: &str| path.split('/').map(str::to_owned).collect::<Vec<_>>();
+        let (pattern, path) = (parts(&self.path), parts(&path));
+        pattern.len() == path.len()
+            && pattern.iter().zip(&path).all(|(pattern, part)| {
+                let pattern: Vec<char> = pattern.chars().collect();
+                let part: Vec<char> = part.chars().collect();
+                matches_part(&pattern, &part)
+            })
+    }
+}
+
+/// Go's `filepath.Clean` for slash-separated paths.
+fn clean(path: &str) -> String {
+    let rooted = path.starts_with('/');
+    let mut parts: Vec<&str> = Vec::new();
+    for part in path.split('/') {
+        match part {
+            "" | "." => {}
+            ".." if parts.last().is_some_and(|last| *last != "..") => drop(parts.pop()),
+            ".." if rooted => {}
+            part => parts.push(part),
+        }
+    }
+    let joined = parts.join("/");
+    match (rooted, joined.is_empty()) {
+        (true, _) => format!("/{joined}"),
+        (false, true) => ".".to_owned(),
+        (false, false) => joined,
+    }
+}
+
+/// `filepath.Match` for one part of a path: `*`, `?`, `[a-z]`, `[^a]`, `\x`.
+/// Goes back to the last star only, so it stays within `pattern * part` steps.
+fn matches_part(pattern: &[char], part: &[char]) -> bool {
+    let (mut p, mut s) = (0, 0);
+    let mut star: Option<(usize, usize)> = None;
+    loop {
+        let rest = pattern.get(p..).unwrap_or_default();
+        if rest.is_empty() && s == part.len() {
+            return true;
+        }
+        if rest.first() == Some(&'*') {
+            star = Some((p + 1, s));
+            p += 1;
+            continue;
+        }
+        if let Some(step) = part.get(s).and_then(|c| matches_char(rest, *c)) {
+            p += step;
+            s += 1;
+            continue;
+        }
+        match star {
+            Some((after, from)) if from < part.len() => {
+                star = Some((after, from + 1));
+                (p, s) = (after, from + 1);
+            }
+            _ => return false,
+        }
+    }
+}
+
+/// How much of the pattern one character uses up, if it matches.
+fn matches_char(pattern: &[char], c: char) -> Option<usize> {
+    match pattern {
+        ['?', ..] => Some(1),
+        ['\\', escaped, ..] => (*escaped == c).then_some(2),
+        ['[', class @ ..] => {
+            let (negated, class) = match class {
+                ['^', class @ ..] => (true, class),
+                class => (false, class),
+            };
+            let end = class.iter().position(|c| *c == ']')?;
+            let class = class.get(..end)?;
+            let mut matched = false;
+            let mut rest = class;
+            while let [from, after @ ..] = rest {
+                rest = match after {
+                    ['-', to, after @ ..] => {
+                        matched |= (*from..=*to).contains(&c);
+                        after
+                    }
+                    after => {
+                        matched |= *from == c;
+                        after
+                    }
+                };
+            }
+            (matched != negated).then_some(end + 2 + usize::from(negated))
+        }
+        [literal, ..] => (*literal == c).then_some(1),
+        [] => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_match_as_in_go() {
+        let matches =
+            |pattern: &str, path: &str| Import::new("/d/main.toml", pattern).matches(path);
+        assert!(matches("*.toml", "/d/a.toml"));
+        assert!(matches("*.toml", "/d/.a.toml"));
+        assert!(!matches("*.toml", "/d/a.toml.bak"));
+        assert!(matches("/e/*z*", "/e/xzy"));
+        assert!(matches("/e/[a-c]?*", "/e/bx"));
+        assert!(!matches("/e/[^a-c]*", "/e/bx"));
+        assert!(matches("/e/\\**", "/e/*x"));
+        assert!(!matches("/e/[*", "/e/[x"));
+        // Without a star, the other signs are literal.
+        assert!(matches("x.tom?", "/d/x.tom?"));
+        assert!(!matches("x.tom?", "/d/x.toml"));
+        assert!(matches("../e/./x.toml", "/e/x.toml"));
+        assert!(matches("**********b", "/d/aaaaaaaaaaaaaaaaaaaaaaaaaaaab"));
+    }
+}

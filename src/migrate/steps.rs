@@ -1,0 +1,81 @@
+//! What to do, in order.
+
+use super::Target;
+use super::drop_in::DropIn;
+use crate::k0s::{self, Regime};
+
+const LEGACY: &str = "/etc/k0s/containerd.toml.legacy";
+
+/// For a legacy file. `trapped` says that an earlier k0s wrote it, which the
+/// target does not notice.
+pub(super) fn for_legacy_file(
+    target: &Target,
+    managed: bool,
+    trapped: bool,
+    drop_ins: &[DropIn],
+) -> Vec<String> {
+    let (dir, file) = (k0s::DROP_IN_DIR, k0s::CONFIG_FILE);
+    if managed {
+        return vec![format!("Nothing: k0s manages {file} already.")];
+    }
+    if target.release.regime == Regime::Monolith {
+        return vec!["Upgrade k0s to 1.27.5 or later first, and migrate for that release.".to_owned()];
+    }
+    let mut steps = match drop_ins {
+        [] => vec!["No drop-in is needed: nothing in the file is yours to keep.".to_owned()],
+        _ => write(drop_ins, &format!("Put the drop-ins into {dir}.")),
+    };
+    if trapped {
+        steps.push(format!("Carry the drop-ins over that are in {dir} already: their config version is 2, and k0s {} exits on it.", target.release));
+        steps.push(format!("Remove {file} before k0s {} starts: it does not see that k0s wrote the file, and would ignore drop-ins.", target.release));
+    } else {
+        steps.push(format!(
+            "Move {file} away, for instance to {LEGACY}: as long as it is there, k0s ignores drop-ins."
+        ));
+    }
+    restart(target, &mut steps);
+    steps
+}
+
+/// For drop-ins of an earlier k0s.
+pub(super) fn for_drop_ins(
+    target: &Target,
+    directory: &str,
+    remove_main: Option<&str>,
+    drop_ins: &[DropIn],
+    emptied: &[String],
+) -> Vec<String> {
+    let mut steps = vec!["Stop k0s on the node; pods keep running.".to_owned()];
+    if !drop_ins.is_empty() {
+        steps.extend(write(drop_ins, &format!("Put the new drop-ins into {directory}, over the old ones.")));
+    }
+    if !emptied.is_empty() {
+        steps.push(format!(
+            "Remove from {directory} what is not needed any more: {}.",
+            emptied.join(", ")
+        ));
+    }
+    if let Some(main) = remove_main {
+        steps.push(format!("Remove {main}, or move it away: k0s {} would take it for yours and ignore drop-ins.", target.release));
+    }
+    steps.push(format!("Upgrade k0s to {}.", target.release));
+    restart(target, &mut steps);
+    steps
+}
+
+fn write(drop_ins: &[DropIn], put: &str) -> Vec<String> {
+    let mut steps = vec![put.to_owned()];
+    if drop_ins.iter().any(|drop_in| drop_in.name.contains('/')) {
+        steps.push("Keep those with a folder in their name in that folder: the others import them from there.".to_owned());
+    }
+    if drop_ins.iter().any(|drop_in| drop_in.sensitive) {
+        steps.push("Let only root read those that hold credentials: chmod 0600.".to_owned());
+    }
+    steps
+}
+
+fn restart(target: &Target, steps: &mut Vec<String>) {
+    let (line, marker) = (target.release.marker_line(), k0s::MARKER);
+    steps.push(format!("Restart k0s on the node. It writes its own containerd.toml, with `{marker}` on line {line}."));
+    steps.push("Check that the node is Ready and that a new pod starts.".to_owned());
+}
