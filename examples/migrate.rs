@@ -1,5 +1,6 @@
-//! Plans the migration of a legacy k0s containerd.toml, and writes its
-//! drop-ins where it is told to.
+//! Plans the migration of a legacy k0s containerd.toml, or of drop-ins to a
+//! k0s release that wants another config version, and writes the drop-ins
+//! where it is told to.
 //!
 //! Exit status: 0 done, 1 error-level findings, 2 bad usage or unreadable or
 //! unparsable input.
@@ -13,15 +14,23 @@ use std::process::ExitCode;
 use clap::Parser;
 use containerd_dropins::containerd::{self, Import};
 use containerd_dropins::diagnostic::{Code, Severity};
-use containerd_dropins::migrate::{DropIn, Options, Plan, SandboxImage, Target, plan};
+use containerd_dropins::migrate::{
+    DropIn, ExistingDropIns, Options, Plan, SandboxImage, Target, plan, plan_drop_ins,
+};
 use containerd_dropins::{Document, ParseError};
 
-/// Turns a legacy k0s containerd.toml into drop-ins.
+/// Turns a legacy k0s containerd.toml into drop-ins, or carries drop-ins over
+/// to k0s 1.36 and later.
 #[derive(Parser)]
 #[command(name = "migrate")]
 struct Arguments {
     /// The legacy file, usually /etc/k0s/containerd.toml.
-    legacy: PathBuf,
+    #[arg(required_unless_present = "from_dropins", conflicts_with = "from_dropins")]
+    legacy: Option<PathBuf>,
+    /// Carry over the drop-ins of this directory, usually
+    /// /etc/k0s/containerd.d. The containerd.toml beside it is looked at too.
+    #[arg(long, value_name = "DIR")]
+    from_dropins: Option<PathBuf>,
     /// The k0s release that the node runs or will run, such as v1.30.4+k0s.0.
     #[arg(long)]
     k0s: String,
@@ -65,25 +74,24 @@ fn main() -> ExitCode {
 
 fn run(arguments: &Arguments) -> Result<ExitCode, String> {
     let target = Target::find(&arguments.k0s).map_err(|error| error.to_string())?;
-    let legacy = load(&arguments.legacy)?;
-    let imported = match legacy.marker().is_managed_for(&target.release) {
-        true => Vec::new(),
-        false => load_imports(&legacy)?,
-    };
     let mut options = Options::default().sandbox_image(match arguments.sandbox_image {
         Policy::Auto => SandboxImage::Auto,
         Policy::Keep => SandboxImage::Keep,
         Policy::Drop => SandboxImage::Drop,
     });
     if let Some(release) = arguments.origin {
-        if !matches!(release.line(), (1, 2..=7)) {
+        if !matches!(release.line(), (1, 2..=7) | (2, 0..=3)) {
             return Err(format!(
-                "--origin {release}: releases from 1.2 to 1.7 are known"
+                "--origin {release}: releases from 1.2 to 2.3 are known"
             ));
         }
         options = options.origin(release);
     }
-    let plan = plan(&legacy, &imported, &target, &options);
+    let plan = match (&arguments.from_dropins, &arguments.legacy) {
+        (Some(directory), _) => from_dropins(directory, &target, &options)?,
+        (None, Some(legacy)) => from_legacy(legacy, &target, &options)?,
+        (None, None) => return Err("a legacy file or --from-dropins is needed".to_owned()),
+    };
     let text = match arguments.json {
         true => serde_json::to_string_pretty(&plan).map_err(|error| error.to_string())? + "\n",
         false => plan.to_string(),
@@ -109,6 +117,52 @@ fn run(arguments: &Arguments) -> Result<ExitCode, String> {
         }
     }
     Ok(ExitCode::from(u8::from(failed)))
+}
+
+fn from_legacy(path: &Path, target: &Target, options: &Options) -> Result<Plan, String> {
+    let legacy = load(path)?;
+    // What k0s itself wrote imports drop-ins, which are not part of it.
+    let marker = legacy.marker();
+    let written = marker.is_managed_for_k0s_1_27() || marker.is_managed_for(&target.release);
+    let imported = match written {
+        true => Vec::new(),
+        false => load_imports(vec![&legacy])?,
+    };
+    Ok(plan(&legacy, &imported, target, options))
+}
+
+fn from_dropins(directory: &Path, target: &Target, options: &Options) -> Result<Plan, String> {
+    let directory = &std::path::absolute(directory)
+        .map_err(|error| format!("{}: {error}", directory.display()))?;
+    let shown = directory.display().to_string();
+    let entries = fs::read_dir(directory).map_err(|error| format!("{shown}: {error}"))?;
+    let mut paths = Vec::new();
+    for entry in entries {
+        let path = entry.map_err(|error| format!("{shown}: {error}"))?.path();
+        if path.extension().is_some_and(|extension| extension == "toml") {
+            paths.push(path);
+        }
+    }
+    paths.sort();
+    let mut drop_ins = Vec::new();
+    for path in &paths {
+        drop_ins.push(load(path)?);
+    }
+    // What they import from folders of the directory is carried over as well.
+    let imported = load_imports(drop_ins.iter().collect())?;
+    let inside = |document: &Document| Path::new(document.name()).starts_with(directory);
+    drop_ins.extend(imported.into_iter().filter(inside));
+    let beside = directory.parent().map(|parent| parent.join("containerd.toml"));
+    let main = match beside.filter(|path| path.is_file()) {
+        Some(path) => Some(load(&path)?),
+        None => None,
+    };
+    let existing = ExistingDropIns {
+        directory: &shown,
+        drop_ins: &drop_ins,
+        main: main.as_ref(),
+    };
+    Ok(plan_drop_ins(&existing, target, options))
 }
 
 fn print(text: &str) -> Result<(), String> {
@@ -143,12 +197,12 @@ fn load(path: &Path) -> Result<Document, String> {
     Document::parse(path.display().to_string(), &bytes).map_err(explain)
 }
 
-/// Everything that the file imports, and what that imports in turn. A file
+/// Everything that the files import, and what that imports in turn. A file
 /// that is not there is left to the plan to report.
-fn load_imports(legacy: &Document) -> Result<Vec<Document>, String> {
-    let mut seen = BTreeSet::from([legacy.name().to_owned()]);
+fn load_imports(files: Vec<&Document>) -> Result<Vec<Document>, String> {
+    let mut seen: BTreeSet<String> = files.iter().map(|file| file.name().to_owned()).collect();
     let mut imported: Vec<Document> = Vec::new();
-    let mut queue = Import::of(legacy);
+    let mut queue: Vec<Import> = files.into_iter().flat_map(Import::of).collect();
     while let Some(import) = queue.pop() {
         for path in matching(&import)? {
             if seen.insert(path.clone()) {
@@ -205,9 +259,17 @@ fn write_out(directory: &Path, plan: &Plan) -> Result<(), String> {
             Err(error) => return Err(fails(&path, error)),
         }
     }
-    for drop_in in &plan.drop_ins {
+    // What is imported is there before what imports it.
+    let (nested, others): (Vec<_>, Vec<_>) = plan
+        .drop_ins
+        .iter()
+        .partition(|drop_in| drop_in.name.contains('/'));
+    for drop_in in nested.into_iter().chain(others) {
         let path = directory.join(&drop_in.name);
-        let temporary = directory.join(format!(".{}.new", drop_in.name));
+        let folder = path.parent().unwrap_or(directory);
+        fs::create_dir_all(folder).map_err(|error| fails(folder, error))?;
+        let name = path.file_name().unwrap_or_default().display().to_string();
+        let temporary = folder.join(format!(".{name}.new"));
         write_file(&temporary, drop_in).map_err(|error| fails(&temporary, error))?;
         fs::rename(&temporary, &path).map_err(|error| fails(&path, error))?;
         say(&format!("wrote {}", path.display()));

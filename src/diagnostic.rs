@@ -218,15 +218,15 @@ codes! {
     /// A main file that is the user's made k0s ignore the drop-ins.
     DropInsIgnored = "drop-ins-ignored", Warning,
         "As long as a containerd.toml without k0s's marker is there, k0s reads no drop-in. Migrate that file too, before the drop-ins take effect together with k0s's defaults.";
+    /// A drop-in whose config version kept others from taking effect.
+    DropInVersion = "drop-in-version", Warning,
+        "The settings of all drop-ins with CRI settings take effect for the first time. Review them.";
     /// An existing drop-in that nothing is left of.
     DropInEmpty = "drop-in-empty", Note,
         "The target has all of it by itself or does not know it any more. Remove the file.";
     /// A drop-in imports a file from elsewhere.
     ImportOutside = "import-outside", Warning,
         "The import is kept and the file is left as it is. k0s does not check it; containerd 2.3 migrates a file of an older version by itself, and loses some settings in doing so. Have whoever wrote the file write it in version 3.";
-    /// A drop-in that k0s would not start with.
-    Rejected = "rejected", Error,
-        "k0s exits at start on it. Correct the file and migrate again.";
     /// The file begins with a UTF-8 byte order mark.
     ByteOrderMark = "byte-order-mark", Note,
         "containerd 1.5 to 1.7 skip it, 1.4 and 2.x refuse the file. The drop-ins have none.";

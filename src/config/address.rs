@@ -338,7 +338,7 @@ impl Cursor {
 }
 
 fn is_config(section: &'static Section) -> bool {
-    std::ptr::eq(section, Config::SECTION)
+    section.get("plugins").is_some()
 }
 
 /// Brings a whole config file into the paths of version 2, by the version that

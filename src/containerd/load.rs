@@ -100,8 +100,15 @@ impl Effective {
                 _ => return,
             }
         }
-        if let Some((key, value)) = last {
-            table.insert(key.to_owned(), value.clone());
+        let Some((key, value)) = last else {
+            return;
+        };
+        match (table.get_mut(key), value) {
+            // Lists of plugins that several files have.
+            (Some(Value::Array(into)), Value::Array(from)) if parents.is_empty() => {
+                into.extend(from.iter().cloned());
+            }
+            _ => drop(table.insert(key.to_owned(), value.clone())),
         }
     }
 }

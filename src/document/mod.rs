@@ -215,6 +215,11 @@ impl Document {
         }
     }
 
+    /// Whether no other keys than these stand at the top of the file.
+    pub(crate) fn holds_only(&self, keys: &[&str]) -> bool {
+        self.root().iter().all(|(key, _)| keys.contains(&key))
+    }
+
     /// The comment lines about the file as a whole: those at its top that are
     /// not about the first key, or stand above `version`, and those at its end.
     pub(crate) fn comments_of_file(&self) -> [Vec<&str>; 2] {

@@ -11,6 +11,7 @@ mod changes;
 mod checks;
 mod drop_in;
 mod edits;
+mod existing;
 mod imports;
 mod ledger;
 mod origin;
@@ -28,6 +29,7 @@ use serde::Serialize;
 
 pub use changes::Change;
 pub use drop_in::DropIn;
+pub use existing::{ExistingDropIns, plan_drop_ins};
 pub use ledger::{Fate, LedgerEntry, Redacted};
 pub use origin::{Dump, Origin};
 pub use plan::{Plan, plan};

@@ -66,12 +66,14 @@ impl Origin {
 const SHIFTS: &[(&str, Shift)] = &[
     // Debian and Ubuntu put CNI plugins there.
     ("bin_dir", Shift::Str("/usr/lib/cni")),
+    ("bin_dirs", Shift::Strs(&["/usr/lib/cni", "/opt/cni/bin"])),
     ("platforms", Shift::Platform),
     ("unpack_config", Shift::Platform),
 ];
 
 enum Shift {
     Str(&'static str),
+    Strs(&'static [&'static str]),
     /// The one platform of the machine.
     Platform,
 }
@@ -107,6 +109,7 @@ fn is_shifted(key: &str, value: &Value) -> bool {
     let mut shifts = SHIFTS.iter().filter(|(shifted, _)| *shifted == key);
     shifts.any(|(_, shift)| match shift {
         Shift::Str(text) => value.as_str() == Some(text),
+        Shift::Strs(texts) => State::Strs(texts).is_default(value),
         Shift::Platform => is_host_platform(value),
     })
 }
@@ -146,7 +149,7 @@ struct Releases {
     printed: Vec<[usize; 2]>,
 }
 
-/// The last known patch releases of the lines that print versions 1 and 2.
+/// The last known patch releases.
 const LAST_PATCHES: &[Release] = &[
     Release::new(1, 2, 14),
     Release::new(1, 3, 10),
@@ -154,6 +157,10 @@ const LAST_PATCHES: &[Release] = &[
     Release::new(1, 5, 18),
     Release::new(1, 6, 39),
     Release::new(1, 7, 34),
+    Release::new(2, 0, 11),
+    Release::new(2, 1, 9),
+    Release::new(2, 2, 7),
+    Release::new(2, 3, 4),
 ];
 
 /// Releases that are not told from later ones by their dump. containerd 1.4.0

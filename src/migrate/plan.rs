@@ -100,7 +100,10 @@ impl Plan {
 /// ```
 pub fn plan(legacy: &Document, imported: &[Document], target: &Target, options: &Options) -> Plan {
     let managed = legacy.marker().is_managed_for(&target.release);
-    let (order, mut findings) = match managed && imported.is_empty() {
+    let trapped = checks::marker_trap(legacy, target);
+    // What an earlier k0s wrote leads to drop-ins, which are not part of it.
+    let generated = trapped.is_some() && legacy.holds_only(&K0S_KEYS);
+    let (order, mut findings) = match managed && imported.is_empty() || generated {
         true => (vec![legacy], Vec::new()),
         false => imports::in_load_order(legacy, imported),
     };
@@ -123,14 +126,14 @@ pub fn plan(legacy: &Document, imported: &[Document], target: &Target, options: 
         Some(release) => Origin::Forced { release },
         None => origin::find(tree),
     };
-    let trapped = checks::marker_trap(legacy, target);
-    findings.extend(trapped.clone());
+    let is_trapped = trapped.is_some();
+    findings.extend(trapped);
     let writable = target.release.regime != Regime::Monolith;
     let mut parts = Vec::new();
     let mut changes = Vec::new();
     if managed && imported.is_empty() {
         findings.push(leave_to_k0s(tree, files));
-    } else if trapped.is_some() && other_setting(tree).is_none() {
+    } else if generated {
         drop_all(tree, Dropped::Owned, "k0s wrote it, and writes it anew");
     } else if !writable {
         let why = format!(
@@ -156,7 +159,7 @@ pub fn plan(legacy: &Document, imported: &[Document], target: &Target, options: 
         existing: &[],
     };
     let drop_ins = drop_in::write(&input.tree, files, &parts, &style);
-    let steps = steps::for_legacy_file(target, managed, trapped.is_some(), &drop_ins);
+    let steps = steps::for_legacy_file(target, managed, is_trapped, &drop_ins);
     Draft {
         target,
         file: legacy.name().to_owned(),
@@ -256,21 +259,14 @@ fn wanted<'t>(tree: &'t Tree, parts: &[(Concern, Id)]) -> Vec<Wanted<'t>> {
     parts.iter().map(wanted).collect()
 }
 
-/// The first setting that is not one of those that k0s itself writes into the
-/// main file.
-fn other_setting(tree: &Tree) -> Option<Id> {
-    let own = |id: &Id| {
-        matches!(
-            tree.path(*id).as_slice(),
-            ["version" | "Version" | "imports"]
-        )
-    };
-    tree.leaves(ROOT).into_iter().find(|id| !own(id))
-}
+/// What k0s 1.22 – 1.35 themselves write into the main file.
+const K0S_KEYS: [&str; 3] = ["version", "Version", "imports"];
 
 /// k0s rewrites the file whatever is in it.
 fn leave_to_k0s(tree: &mut Tree, files: Files<'_>) -> Finding {
-    let finding = match other_setting(tree) {
+    let own = |id: &Id| matches!(tree.path(*id).as_slice(), [key] if K0S_KEYS.contains(key));
+    let other = tree.leaves(ROOT).into_iter().find(|id| !own(id));
+    let finding = match other {
         Some(id) => files.finding(
             tree,
             id,

@@ -47,7 +47,7 @@ pub(super) fn has_cri(file: &Document) -> bool {
 }
 
 /// The config version that a file states or speaks.
-fn version_of(file: &Document) -> Option<i64> {
+pub(super) fn version_of(file: &Document) -> Option<i64> {
     file.version()
         .or_else(|| address::meant(file.plugin_ids()))
 }
@@ -116,7 +116,7 @@ pub(super) fn read(files: &[&Document], rules: Rules, apart: bool) -> Input {
         // containerd 2.3 understands older and newer places in version 3 files.
         let lenient = reader.version == 3;
         let cursor = Cursor::root(reader.version, lenient);
-        reader.table(file.root(), ROOT, cursor, None);
+        reader.file(file.root(), cursor);
     }
     let mut input = reader.input;
     for file in files {
@@ -151,6 +151,16 @@ struct Reader<'a> {
     apart: bool,
 }
 
+/// A table that is yet to be read.
+struct Pending<'d> {
+    table: &'d dyn TableLike,
+    /// The table that its settings are in.
+    parent: Id,
+    cursor: Cursor,
+    /// What it is in the input, where that is another node.
+    shell: Option<Id>,
+}
+
 /// What a key of the input is.
 enum Known {
     /// The setting with this key below this node.
@@ -172,9 +182,32 @@ enum Known {
 const OWN: u8 = 1;
 
 impl Reader<'_> {
-    /// Reads a table that is `parent`. What it stands for in the input is
-    /// `shell`, where that is another node.
-    fn table(&mut self, table: &dyn TableLike, parent: Id, cursor: Cursor, shell: Option<Id>) {
+    /// Reads a file, table by table rather than by recursion, which deep
+    /// nesting would make deep.
+    fn file<'d>(&mut self, root: &'d dyn TableLike, cursor: Cursor) {
+        let mut pending = vec![Pending {
+            table: root,
+            parent: ROOT,
+            cursor,
+            shell: None,
+        }];
+        while let Some(next) = pending.pop() {
+            let first = pending.len();
+            self.table(next, &mut pending);
+            // What stands first is read first.
+            if let Some(new) = pending.get_mut(first..) {
+                new.reverse();
+            }
+        }
+    }
+
+    fn table<'d>(&mut self, pending: Pending<'d>, tables: &mut Vec<Pending<'d>>) {
+        let Pending {
+            table,
+            parent,
+            cursor,
+            shell,
+        } = pending;
         for (key, item) in table.iter() {
             let Some(toml_key) = table.key(key) else {
                 continue;
@@ -213,7 +246,7 @@ impl Reader<'_> {
                         comments: Some((self.file, comments)),
                         ..Node::table(target)
                     };
-                    self.item(item, node, cursor, is_moved);
+                    tables.extend(self.item(item, node, cursor, is_moved));
                 }
                 Known::Ignored(code, why) => {
                     let stands_in = shell.unwrap_or(parent);
@@ -227,7 +260,14 @@ impl Reader<'_> {
         }
     }
 
-    fn item(&mut self, item: &Item, mut node: Node, cursor: Cursor, is_moved: bool) {
+    /// Adds what a key holds, and gives the table that is yet to be read.
+    fn item<'d>(
+        &mut self,
+        item: &'d Item,
+        mut node: Node,
+        cursor: Cursor,
+        is_moved: bool,
+    ) -> Option<Pending<'d>> {
         let place = node.place;
         let is_table_kind = place
             .is_none_or(|place| matches!(place.kind, Kind::Section(_) | Kind::Map(_) | Kind::Any));
@@ -237,17 +277,24 @@ impl Reader<'_> {
                 node.spelled.get_or_insert_with(|| key.clone());
                 let tree = &mut self.input.tree;
                 let shell = tree.push_shell(node);
-                let id = tree.make(parent, &[&key]);
-                self.table(table, id, cursor, Some(shell));
+                Some(Pending {
+                    table,
+                    parent: tree.make(parent, &[&key]),
+                    cursor,
+                    shell: Some(shell),
+                })
             }
             Some(table) => {
-                let (id, shell) = self.table_node(node);
-                self.table(table, id, cursor, shell);
+                let (parent, shell) = self.table_node(node);
+                Some(Pending {
+                    table,
+                    parent,
+                    cursor,
+                    shell,
+                })
             }
             None => {
-                let Some(value) = value::value_of(item) else {
-                    return;
-                };
+                let value = value::value_of(item)?;
                 let uris = self.plugin_list(&node, &value);
                 let (value, original) = match uris {
                     Some(uris) if uris != value => (uris, Some(value)),
@@ -259,6 +306,7 @@ impl Reader<'_> {
                     verdict: Verdict::Pending,
                 };
                 self.leaf_node(node);
+                None
             }
         }
     }
@@ -306,19 +354,25 @@ impl Reader<'_> {
     /// and the like.
     fn replaces(&self, parent: Id, key: &str, old: Id) -> bool {
         let tree = &self.input.tree;
-        let of_file = |id: Id| tree.node(id).sources.last().map(|source| source.file);
-        if of_file(old) == Some(self.file) || of_file(old).is_none() {
+        let earlier = self.file_of(old);
+        if earlier.is_none_or(|earlier| earlier == self.file) {
             return false;
         }
         let merged = match self.rules {
             Rules::Containerd1 => false,
             // k0s makes one file of all that have CRI settings.
-            Rules::K0sMerge => key == plugin::CRI || self.both_have_cri(of_file(old)),
+            Rules::K0sMerge => key == plugin::CRI || self.both_have_cri(earlier),
             Rules::Containerd2 => tree.node(parent).key == "plugins",
         };
         let parent = tree.node(parent);
         let is_entry_of_map = parent.place.is_some_and(|p| p.merge == Merge::Entry);
         !merged && parent.parent == ROOT && is_entry_of_map
+    }
+
+    /// The last file that names a node.
+    fn file_of(&self, id: Id) -> Option<usize> {
+        let sources = &self.input.tree.node(id).sources;
+        sources.last().map(|source| source.file)
     }
 
     /// Whether k0s 1.27.5 – 1.35 merge this file and an earlier one.
@@ -340,6 +394,10 @@ impl Reader<'_> {
             self.input.tree.push(parent, node);
             return;
         };
+        if self.apart && node.place.is_some_and(|place| place.merge == Merge::Append) && (node.key == "imports" || !self.both_have_cri(self.file_of(old))) {
+            self.input.tree.push(parent, node);
+            return;
+        }
         if let Some(why) = node.place.and_then(|place| place.owned) {
             // Neither counts; each file's line has its own fate.
             let verdict = Verdict::Drop(Dropped::Owned, why.to_owned());
@@ -348,7 +406,7 @@ impl Reader<'_> {
             self.input.tree.push(parent, node);
             return;
         }
-        let earlier = self.input.tree.node(old).sources.last().map(|source| source.file);
+        let earlier = self.file_of(old);
         if earlier == Some(self.file) {
             self.same_file(old, node);
             return;
@@ -361,10 +419,6 @@ impl Reader<'_> {
             && node
                 .place
                 .is_some_and(|place| place.merge == Merge::NonZero);
-        if append && self.apart {
-            self.input.tree.push(parent, node);
-            return;
-        }
         let Content::Leaf { value, .. } = &mut node.content else {
             return;
         };

@@ -40,11 +40,11 @@ pub(super) fn for_legacy_file(
 /// For drop-ins of an earlier k0s.
 pub(super) fn for_drop_ins(
     target: &Target,
-    directory: &str,
     remove_main: Option<&str>,
     drop_ins: &[DropIn],
     emptied: &[String],
 ) -> Vec<String> {
+    let directory = k0s::DROP_IN_DIR;
     let mut steps = vec!["Stop k0s on the node; pods keep running.".to_owned()];
     if !drop_ins.is_empty() {
         steps.extend(write(drop_ins, &format!("Put the new drop-ins into {directory}, over the old ones.")));

@@ -6,7 +6,19 @@ use containerd_dropins::value::Value;
 use crate::support;
 
 /// Keys that a distribution's build prints otherwise than upstream's.
-const SHIFTED: &[(&str, &str)] = &[("bin_dir", "/usr/lib/cni")];
+fn is_shifted(key: &str, value: &Value) -> bool {
+    let text = |text: &str| Value::String(text.to_owned());
+    let shifted = [
+        ("bin_dir", text("/usr/lib/cni")),
+        (
+            "bin_dirs",
+            Value::Array(vec![text("/usr/lib/cni"), text("/opt/cni/bin")]),
+        ),
+    ];
+    shifted
+        .iter()
+        .any(|(suffix, shifted)| key.ends_with(&format!("{suffix:?}")) && value == shifted)
+}
 
 #[test]
 fn declared_defaults_are_what_config_default_prints() {
@@ -17,10 +29,7 @@ fn declared_defaults_are_what_config_default_prints() {
         let declared = support::leaves(&default_config(version.parse().unwrap()));
         let mut wrong = Vec::new();
         for (key, value) in &printed {
-            let shifted = build == "debian"
-                && SHIFTED.iter().any(|(suffix, shifted)| {
-                    key.ends_with(&format!("{suffix:?}")) && value.as_str() == Some(shifted)
-                });
+            let shifted = build == "debian" && is_shifted(key, value);
             if declared.get(key) != Some(value) && !shifted {
                 wrong.push(format!(
                     "{key} = {value:?}, declared {:?}",

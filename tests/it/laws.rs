@@ -16,9 +16,11 @@ use crate::support;
 /// What is in effect with drop-ins, whose text is read anew.
 fn effective(k0s: &str, drop_ins: &BTreeMap<String, Table>) -> Effective {
     let (release, _) = k0s::Release::find(k0s).unwrap();
-    let given = drop_ins
+    let texts: BTreeMap<&str, String> = drop_ins
         .iter()
-        .map(|(name, table)| (name.as_str(), table.clone()));
+        .map(|(name, table)| (name.as_str(), toml_edit::ser::to_string(table).unwrap()))
+        .collect();
+    let given = texts.iter().map(|(name, text)| (*name, text.as_str()));
     assemble(&release, release.pause_image, given)
         .unwrap()
         .effective()
