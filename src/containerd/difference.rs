@@ -185,6 +185,10 @@ fn same(place: Option<Place>, a: Option<&Value>, b: Option<&Value>) -> bool {
             a == b || duration && super::duration::equal(a, b)
         }
         (Some(Value::Array(a)), Some(Value::Array(b))) => {
+            // Lists of plugins are appended, in whatever order.
+            if place.is_some_and(|place| place.merge == Merge::Append) {
+                return a.iter().all(|item| b.contains(item)) && b.iter().all(|item| a.contains(item));
+            }
             let tables = place.is_some_and(|place| matches!(place.kind, Kind::Tables(_)));
             let same_table = |a: &Value, b: &Value| match (a.as_table(), b.as_table()) {
                 (Some(a), Some(b)) if tables => without_zeros(a) == without_zeros(b),

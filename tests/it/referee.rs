@@ -2,17 +2,21 @@
 //!
 //! A case is a folder of `tests/cases`: `legacy.toml`; `target`, a k0s release;
 //! `effect.toml`, written by hand, the keys that must be in effect beyond the
-//! target's own and nothing else; perhaps `imports/`, files that the legacy
-//! file imports. What the library wrote and what containerd 1.7 answered is in
-//! `recorded/`, for machines without containerd; `CONTAINERD_DIR=DIR RECORD=1`
-//! records it again.
+//! target's own and nothing else; `effect-3.toml`, the same for k0s 1.36, and
+//! perhaps `lost-3`, keys that it has no place for; perhaps `imports/`, files
+//! that the legacy file imports. A folder of `tests/sets` has `drop-ins/` in
+//! place of a legacy file. What the library wrote and what containerd 1.7 and
+//! 2.1 answered is in `recorded/` and `recorded-3/`, for machines without
+//! containerd; `CONTAINERD_DIR=DIR RECORD=1` records it again.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use containerd_dropins::containerd::load::default_config;
 use containerd_dropins::diagnostic::Severity;
-use containerd_dropins::migrate::{Options, Plan, Target, plan};
+use containerd_dropins::migrate::{
+    ExistingDropIns, Options, Plan, Target, plan, plan_drop_ins,
+};
 use containerd_dropins::value::Value;
 use containerd_dropins::{Config, Document};
 
@@ -41,10 +45,8 @@ fn difference(without: &Leaves, with: &Leaves) -> Leaves {
         .collect()
 }
 
-fn migrated(case: &Path) -> (Plan, String) {
+fn migrated(case: &Path, target: &Target) -> Plan {
     let legacy = support::read(&case.join("legacy.toml"));
-    let target = Target::find(support::read(&case.join("target")).trim()).unwrap();
-    let pause = target.pause_image().to_owned();
     let imports: Vec<Document> = std::fs::read_dir(case.join("imports"))
         .into_iter()
         .flatten()
@@ -58,74 +60,203 @@ fn migrated(case: &Path) -> (Plan, String) {
         })
         .collect();
     let document = Document::parse("/etc/k0s/containerd.toml", legacy.as_bytes()).unwrap();
-    (
-        plan(&document, &imports, &target, &Options::default()),
-        pause,
-    )
+    plan(&document, &imports, target, &Options::default())
 }
 
-#[test]
-fn containerd_sees_the_edits_and_nothing_else() {
-    let containerd = support::containerd_1_7();
-    let record = std::env::var_os("RECORD").is_some();
-    for case in support::files("cases") {
-        let name = case.file_name().unwrap().to_str().unwrap();
-        let (plan, pause) = migrated(&case);
-        assert!(plan.verified, "{name}: {:?}", plan.findings);
-        assert_ne!(
-            plan.severity(),
-            Some(Severity::Error),
-            "{name}: {:?}",
-            plan.findings
-        );
-        let effect = support::leaves(&support::parse(&support::read(&case.join("effect.toml"))));
-        let written = support::drop_ins(&plan);
-        let recorded = case.join("recorded");
-        if let Some(containerd) = &containerd {
-            let without = support::dump(
-                containerd,
-                &format!("{name}-without"),
-                &pause,
-                &BTreeMap::new(),
-            );
-            let with = support::dump(containerd, name, &pause, &written);
+/// The existing drop-ins of a case, carried over.
+fn carried_over(case: &Path, target: &Target) -> Plan {
+    let directory = "/etc/k0s/containerd.d";
+    let drop_ins: Vec<Document> = files_below(&case.join("drop-ins"))
+        .into_iter()
+        .map(|(name, text)| {
+            Document::parse(format!("{directory}/{name}"), text.as_bytes()).unwrap()
+        })
+        .collect();
+    let existing = ExistingDropIns {
+        directory,
+        drop_ins: &drop_ins,
+        main: None,
+    };
+    plan_drop_ins(&existing, target, &Options::default())
+}
+
+/// All files of a folder and the folders in it, by relative name.
+fn files_below(folder: &Path) -> BTreeMap<String, String> {
+    let mut files = BTreeMap::new();
+    for entry in std::fs::read_dir(folder).into_iter().flatten() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+        match path.is_dir() {
+            true => files.extend(
+                files_below(&path)
+                    .into_iter()
+                    .map(|(inner, text)| (format!("{name}/{inner}"), text)),
+            ),
+            false => drop(files.insert(name, support::read(&path))),
+        }
+    }
+    files
+}
+
+/// What containerd says to drop-ins, beside what is recorded of it.
+struct Judgement<'a> {
+    name: String,
+    /// The leaves that must be in effect, and nothing else.
+    effect: Leaves,
+    written: BTreeMap<String, String>,
+    recorded: &'a Path,
+}
+
+impl Judgement<'_> {
+    fn check(&self, live: Option<[Leaves; 2]>) {
+        let name = &self.name;
+        let lines = |leaves: &Leaves| -> String {
+            let line = |(key, value): (&String, &Value)| format!("{key} = {value:?}\n");
+            leaves.iter().map(line).collect()
+        };
+        if let Some([without, with]) = live {
             let found = difference(&without, &with);
-            assert_eq!(found, effect, "{name}");
-            if record {
-                let _ = std::fs::remove_dir_all(&recorded);
-                std::fs::create_dir_all(recorded.join("drop-ins")).unwrap();
-                for (file, text) in &written {
-                    std::fs::write(recorded.join("drop-ins").join(file), text).unwrap();
+            assert_eq!(found, self.effect, "{name}");
+            if std::env::var_os("RECORD").is_some() {
+                let _ = std::fs::remove_dir_all(self.recorded);
+                for (file, text) in &self.written {
+                    let path = self.recorded.join("drop-ins").join(file);
+                    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+                    std::fs::write(path, text).unwrap();
                 }
-                let text: String = found
-                    .iter()
-                    .map(|(key, value)| format!("{key} = {value:?}\n"))
-                    .collect();
-                std::fs::write(recorded.join("difference"), text).unwrap();
+                std::fs::create_dir_all(self.recorded).unwrap();
+                std::fs::write(self.recorded.join("difference"), lines(&found)).unwrap();
             }
         }
         // The recorded drop-ins are those that containerd was asked about.
-        let known: BTreeMap<String, String> = std::fs::read_dir(recorded.join("drop-ins"))
-            .into_iter()
-            .flatten()
-            .map(|entry| entry.unwrap().path())
-            .map(|path| {
-                (
-                    path.file_name().unwrap().to_str().unwrap().to_owned(),
-                    support::read(&path),
-                )
-            })
-            .collect();
-        assert_eq!(written, known, "{name}: record containerd's answer again");
-        let answer: String = effect
-            .iter()
-            .map(|(key, value)| format!("{key} = {value:?}\n"))
-            .collect();
+        let known = files_below(&self.recorded.join("drop-ins"));
         assert_eq!(
-            support::read(&recorded.join("difference")),
-            answer,
-            "{name}"
+            self.written, known,
+            "{name}: record containerd's answer again"
         );
+        let answer = support::read(&self.recorded.join("difference"));
+        assert_eq!(answer, lines(&self.effect), "{name}");
+    }
+}
+
+fn effect(path: &Path) -> Leaves {
+    support::leaves(&support::parse(&support::read(path)))
+}
+
+fn is_proven(plan: &Plan, name: &str) {
+    assert!(plan.verified, "{name}: {:?}", plan.findings);
+    assert_ne!(
+        plan.severity(),
+        Some(Severity::Error),
+        "{name}: {:?}",
+        plan.findings
+    );
+}
+
+fn name_of(case: &Path) -> String {
+    case.file_name().unwrap().to_str().unwrap().to_owned()
+}
+
+#[test]
+fn containerd_1_7_sees_the_edits_and_nothing_else() {
+    let containerd = support::containerd("1.7");
+    for case in support::files("cases") {
+        let name = name_of(&case);
+        let target = Target::find(support::read(&case.join("target")).trim()).unwrap();
+        let plan = migrated(&case, &target);
+        is_proven(&plan, &name);
+        let written = support::drop_ins(&plan);
+        let pause = target.pause_image();
+        let live = containerd.as_ref().map(|containerd| {
+            let without = format!("{name}-without");
+            [
+                support::dump(containerd, &without, pause, &BTreeMap::new()),
+                support::dump(containerd, &name, pause, &written),
+            ]
+        });
+        let judgement = Judgement {
+            effect: effect(&case.join("effect.toml")),
+            written,
+            recorded: &case.join("recorded"),
+            name,
+        };
+        judgement.check(live);
+    }
+}
+
+/// What containerd 2.1 makes of nothing, and of drop-ins.
+fn live_2_1(name: &str, pause: &str, written: &BTreeMap<String, String>) -> Option<[Leaves; 2]> {
+    let containerd = support::containerd("2.1")?;
+    let dump = |name: &str, drop_ins: &BTreeMap<String, String>| {
+        let text = support::dump_of_version_3(&containerd, name, pause, drop_ins);
+        let mut leaves = support::leaves(&support::parse(&text));
+        leaves.remove("\"imports\"");
+        leaves
+    };
+    let without = dump(&format!("{name}-without-3"), &BTreeMap::new());
+    Some([without, dump(&format!("{name}-3"), written)])
+}
+
+#[test]
+fn containerd_2_1_sees_the_edits_and_nothing_else() {
+    let target = Target::find("v1.36.3+k0s.2").unwrap();
+    for case in support::files("cases") {
+        let name = name_of(&case);
+        let plan = migrated(&case, &target);
+        assert!(plan.verified, "{name}: {:?}", plan.findings);
+        // Keys that version 3 has no place for, each of them said.
+        let errors = plan.findings.iter();
+        let errors = errors.filter(|finding| finding.severity == Severity::Error);
+        let mut lost: Vec<&str> = errors.filter_map(|finding| finding.key.as_deref()).collect();
+        lost.sort_unstable();
+        let known = std::fs::read_to_string(case.join("lost-3")).unwrap_or_default();
+        assert_eq!(lost, known.lines().collect::<Vec<_>>(), "{name}");
+        let written = support::drop_ins(&plan);
+        let judgement = Judgement {
+            effect: effect(&case.join("effect-3.toml")),
+            recorded: &case.join("recorded-3"),
+            name,
+            written,
+        };
+        let live = live_2_1(&judgement.name, target.pause_image(), &judgement.written);
+        judgement.check(live);
+    }
+}
+
+/// Existing drop-ins: what they are to k0s 1.30, `effect.toml` says and
+/// containerd 1.7 confirms; what becomes of them, `effect-3.toml` and
+/// containerd 2.1.
+#[test]
+fn existing_drop_ins_keep_what_they_meant() {
+    let target = Target::find("v1.36.3+k0s.2").unwrap();
+    for case in support::files("sets") {
+        let name = name_of(&case);
+        let given = files_below(&case.join("drop-ins"));
+        // Drop-ins of version 3 are none to k0s 1.30.
+        let before = case.join("effect.toml");
+        if let Some(containerd) = support::containerd("1.7").filter(|_| before.exists()) {
+            let before = effect(&before);
+            let pause = "registry.k8s.io/pause:3.9";
+            let without = support::dump(
+                &containerd,
+                &format!("{name}-set-without"),
+                pause,
+                &BTreeMap::new(),
+            );
+            let with = support::dump(&containerd, &format!("{name}-set"), pause, &given);
+            assert_eq!(difference(&without, &with), before, "{name}");
+        }
+        let plan = carried_over(&case, &target);
+        is_proven(&plan, &name);
+        let written = support::drop_ins(&plan);
+        let judgement = Judgement {
+            effect: effect(&case.join("effect-3.toml")),
+            recorded: &case.join("recorded-3"),
+            name,
+            written,
+        };
+        let live = live_2_1(&judgement.name, target.pause_image(), &judgement.written);
+        judgement.check(live);
     }
 }
 

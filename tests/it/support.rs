@@ -110,8 +110,7 @@ pub struct TempDir(PathBuf);
 
 impl TempDir {
     pub fn new(name: &str) -> Self {
-        let name = format!("containerd-dropins-{}-{name}", std::process::id());
-        let path = std::env::temp_dir().join(name);
+        let path = PathBuf::from(temporary(name));
         let _ = std::fs::remove_dir_all(&path);
         std::fs::create_dir_all(&path).unwrap();
         TempDir(path)
@@ -126,6 +125,12 @@ impl Drop for TempDir {
     fn drop(&mut self) {
         let _ = std::fs::remove_dir_all(&self.0);
     }
+}
+
+/// The path of a test's folder.
+pub fn temporary(name: &str) -> String {
+    let name = format!("containerd-dropins-{}-{name}", std::process::id());
+    std::env::temp_dir().join(name).display().to_string()
 }
 
 /// The containerd binaries that `.ci/fetch-containerd` put into the folder
@@ -155,15 +160,17 @@ pub fn containerds() -> BTreeMap<String, PathBuf> {
     found
 }
 
-/// The binary of containerd 1.7, whichever patch release is at hand.
-pub fn containerd_1_7() -> Option<PathBuf> {
+/// The binary of a release line of containerd, whichever patch release is at
+/// hand.
+pub fn containerd(line: &str) -> Option<PathBuf> {
     let all = containerds();
+    let is = |version: &String| version.starts_with(&format!("{line}."));
     assert!(
-        all.is_empty() || all.keys().any(|version| version.starts_with("1.7.")),
-        "CONTAINERD_DIR holds no containerd 1.7"
+        all.is_empty() || all.keys().any(is),
+        "CONTAINERD_DIR holds no containerd {line}"
     );
     all.into_iter()
-        .find(|(version, _)| version.starts_with("1.7."))
+        .find(|(version, _)| is(version))
         .map(|(_, binary)| binary)
 }
 
@@ -194,8 +201,41 @@ pub fn dump(
     config_dump(containerd, &write("containerd.toml.generated", &main))
 }
 
+/// What containerd makes of drop-ins as k0s 1.36 and later have it import
+/// them, the main file written anew from its description: the text of `config
+/// dump`.
+pub fn dump_of_version_3(
+    containerd: &Path,
+    name: &str,
+    pause: &str,
+    drop_ins: &BTreeMap<String, String>,
+) -> String {
+    let dir = TempDir::new(name);
+    let write = |name: &str, text: &str| {
+        let path = dir.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, text).unwrap();
+        path.display().to_string()
+    };
+    for (name, text) in drop_ins {
+        write(&format!("containerd.d/{name}"), text);
+    }
+    let main = format!(
+        "imports = [\"{}/containerd.d/*.toml\"]\nversion = 3\n\n[plugins.\"io.containerd.cri.v1.images\".pinned_images]\nsandbox = \"{pause}\"\n\n[plugins.\"io.containerd.cri.v1.runtime\"]\n",
+        dir.path().display()
+    );
+    dump_text(containerd, &write("containerd.toml", &main)).0
+}
+
 /// The leaves of `containerd config dump` for a file.
 pub fn config_dump(containerd: &Path, config: &str) -> BTreeMap<String, Value> {
+    let mut leaves = leaves(&parse(&dump_text(containerd, config).0));
+    leaves.remove("\"imports\"");
+    leaves
+}
+
+/// What `containerd config dump` prints for a file, and what it logs.
+fn dump_text(containerd: &Path, config: &str) -> (String, String) {
     let output = std::process::Command::new(containerd)
         .args(["--config", config, "config", "dump"])
         .output()
@@ -205,9 +245,7 @@ pub fn config_dump(containerd: &Path, config: &str) -> BTreeMap<String, Value> {
         output.status.success(),
         "containerd refuses {config}: {stderr}"
     );
-    let mut leaves = leaves(&parse(&String::from_utf8(output.stdout).unwrap()));
-    leaves.remove("\"imports\"");
-    leaves
+    (String::from_utf8(output.stdout).unwrap(), stderr.into_owned())
 }
 
 /// Migrates a legacy text for a target, without imports.
