@@ -25,7 +25,10 @@ use containerd_dropins::{Document, ParseError};
 #[command(name = "migrate")]
 struct Arguments {
     /// The legacy file, usually /etc/k0s/containerd.toml.
-    #[arg(required_unless_present = "from_dropins", conflicts_with = "from_dropins")]
+    #[arg(
+        required_unless_present = "from_dropins",
+        conflicts_with = "from_dropins"
+    )]
     legacy: Option<PathBuf>,
     /// Carry over the drop-ins of this directory, usually
     /// /etc/k0s/containerd.d. The containerd.toml beside it is looked at too.
@@ -139,7 +142,10 @@ fn from_dropins(directory: &Path, target: &Target, options: &Options) -> Result<
     let mut paths = Vec::new();
     for entry in entries {
         let path = entry.map_err(|error| format!("{shown}: {error}"))?.path();
-        if path.extension().is_some_and(|extension| extension == "toml") {
+        if path
+            .extension()
+            .is_some_and(|extension| extension == "toml")
+        {
             paths.push(path);
         }
     }
@@ -152,7 +158,9 @@ fn from_dropins(directory: &Path, target: &Target, options: &Options) -> Result<
     let imported = load_imports(drop_ins.iter().collect())?;
     let inside = |document: &Document| Path::new(document.name()).starts_with(directory);
     drop_ins.extend(imported.into_iter().filter(inside));
-    let beside = directory.parent().map(|parent| parent.join("containerd.toml"));
+    let beside = directory
+        .parent()
+        .map(|parent| parent.join("containerd.toml"));
     let main = match beside.filter(|path| path.is_file()) {
         Some(path) => Some(load(&path)?),
         None => None,

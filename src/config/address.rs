@@ -34,7 +34,10 @@ pub(crate) fn by_short_name(name: &str) -> Option<&'static str> {
 }
 
 fn is_of_1_x(setting: &Setting) -> bool {
-    setting.history.first().is_some_and(|(from, _)| *from < V2_0)
+    setting
+        .history
+        .first()
+        .is_some_and(|(from, _)| *from < V2_0)
 }
 
 /// Whether a move counts in a config version.
@@ -78,6 +81,12 @@ fn short(uri: &str) -> &str {
 
 /// Whether files of a config version have a place for a setting.
 pub(crate) fn exists_in(version: i64, path: &[&str]) -> bool {
+    // Short names are those of containerd 1.x.
+    if let (1, ["plugins", plugin, ..]) = (version, path)
+        && is_new_in_3(plugin)
+    {
+        return false;
+    }
     let mut place = Config::place();
     for key in path {
         let Some(child) = place.child(key) else {
@@ -171,7 +180,8 @@ impl Trie {
                 };
                 if !path.is_empty() {
                     let keys = path.iter().copied().chain(last);
-                    let node = keys.fold(&mut *self, |node, key| node.below.entry(key).or_default());
+                    let node =
+                        keys.fold(&mut *self, |node, key| node.below.entry(key).or_default());
                     node.setting = Some(at.clone());
                 }
             }
@@ -194,6 +204,8 @@ pub(crate) struct Cursor {
     /// The table stands where its setting has its path.
     is_at_home: bool,
     is_plugins: bool,
+    /// No setting is here, but places of some may be below.
+    is_aside: bool,
 }
 
 /// Which setting a key of a table is.
@@ -237,7 +249,18 @@ impl Cursor {
             place: Some(Config::place()),
             is_at_home: true,
             is_plugins: false,
+            is_aside: false,
         }
+    }
+
+    /// Whether no setting is in this table but those that moved here.
+    pub(crate) fn is_aside(&self) -> bool {
+        self.is_aside
+    }
+
+    /// Whether a setting may have its place below.
+    pub(crate) fn has_places(&self) -> bool {
+        self.trie.is_some_and(|trie| !trie.below.is_empty())
     }
 
     /// Which setting `key` is.
@@ -252,15 +275,13 @@ impl Cursor {
             let place = path
                 .iter()
                 .try_fold(Config::place(), |place, key| place.child(key));
-            let is_at_home = false;
-            return Step::Moved(
-                path,
-                Cursor {
-                    place,
-                    is_at_home,
-                    ..below
-                },
-            );
+            let cursor = Cursor {
+                place,
+                is_at_home: false,
+                is_aside: false,
+                ..below
+            };
+            return Step::Moved(path, cursor);
         }
         if self.is_plugins && self.version == 1 {
             return self.plugin_of_version_1(key, below);
@@ -280,6 +301,7 @@ impl Cursor {
         let aside = Cursor {
             place: None,
             is_at_home: false,
+            is_aside: true,
             ..below
         };
         match child.moved {
@@ -316,7 +338,9 @@ impl Cursor {
         let Kind::Section(section) = place.kind else {
             return None;
         };
-        let is = |moved: &Move| applies(moved, self.version) && matches!(moved.to, MovedTo::Key(new) if new == key);
+        let is = |moved: &Move| {
+            applies(moved, self.version) && matches!(moved.to, MovedTo::Key(new) if new == key)
+        };
         let mut settings = section.settings.iter();
         settings
             .find(|setting| setting.moved.as_ref().is_some_and(is))
@@ -405,7 +429,14 @@ fn read_table(cursor: Cursor, table: Table, top: &mut Table) -> Table {
     for (key, value) in table {
         let step = cursor.child(&key);
         let value = match value {
-            Value::Table(table) => Value::Table(read_table(step.cursor(), table, top)),
+            Value::Table(table) if !table.is_empty() => {
+                let table = read_table(step.cursor(), table, top);
+                // All that was in it has its place elsewhere.
+                if table.is_empty() {
+                    continue;
+                }
+                Value::Table(table)
+            }
             value => value,
         };
         match step {
@@ -546,14 +577,43 @@ mod tests {
         let image = ["plugins", plugin::CRI, "sandbox_image"];
         assert_eq!(of(1, &image), ["plugins", "cri", "sandbox_image"]);
         assert_eq!(of(2, &image), image);
-        assert_eq!(of(3, &image), ["plugins", plugin::CRI_IMAGES, "pinned_images", "sandbox"]);
-        let mode = ["plugins", plugin::CRI, "containerd", "runtimes", "x", "sandbox_mode"];
-        assert_eq!(of(3, &mode), ["plugins", plugin::CRI_RUNTIME, "containerd", "runtimes", "x", "sandboxer"]);
+        assert_eq!(
+            of(3, &image),
+            ["plugins", plugin::CRI_IMAGES, "pinned_images", "sandbox"]
+        );
+        let mode = [
+            "plugins",
+            plugin::CRI,
+            "containerd",
+            "runtimes",
+            "x",
+            "sandbox_mode",
+        ];
+        assert_eq!(
+            of(3, &mode),
+            [
+                "plugins",
+                plugin::CRI_RUNTIME,
+                "containerd",
+                "runtimes",
+                "x",
+                "sandboxer"
+            ]
+        );
         let tls = ["grpc", "tcp_tls_ca"];
         assert_eq!(of(3, &tls), tls);
-        assert_eq!(of(4, &tls), ["plugins", "io.containerd.server.v1.grpc-tcp", "tls_ca"]);
-        assert_eq!(of(4, &["grpc", "uid"]), ["plugins", "io.containerd.server.v1.grpc", "uid"]);
-        assert_eq!(of(3, &["plugins", plugin::CRI, "nobody's"]), ["plugins", plugin::CRI_RUNTIME, "nobody's"]);
+        assert_eq!(
+            of(4, &tls),
+            ["plugins", "io.containerd.server.v1.grpc-tcp", "tls_ca"]
+        );
+        assert_eq!(
+            of(4, &["grpc", "uid"]),
+            ["plugins", "io.containerd.server.v1.grpc", "uid"]
+        );
+        assert_eq!(
+            of(3, &["plugins", plugin::CRI, "nobody's"]),
+            ["plugins", plugin::CRI_RUNTIME, "nobody's"]
+        );
     }
 
     #[test]
@@ -565,7 +625,9 @@ mod tests {
         };
         let found = |table: Table| {
             let mut at = table.get("plugins").and_then(Value::as_table);
-            at = at.and_then(|plugins| plugins.get(plugin::CRI)).and_then(Value::as_table);
+            at = at
+                .and_then(|plugins| plugins.get(plugin::CRI))
+                .and_then(Value::as_table);
             at.is_some_and(|cri| cri.contains_key("sandbox_image"))
         };
         let old = sandbox(plugin::CRI, "sandbox_image");

@@ -79,6 +79,27 @@ impl Config {
         write::document(&self.to_table())
     }
 
+    /// Where a setting stands in files of a config version; `None` where the
+    /// version has no place for it. The setting is named by its path in
+    /// version 2, or, if that has none, as [`Config::SETTINGS`] has it.
+    ///
+    /// ```
+    /// use containerd_dropins::Config;
+    ///
+    /// let image = ["plugins", "io.containerd.grpc.v1.cri", "sandbox_image"];
+    /// let in_3 = ["plugins", "io.containerd.cri.v1.images", "pinned_images", "sandbox"];
+    /// assert_eq!(Config::address(1, &image).unwrap(), ["plugins", "cri", "sandbox_image"]);
+    /// assert_eq!(Config::address(3, &image).unwrap(), in_3);
+    ///
+    /// let pull = ["plugins", "io.containerd.grpc.v1.cri", "use_local_image_pull"];
+    /// assert_eq!(Config::address(2, &pull), None);
+    /// ```
+    pub fn address(version: i64, path: &[&str]) -> Option<Vec<String>> {
+        let address = || address::of(version, path);
+        let exists = address::exists_in(version, path);
+        exists.then(|| address().into_iter().map(str::to_owned).collect())
+    }
+
     /// Where walks along the declarations begin.
     pub(crate) fn place() -> Place {
         Place::root(Config::SETTINGS)

@@ -107,8 +107,7 @@ impl Walk {
             Some(_) => Some(child),
             None if !is_map => Some(child),
             None => {
-                let kept =
-                    table.is_none() || place.merge == Merge::Entry || self.release.is_2();
+                let kept = table.is_none() || place.merge == Merge::Entry || self.release.is_2();
                 let builtin = place
                     .builtin_entries(self.release)
                     .any(|entry| entry == key);
@@ -126,6 +125,10 @@ impl Walk {
             }
         };
         let [first, second] = places;
+        let removed = first.or(second).and_then(|place| place.removed());
+        if removed.is_some_and(|removed| removed <= self.release) {
+            return;
+        }
         if is_table(0) || is_table(1) {
             let matters = first
                 .or(second)
@@ -187,7 +190,8 @@ fn same(place: Option<Place>, a: Option<&Value>, b: Option<&Value>) -> bool {
         (Some(Value::Array(a)), Some(Value::Array(b))) => {
             // Lists of plugins are appended, in whatever order.
             if place.is_some_and(|place| place.merge == Merge::Append) {
-                return a.iter().all(|item| b.contains(item)) && b.iter().all(|item| a.contains(item));
+                return a.iter().all(|item| b.contains(item))
+                    && b.iter().all(|item| a.contains(item));
             }
             let tables = place.is_some_and(|place| matches!(place.kind, Kind::Tables(_)));
             let same_table = |a: &Value, b: &Value| match (a.as_table(), b.as_table()) {

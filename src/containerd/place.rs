@@ -16,6 +16,8 @@ pub(crate) struct Place {
     /// States that a built-in entry has instead, while it is built in.
     built_in: History,
     builtins: &'static [Builtin],
+    /// The first release that has the setting, and the tables that it is in.
+    since: Option<Release>,
     /// The release that removed the setting, or a table that it is in.
     gone: Option<Release>,
     /// Where later config versions have it.
@@ -40,6 +42,7 @@ impl Place {
             history: &[],
             built_in: &[],
             builtins: &[],
+            since: None,
             gone: None,
             moved: None,
             owned: None,
@@ -65,6 +68,9 @@ impl Place {
                     history: setting.history,
                     built_in: builtin.map_or(&[], |b| b.history),
                     builtins: builtin.map_or(setting.builtins, |b| b.inside),
+                    since: self
+                        .since
+                        .max(setting.history.first().map(|(release, _)| *release)),
                     gone: self.gone.or(removed(setting.history)),
                     moved: setting.moved,
                     owned: setting.owned,
@@ -80,6 +86,7 @@ impl Place {
                 history: &[],
                 built_in: builtin.map_or(&[], |b| b.history),
                 builtins: builtin.map_or(&[], |b| b.inside),
+                since: self.since,
                 gone: self.gone,
                 moved: None,
                 owned: None,
@@ -169,7 +176,7 @@ impl Place {
 
     /// The first release that knows the setting.
     pub(crate) fn since(&self) -> Option<Release> {
-        self.history.first().map(|(release, _)| *release)
+        self.since
     }
 
     /// Whether the declared states hold here: not inside an entry that is not,
@@ -285,7 +292,9 @@ impl Place {
                 (false, "a list with at least one table")
             }
             (Kind::Tables(section), Value::Array(items)) => (
-                items.iter().all(|item| fits_section(section, item, release)),
+                items
+                    .iter()
+                    .all(|item| fits_section(section, item, release)),
                 "a list of tables",
             ),
             (Kind::Tables(_), _) => (false, "a list of tables"),

@@ -134,7 +134,6 @@ impl ParseError {
             or_start(name, span),
         )
     }
-
 }
 
 fn or_start(name: &str, span: Option<Span>) -> Span {

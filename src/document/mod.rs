@@ -198,7 +198,9 @@ impl Document {
             .into_iter()
             .find(|key| root.contains_key(key))
         else {
-            let mut any_case = root.iter().filter(|(key, _)| key.eq_ignore_ascii_case("version"));
+            let mut any_case = root
+                .iter()
+                .filter(|(key, _)| key.eq_ignore_ascii_case("version"));
             let version = any_case.find_map(|(_, item)| item.as_integer());
             return Ok(version.filter(|version| (3..=MAX_CONFIG_VERSION).contains(version)));
         };
@@ -233,7 +235,9 @@ impl Document {
             false => top.strip_suffix(own).unwrap_or(top),
         };
         let end = self.tree.trailing().span();
-        let end = end.filter(|_| first.is_some()).and_then(|end| text.get(end));
+        let end = end
+            .filter(|_| first.is_some())
+            .and_then(|end| text.get(end));
         [comments::lines(top), comments::lines(end.unwrap_or(""))]
     }
 

@@ -213,7 +213,11 @@ fn has_cri(table: &Table) -> bool {
 /// name, then what they import, then what that imports.
 fn reached(mut tables: BTreeMap<&str, Table>) -> Named<'_> {
     let path = |name: &str| format!("{DROP_IN_DIR}/{name}");
-    let in_directory: Vec<&str> = tables.keys().copied().filter(|name| !name.contains('/')).collect();
+    let in_directory: Vec<&str> = tables
+        .keys()
+        .copied()
+        .filter(|name| !name.contains('/'))
+        .collect();
     let mut queue = VecDeque::from(in_directory);
     let mut loaded = Vec::new();
     while let Some(name) = queue.pop_front() {
@@ -221,7 +225,10 @@ fn reached(mut tables: BTreeMap<&str, Table>) -> Named<'_> {
         let Some(table) = tables.remove(name) else {
             continue;
         };
-        let entries = table.get("imports").and_then(Value::as_array).unwrap_or_default();
+        let entries = table
+            .get("imports")
+            .and_then(Value::as_array)
+            .unwrap_or_default();
         for entry in entries.iter().filter_map(Value::as_str) {
             let import = Import::new(&path(name), entry);
             let matching = tables.keys().copied();

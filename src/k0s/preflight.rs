@@ -27,7 +27,10 @@ pub enum RejectionReason {
     #[error("`version` is a {0}, not an integer")]
     VersionType(&'static str),
     /// The section that config version 3 split.
-    #[error("there is a section {}, which config version 3 has for the stream server only and k0s refuses in any case", plugin::CRI)]
+    #[error(
+        "there is a section {}, which config version 3 has for the stream server only and k0s refuses in any case",
+        plugin::CRI
+    )]
     CriSection,
 }
 
@@ -84,7 +87,10 @@ fn reasons(text: &str) -> Vec<RejectionReason> {
     let plugins = parsed.get("plugins");
     // Of an array of tables, go-toml looks into the last.
     let plugins = plugins.and_then(|item| match item.as_array_of_tables() {
-        Some(tables) => tables.iter().last().map(|table| table as &dyn toml_edit::TableLike),
+        Some(tables) => tables
+            .iter()
+            .last()
+            .map(|table| table as &dyn toml_edit::TableLike),
         None => item.as_table_like(),
     });
     if plugins.is_some_and(|plugins| plugins.contains_key(plugin::CRI)) {
@@ -108,30 +114,53 @@ mod tests {
         use RejectionReason::*;
         check("", &[]);
         check("version = 3\n", &[]);
-        check("[plugins.\"io.containerd.cri.v1.runtime\"]\nenable_selinux = true\n", &[]);
+        check(
+            "[plugins.\"io.containerd.cri.v1.runtime\"]\nenable_selinux = true\n",
+            &[],
+        );
         check("version = 0\n", &[Version(0)]);
         check("version = 4\n", &[Version(4)]);
         check("version = \"3\"\n", &[VersionType("string")]);
         check("version = 3.0\n", &[VersionType("float")]);
         check("Version = 2\n", &[]);
         check("[plugins.\"io.containerd.grpc.v1.cri\"]\n", &[CriSection]);
-        check("[plugins.'io.containerd.grpc.v1.cri'.registry]\n", &[CriSection]);
-        check("plugins = { \"io.containerd.grpc.v1.cri\" = 1 }\n", &[CriSection]);
-        check("version = 2\n[plugins.\"io.containerd.grpc.v1.cri\"]\n", &[Version(2), CriSection]);
+        check(
+            "[plugins.'io.containerd.grpc.v1.cri'.registry]\n",
+            &[CriSection],
+        );
+        check(
+            "plugins = { \"io.containerd.grpc.v1.cri\" = 1 }\n",
+            &[CriSection],
+        );
+        check(
+            "version = 2\n[plugins.\"io.containerd.grpc.v1.cri\"]\n",
+            &[Version(2), CriSection],
+        );
         // Not checked by k0s.
         check("[plugins.cri]\nsandbox_image = \"x\"\n", &[]);
         check("[plugins.io.containerd.grpc.v1.cri]\nx = 1\n", &[]);
         check("plugins = 1\n", &[]);
         assert!(matches!(reasons("a = \n").as_slice(), [Unparsable(_)]));
-        assert!(matches!(reasons("a = \"\\e\"\n").as_slice(), [Unparsable(_)]));
+        assert!(matches!(
+            reasons("a = \"\\e\"\n").as_slice(),
+            [Unparsable(_)]
+        ));
     }
 
     #[test]
     fn only_toml_files_of_the_directory_itself_are_looked_at() {
         let bad = "version = 2\n";
-        let files = [("a.toml", bad), ("nested/a.toml", bad), ("a.toml.bak", bad), (".b.toml", bad)];
+        let files = [
+            ("a.toml", bad),
+            ("nested/a.toml", bad),
+            ("a.toml.bak", bad),
+            (".b.toml", bad),
+        ];
         let found = preflight(files);
-        let names: Vec<&str> = found.iter().map(|rejection| rejection.file.as_str()).collect();
+        let names: Vec<&str> = found
+            .iter()
+            .map(|rejection| rejection.file.as_str())
+            .collect();
         assert_eq!(names, ["a.toml", ".b.toml"]);
     }
 }

@@ -7,11 +7,12 @@ use super::ledger::Redacted;
 use super::origin::{self, Origin};
 use super::sandbox;
 use super::tree::{Dropped, ROOT, Tree, Verdict};
+use crate::config::address;
 use crate::containerd::place::Place;
+use crate::containerd::releases::V2_1;
 use crate::containerd::setting::{Merge, State};
 use crate::containerd::{Release, plugin};
 use crate::value::{Table, Value};
-use crate::config::address;
 use crate::write::dotted;
 
 /// A key whose effective value changes with the migration although no drop-in
@@ -29,6 +30,8 @@ pub struct Change {
     /// Why.
     pub reason: String,
 }
+
+const CNI: [&str; 3] = ["plugins", plugin::CRI, "cni"];
 
 pub(super) const RUNTIMES: [&str; 4] = ["plugins", plugin::CRI, "containerd", "runtimes"];
 
@@ -61,10 +64,15 @@ pub(super) fn find(
         let Some(place) = node.place else {
             continue;
         };
+        if let Some(change) = cni_directories(tree, id, target) {
+            changes.extend(change);
+            continue;
+        }
         let gone = place.removed().is_some_and(|gone| gone <= containerd);
+        let not_yet = place.since().is_some_and(Release::is_2) && !containerd.is_2();
         let in_daemon = path.first() != Some(&"plugins") && place.merge == Merge::NonZero;
         let zero = tree.value(id).is_some_and(Value::is_zero);
-        if gone || in_daemon && zero || is_default_successor(&path, tree.value(id), containerd) {
+        if gone || not_yet || in_daemon && zero {
             continue;
         }
         // What a distribution or an architecture has otherwise stays as it is
@@ -91,19 +99,41 @@ pub(super) fn find(
     changes
 }
 
-/// Whether a value of `cni.bin_dir` is the default of `bin_dirs`, which took
-/// its place in containerd 2.1.
-fn is_default_successor(path: &[&str], value: Option<&Value>, release: Release) -> bool {
-    let Some((&"bin_dir", cni)) = path.split_last() else {
-        return false;
+/// What becomes of `cni.bin_dir` and of the list that took its place in
+/// containerd 2.1; `None` for any other setting.
+fn cni_directories(tree: &Tree, id: usize, target: &Target) -> Option<Option<Change>> {
+    let path = tree.path(id);
+    let (cni, keys) = match path.as_slice() {
+        [cni @ .., key] if cni == CNI => (cni, *key),
+        _ => return None,
     };
-    let dirs = cni
+    let new = target.containerd() >= V2_1;
+    let (from, to) = match new {
+        true => ("bin_dir", "bin_dirs"),
+        false => ("bin_dirs", "bin_dir"),
+    };
+    if keys != from {
+        return None;
+    }
+    let to = [cni, &[to]].concat();
+    let list = |value: &Value| match value {
+        Value::Array(items) => items.clone(),
+        value => vec![value.clone()],
+    };
+    let before = list(tree.value(id)?);
+    let place = to
         .iter()
-        .chain(&["bin_dirs"])
-        .try_fold(crate::Config::place(), |place, key| place.child(key));
-    let default = dirs.and_then(|dirs| dirs.state(release).printed());
-    let only = default.as_ref().and_then(Value::as_array);
-    matches!((only, value), (Some([only]), Some(value)) if only == value)
+        .try_fold(crate::Config::place(), |place, key| place.child(key))?;
+    let default = place.state(target.containerd()).printed()?;
+    Some(
+        (before != list(&default)).then(|| Change {
+            key: key_at(target, &to),
+            before: Some(Redacted::plain(Value::Array(before))),
+            after: Some(Redacted::plain(default)),
+            reason: "a distribution's containerd wrote it as its default; the target has its own"
+                .to_owned(),
+        }),
+    )
 }
 
 /// containerd 1.5 – 1.7 replace the map of runtime handlers by the file's, and

@@ -85,9 +85,8 @@ pub(super) fn marker_trap(main: &Document, target: &Target) -> Option<Finding> {
     let marker = main.marker();
     let release = &target.release;
     let was_managed = marker.is_managed_for_k0s_1_27() || marker.is_managed_for_k0s_1_30();
-    let trapped = release.regime == Regime::ImportsV3
-        && was_managed
-        && !marker.is_managed_for(release);
+    let trapped =
+        release.regime == Regime::ImportsV3 && was_managed && !marker.is_managed_for(release);
     trapped.then(|| {
         let written = match marker.is_pristine {
             true => "k0s 1.22 to 1.26 wrote it",
@@ -107,7 +106,9 @@ pub(super) fn marker_trap(main: &Document, target: &Target) -> Option<Finding> {
 
 /// Says which settings go to a file that a drop-in imports.
 pub(super) fn nested(tree: &Tree, files: Files<'_>, parts: &[(Concern, usize)]) -> Option<Finding> {
-    let nested = parts.iter().filter(|(concern, _)| concern.importer().is_some());
+    let nested = parts
+        .iter()
+        .filter(|(concern, _)| concern.importer().is_some());
     let keys: Vec<String> = nested.clone().map(|(_, id)| tree.shown(*id)).collect();
     let (concern, id) = nested.clone().next()?;
     let message = format!(

@@ -104,7 +104,10 @@ pub(super) fn write(
     let mut imports: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for concern in by_concern.keys() {
         if let Some(importer) = concern.importer() {
-            imports.entry(importer).or_default().push(concern.file_name());
+            imports
+                .entry(importer)
+                .or_default()
+                .push(concern.file_name());
         }
     }
     for importer in imports.keys() {
@@ -140,7 +143,12 @@ pub(super) fn write(
             name,
         });
     }
-    drop_ins.sort_by(|a, b| a.name.contains('/').cmp(&b.name.contains('/')).then_with(|| a.name.cmp(&b.name)));
+    drop_ins.sort_by(|a, b| {
+        a.name
+            .contains('/')
+            .cmp(&b.name.contains('/'))
+            .then_with(|| a.name.cmp(&b.name))
+    });
     drop_ins
 }
 
@@ -182,10 +190,10 @@ impl<'a> Sheet<'a> {
                 "{HEADER}: {origin}/{name} in config version {}.",
                 self.tree.version()
             ),
-            (Concern::File(_), _) => format!(
-                "{HEADER}: imports what k0s would refuse here."
-            ),
-            (Concern::Nested(name), _) => format!("{HEADER}: what {origin}/{name} held about the stream server."),
+            (Concern::File(_), _) => format!("{HEADER}: imports what k0s would refuse here."),
+            (Concern::Nested(name), _) => {
+                format!("{HEADER}: what {origin}/{name} held about the stream server.")
+            }
             (concern, _) => format!("{HEADER}: what {origin} held about {concern}."),
         }
     }
@@ -201,7 +209,8 @@ impl<'a> Sheet<'a> {
             Some((table, version))
         };
         let (is, version) = parse(own)?;
-        let plain = !document.has_byte_order_mark() && !own.contains('\r') && document.toml_1_1().is_none();
+        let plain =
+            !document.has_byte_order_mark() && !own.contains('\r') && document.toml_1_1().is_none();
         let fits = version.is_none_or(|version| version == Value::Integer(self.tree.version()));
         (plain && fits && is == parse(text)?.0).then(|| own.to_owned())
     }
@@ -209,7 +218,9 @@ impl<'a> Sheet<'a> {
     /// The comments about an existing drop-in as a whole: at its top, and at
     /// its end.
     fn about_file(&self) -> [Vec<&'a str>; 2] {
-        let lines = self.existing.map(|existing| existing.document.comments_of_file());
+        let lines = self
+            .existing
+            .map(|existing| existing.document.comments_of_file());
         let mut lines = lines.unwrap_or_default();
         if let Some(top) = lines.first_mut() {
             top.retain(|line| !line.starts_with(HEADER));
@@ -315,6 +326,9 @@ impl<'a> Sheet<'a> {
             }
             last = is_leaf.then_some((node.parent, at));
         }
+        if self.tree.version() > 2 {
+            together(&mut tables);
+        }
         tables
     }
 
@@ -362,6 +376,18 @@ impl<'a> Sheet<'a> {
         lines.retain(|line| !line.starts_with(HEADER));
         lines
     }
+}
+
+/// Brings the tables of a plugin together, so that the text is the same once it
+/// has been read again.
+fn together<'a>(tables: &mut [(Vec<&'a str>, Vec<Id>)]) {
+    let section = |path: &[&'a str]| -> Vec<&'a str> { path.iter().take(2).copied().collect() };
+    let mut order: HashMap<Vec<&str>, usize> = HashMap::new();
+    for (path, _) in tables.iter() {
+        let next = order.len();
+        order.entry(section(path)).or_insert(next);
+    }
+    tables.sort_by_cached_key(|(path, _)| order.get(&section(path)).copied());
 }
 
 /// Whether a comment is a setting that was commented out and holds a credential.

@@ -111,11 +111,7 @@ impl Judge<'_> {
     fn unknown(&mut self, tree: &Tree, id: Id) -> Verdict {
         let path = tree.path(id);
         let plugin = match path.as_slice() {
-            ["plugins", plugin, _, ..]
-                if !address::is_declared_plugin(plugin) =>
-            {
-                Some(*plugin)
-            }
+            ["plugins", plugin, _, ..] if !address::is_declared_plugin(plugin) => Some(*plugin),
             _ => None,
         };
         let Some(plugin) = plugin else {
@@ -190,14 +186,17 @@ impl Judge<'_> {
                 _ if disabled && CRI_PLUGINS.contains(&plugin) => Some((
                     Code::CriDisabled,
                     Dropped::Owned,
-                    format!("the file disables {plugin}, without which k0s runs no pod; that entry is dropped"),
+                    format!(
+                        "the file disables {plugin}, without which k0s runs no pod; that entry is dropped"
+                    ),
                 )),
                 Some(why) => Some((Code::PluginGone, Dropped::Obsolete, why)),
                 None => None,
             };
             match out {
                 Some((code, verdict, message)) => {
-                    self.findings.push(self.files.finding(tree, id, code, message.clone()));
+                    self.findings
+                        .push(self.files.finding(tree, id, code, message.clone()));
                     dropped = Some((verdict, message));
                 }
                 None => kept.push(item.clone()),
@@ -217,14 +216,17 @@ impl Judge<'_> {
     fn misfit(&self, plugin: &str) -> Option<String> {
         let containerd = self.target.containerd();
         let settings = Config::place().child("plugins")?.child(plugin);
-        let gone = settings.is_some_and(|place| place.removed().is_some_and(|gone| gone <= containerd));
+        let gone =
+            settings.is_some_and(|place| place.removed().is_some_and(|gone| gone <= containerd));
         let not_yet = address::is_new_in_3(plugin) && !containerd.is_2();
         let why = match (gone, not_yet) {
             (true, _) => "no longer has",
             (_, true) => "does not have",
             _ => return None,
         };
-        Some(format!("containerd {containerd} of the target {why} the plugin {plugin}; the entry is dropped"))
+        Some(format!(
+            "containerd {containerd} of the target {why} the plugin {plugin}; the entry is dropped"
+        ))
     }
 
     fn declared(&mut self, tree: &Tree, id: Id, place: &Place, value: &Value) -> Verdict {
@@ -257,7 +259,9 @@ impl Judge<'_> {
             return match place.was_default(value) {
                 true => Verdict::Drop(
                     Dropped::Obsolete,
-                    format!("a default of a setting that containerd {containerd} of the target no longer has"),
+                    format!(
+                        "a default of a setting that containerd {containerd} of the target no longer has"
+                    ),
                 ),
                 false => Verdict::Keep(Why::Edit("differs from what was the default".to_owned())),
             };
@@ -267,7 +271,9 @@ impl Judge<'_> {
             return match place.was_default(value) {
                 true => Verdict::Drop(
                     Dropped::TargetDefault,
-                    format!("the default of a setting that containerd {containerd} of the target does not have yet"),
+                    format!(
+                        "the default of a setting that containerd {containerd} of the target does not have yet"
+                    ),
                 ),
                 false => Verdict::Keep(Why::Edit("differs from the default".to_owned())),
             };
@@ -346,23 +352,31 @@ pub(super) fn without_place(tree: &mut Tree, files: Files<'_>, target: &Target) 
             continue;
         };
         let gone = place.removed().filter(|gone| *gone <= containerd);
-        let later = place.since().filter(|since| since.is_2() && !containerd.is_2());
+        let later = place
+            .since()
+            .filter(|since| since.is_2() && !containerd.is_2());
         let is_tls = tree.path(id).iter().rev().nth(1) == Some(&"tls");
         let (code, dropped, message) = match (gone, later) {
             (Some(gone), _) if is_tls => (
                 Code::NotExpressible,
                 Dropped::NotExpressible,
-                format!("containerd {gone} removed TLS settings of registries from its configuration; a hosts.toml can hold them"),
+                format!(
+                    "containerd {gone} removed TLS settings of registries from its configuration; a hosts.toml can hold them"
+                ),
             ),
             (Some(gone), _) => (
                 Code::Obsolete,
                 Dropped::Obsolete,
-                format!("containerd {gone} removed this setting; containerd {containerd} of the target ignores it"),
+                format!(
+                    "containerd {gone} removed this setting; containerd {containerd} of the target ignores it"
+                ),
             ),
             (None, Some(since)) => (
                 Code::NotExpressible,
                 Dropped::NotExpressible,
-                format!("the setting exists from containerd {since} on, and the target runs {containerd}"),
+                format!(
+                    "the setting exists from containerd {since} on, and the target runs {containerd}"
+                ),
             ),
             (None, None) => continue,
         };

@@ -269,7 +269,9 @@ impl<'a> Set<'a> {
                 .peekable();
             reached.peek().is_none()
                 || reached.any(|(name, _)| {
-                    parts.iter().any(|(concern, _)| concern.file_name() == *name)
+                    parts
+                        .iter()
+                        .any(|(concern, _)| concern.file_name() == *name)
                 })
         };
         entries.iter().filter(leads_on).cloned().collect()

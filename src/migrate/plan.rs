@@ -3,10 +3,10 @@
 use serde::Serialize;
 
 use super::changes::{self, Change};
+use super::drop_in::Style;
 use super::drop_in::{self, DropIn};
 use super::ledger::{self, LedgerEntry};
 use super::origin::{self, Origin};
-use super::drop_in::Style;
 use super::read::{self, Input, Rules};
 use super::split::Concern;
 use super::tree::{Dropped, Files, Id, ROOT, Tree, Verdict};

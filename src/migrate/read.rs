@@ -48,8 +48,7 @@ pub(super) fn has_cri(file: &Document) -> bool {
 
 /// The config version that a file states or speaks.
 pub(super) fn version_of(file: &Document) -> Option<i64> {
-    file.version()
-        .or_else(|| address::meant(file.plugin_ids()))
+    file.version().or_else(|| address::meant(file.plugin_ids()))
 }
 
 /// What was read.
@@ -174,6 +173,8 @@ enum Known {
         /// The table that the key stands in is not that of its setting.
         is_moved: bool,
     },
+    /// A table that is no setting; what is in it may be.
+    Shell(Cursor),
     /// A key that containerd does not read, and why.
     Ignored(Code, String),
 }
@@ -215,7 +216,7 @@ impl Reader<'_> {
             let at = toml_key.span().unwrap_or_default();
             let text = self.files.get(self.file).map_or("", |file| file.text());
             let comments = Comments::of(toml_key, item, text);
-            match self.identify(table, parent, cursor, key) {
+            match self.identify(table, item, cursor, shell.unwrap_or(parent), parent, key) {
                 Known::As {
                     parent: target,
                     name,
@@ -247,6 +248,23 @@ impl Reader<'_> {
                         ..Node::table(target)
                     };
                     tables.extend(self.item(item, node, cursor, is_moved));
+                }
+                Known::Shell(cursor) => {
+                    let Some(table) = item.as_table_like() else {
+                        continue;
+                    };
+                    let shell = self.input.tree.push_shell(Node {
+                        key: key.to_owned(),
+                        shell,
+                        comments: Some((self.file, comments)),
+                        ..Node::table(parent)
+                    });
+                    tables.push(Pending {
+                        table,
+                        parent,
+                        cursor,
+                        shell: Some(shell),
+                    });
                 }
                 Known::Ignored(code, why) => {
                     let stands_in = shell.unwrap_or(parent);
@@ -379,9 +397,10 @@ impl Reader<'_> {
     fn both_have_cri(&self, other: Option<usize>) -> bool {
         let files = [Some(self.file), other];
         self.rules == Rules::K0sMerge
-            && files
-                .iter()
-                .all(|file| file.and_then(|file| self.files.get(file)).is_some_and(|file| has_cri(file)))
+            && files.iter().all(|file| {
+                file.and_then(|file| self.files.get(file))
+                    .is_some_and(|file| has_cri(file))
+            })
     }
 
     fn leaf_node(&mut self, mut node: Node) {
@@ -394,7 +413,10 @@ impl Reader<'_> {
             self.input.tree.push(parent, node);
             return;
         };
-        if self.apart && node.place.is_some_and(|place| place.merge == Merge::Append) && (node.key == "imports" || !self.both_have_cri(self.file_of(old))) {
+        if self.apart
+            && node.place.is_some_and(|place| place.merge == Merge::Append)
+            && (node.key == "imports" || !self.both_have_cri(self.file_of(old)))
+        {
             self.input.tree.push(parent, node);
             return;
         }
@@ -456,7 +478,8 @@ impl Reader<'_> {
         let parent = node.parent;
         let why = "the file has the setting twice, in the places of two config versions; containerd 2.3 takes the other one";
         if self.input.tree.node(old).rank <= node.rank {
-            let finding = Files(self.files).finding(&self.input.tree, old, Code::Contradiction, why);
+            let finding =
+                Files(self.files).finding(&self.input.tree, old, Code::Contradiction, why);
             self.input.findings.push(finding);
             let verdict = Verdict::Drop(Dropped::NoEffect, why.to_owned());
             self.input.tree.judge(old, verdict);
@@ -516,25 +539,39 @@ impl Reader<'_> {
     }
 
     /// Which setting a key is, if containerd reads it at all.
-    fn identify(&mut self, table: &dyn TableLike, parent: Id, cursor: Cursor, key: &str) -> Known {
-        if cursor.is_plugins() {
-            return match self.ignored_plugin(key) {
-                Some(why) => Known::Ignored(Code::PluginIdIgnored, why),
-                None => self.known(parent, cursor.child(key), key),
-            };
+    fn identify(
+        &mut self,
+        table: &dyn TableLike,
+        item: &Item,
+        cursor: Cursor,
+        stands_in: Id,
+        parent: Id,
+        key: &str,
+    ) -> Known {
+        if cursor.is_plugins()
+            && let Some(why) = self.ignored_plugin(key)
+        {
+            return Known::Ignored(Code::PluginIdIgnored, why);
         }
         let step = cursor.child(key);
+        match step {
+            Step::Aside(at) if item.is_table_like() && at.has_places() => return Known::Shell(at),
+            Step::Aside(_) => return self.misplaced(stands_in, key),
+            Step::Below(..) if cursor.is_aside() => return self.misplaced(stands_in, key),
+            _ if cursor.is_plugins() => return self.known(parent, step),
+            _ => {}
+        }
         let declared = cursor.place.is_some_and(|place| {
             matches!(place.kind, Kind::Section(_)) && place.presence() != Presence::Free
         });
         let lower = key.to_lowercase();
         if !declared || step.is_known() || lower == key || !cursor.child(&lower).is_known() {
-            return self.known(parent, step, key);
+            return self.known(parent, step);
         }
         let upper = key.chars().all(|c| !c.is_lowercase());
         let is_read = self.version >= 3 || upper;
         if is_read && !table.contains_key(&lower) {
-            return self.known(parent, cursor.child(&lower), &lower);
+            return self.known(parent, cursor.child(&lower));
         }
         let why = match is_read {
             true => format!("`{lower}` stands beside it and is the one that is read"),
@@ -543,8 +580,9 @@ impl Reader<'_> {
         Known::Ignored(Code::KeyCaseIgnored, why)
     }
 
-    fn known(&mut self, parent: Id, step: Step<'_>, key: &str) -> Known {
+    fn known(&mut self, parent: Id, step: Step<'_>) -> Known {
         match step {
+            Step::Aside(cursor) => Known::Shell(cursor),
             Step::Below(name, cursor) => Known::As {
                 parent,
                 name: name.to_owned(),
@@ -570,20 +608,27 @@ impl Reader<'_> {
                     is_moved: true,
                 }
             }
-            Step::Aside(_) => {
-                let mut path = self.input.tree.path(parent);
-                path.push(key);
-                let version = self.version;
-                let why = match address::exists_in(version, &path) {
-                    true => format!(
-                        "config version {version} has this setting at {}",
-                        dotted(&address::of(version, &path))
-                    ),
-                    false => format!("config version {version} has no such setting"),
-                };
-                Known::Ignored(Code::Misplaced, why)
-            }
         }
+    }
+
+    /// A key whose setting this config version has elsewhere, or not at all.
+    fn misplaced(&self, stands_in: Id, key: &str) -> Known {
+        let tree = &self.input.tree;
+        let mut path = match tree.is_setting(stands_in) {
+            true => tree.path(stands_in),
+            false => tree.spelled_path(stands_in),
+        };
+        path.push(key);
+        let version = self.version;
+        let address = address::of(version, &path);
+        let why = match address::exists_in(version, &path) && address != path {
+            true => format!(
+                "config version {version} has this setting at {}",
+                dotted(&address)
+            ),
+            false => format!("config version {version} has no such setting"),
+        };
+        Known::Ignored(Code::Misplaced, why)
     }
 
     /// Whether a key of a version 3 file stands where version 2 has it.
@@ -651,7 +696,10 @@ impl Reader<'_> {
             match self.version {
                 1 => {}
                 3.. if !name.contains('.') => {
-                    self.say_list(node, format!("{name:?} is no plugin URI; containerd 2.x refuses the file"));
+                    self.say_list(
+                        node,
+                        format!("{name:?} is no plugin URI; containerd 2.x refuses the file"),
+                    );
                     continue;
                 }
                 2 if !plugin::is_uri(name) => {

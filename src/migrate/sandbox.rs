@@ -42,9 +42,7 @@ pub(super) fn was_ever_default(image: &str) -> bool {
             _ => None,
         });
         let k0s = k0s::Release::all().map(|release| release.pause_image);
-        let all = declared
-            .chain(k0s)
-            .chain(WINDOWS.iter().copied());
+        let all = declared.chain(k0s).chain(WINDOWS.iter().copied());
         all.map(canonical).collect()
     });
     known.contains(&canonical(image))

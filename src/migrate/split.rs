@@ -151,7 +151,11 @@ fn kept(tree: &Tree, target: Release) -> Vec<Id> {
 /// Whether a setting is written to the section that config version 3 leaves
 /// to the stream server.
 pub(super) fn is_stream_server(tree: &Tree, id: Id) -> bool {
-    tree.version() >= 3 && matches!(tree.written_path(id).as_slice(), ["plugins", plugin::CRI, ..])
+    tree.version() >= 3
+        && matches!(
+            tree.written_path(id).as_slice(),
+            ["plugins", plugin::CRI, ..]
+        )
 }
 
 /// The name of the default runtime handler, if the same migration keeps a
@@ -232,7 +236,12 @@ fn concern(tree: &Tree, id: Id, target: Release, default_runtime: Option<&str>) 
         ["plugins", id, ..] => Concern::Plugin((*id).to_owned()),
         ["proxy_plugins", ..] => Concern::ProxyPlugins,
         ["stream_processors", ..] => Concern::StreamProcessors,
-        _ => Concern::Daemon,
+        // What config version 3 has in a plugin only, containerd 2.3 would
+        // prefer to the daemon's settings in the same file.
+        _ => match tree.written_path(id).as_slice() {
+            ["plugins", id, ..] => Concern::Plugin((*id).to_owned()),
+            _ => Concern::Daemon,
+        },
     }
 }
 

@@ -19,7 +19,9 @@ pub(super) fn for_legacy_file(
         return vec![format!("Nothing: k0s manages {file} already.")];
     }
     if target.release.regime == Regime::Monolith {
-        return vec!["Upgrade k0s to 1.27.5 or later first, and migrate for that release.".to_owned()];
+        return vec![
+            "Upgrade k0s to 1.27.5 or later first, and migrate for that release.".to_owned(),
+        ];
     }
     let mut steps = match drop_ins {
         [] => vec!["No drop-in is needed: nothing in the file is yours to keep.".to_owned()],
@@ -47,7 +49,10 @@ pub(super) fn for_drop_ins(
     let directory = k0s::DROP_IN_DIR;
     let mut steps = vec!["Stop k0s on the node; pods keep running.".to_owned()];
     if !drop_ins.is_empty() {
-        steps.extend(write(drop_ins, &format!("Put the new drop-ins into {directory}, over the old ones.")));
+        steps.extend(write(
+            drop_ins,
+            &format!("Put the new drop-ins into {directory}, over the old ones."),
+        ));
     }
     if !emptied.is_empty() {
         steps.push(format!(
@@ -56,7 +61,10 @@ pub(super) fn for_drop_ins(
         ));
     }
     if let Some(main) = remove_main {
-        steps.push(format!("Remove {main}, or move it away: k0s {} would take it for yours and ignore drop-ins.", target.release));
+        steps.push(format!(
+            "Remove {main}, or move it away: k0s {} would take it for yours and ignore drop-ins.",
+            target.release
+        ));
     }
     steps.push(format!("Upgrade k0s to {}.", target.release));
     restart(target, &mut steps);

@@ -5,9 +5,9 @@
 //! itself applies them.
 
 use super::changes::RUNTIMES;
-use super::versions;
 use super::origin::Origin;
 use super::tree::{Dropped, Files, Id, Tree, Verdict, Why};
+use super::versions;
 use crate::containerd::{Release, plugin};
 use crate::diagnostic::{Code, Finding};
 use crate::value::Value;

@@ -160,6 +160,11 @@ impl Tree {
         self.version = version;
     }
 
+    /// Whether a node is a declared setting, or a table of some.
+    pub(super) fn is_setting(&self, id: Id) -> bool {
+        self.node(id).place.is_some()
+    }
+
     /// The config version in which it is to be written.
     pub(super) fn version(&self) -> i64 {
         self.version

@@ -58,7 +58,11 @@ impl Steps<'_> {
     /// Sets a leaf in place of another.
     fn replace(&mut self, from: Id, table: Id, key: &str, value: Value, why: &str) {
         let to = self.tree.set(table, key, value, from, why);
-        self.say(from, Code::Converted, format!("goes to {}", self.tree.written(to)));
+        self.say(
+            from,
+            Code::Converted,
+            format!("goes to {}", self.tree.written(to)),
+        );
         self.judge_default(to, why);
         self.tree
             .judge(from, Verdict::Converted(vec![to], why.to_owned()));
@@ -133,9 +137,14 @@ impl Steps<'_> {
                         items.push(entry);
                     }
                     self.tree.change(old, Value::Array(items));
-                    let keep = Verdict::Keep(Why::Edit("differs from the target's default".to_owned()));
+                    let keep =
+                        Verdict::Keep(Why::Edit("differs from the target's default".to_owned()));
                     self.tree.judge(old, keep);
-                    self.say(id, Code::Converted, format!("goes to {}", self.tree.written(old)));
+                    self.say(
+                        id,
+                        Code::Converted,
+                        format!("goes to {}", self.tree.written(old)),
+                    );
                     self.tree
                         .judge(id, Verdict::Converted(vec![old], why.to_owned()));
                 }

@@ -1,12 +1,13 @@
 //! Legacy files made of edits that are known: on top of real default dumps, or
-//! by themselves, in both config versions.
+//! by themselves, in every config version.
 
 use std::collections::BTreeMap;
 
 use containerd_dropins::Config;
+use containerd_dropins::containerd::Release;
 use containerd_dropins::containerd::load::default_config;
 use containerd_dropins::containerd::plugin::short_name;
-use containerd_dropins::containerd::setting::{Kind, Presence, Section};
+use containerd_dropins::containerd::setting::{Kind, Presence, Section, State};
 use containerd_dropins::k0s;
 use containerd_dropins::value::{Table, Value};
 use proptest::prelude::*;
@@ -35,6 +36,13 @@ const SPECIAL: &[&str] = &[
     "disabled_plugins",
     "required_plugins",
     "exports",
+    // Other forms in other versions; the tests of conversions have them.
+    "bin_dir",
+    "bin_dirs",
+    "sched_core",
+    "env",
+    "runtime_platforms",
+    "pinned_images",
 ];
 
 /// A leaf that an edit can set: its path, `*` for names, and its kind.
@@ -42,9 +50,46 @@ const SPECIAL: &[&str] = &[
 pub struct Leaf {
     path: Vec<&'static str>,
     kind: Kind,
+    /// The first release that has it, and the one that removed it.
+    life: (Release, Option<Release>),
 }
 
-fn collect(section: &'static Section, path: &mut Vec<&'static str>, leaves: &mut Vec<Leaf>) {
+impl Leaf {
+    /// Whether files of a config version can set it.
+    fn is_in(&self, version: i64) -> bool {
+        let first = match version {
+            1 | 2 => Release::new(1, 2, 0),
+            _ => Release::new(2, 0, 0),
+        };
+        let has_place = Config::address(version, &self.path).is_some();
+        has_place && self.life.1.is_none_or(|gone| gone > first)
+    }
+
+    /// Whether the target has it, or will have after an upgrade.
+    fn is_for(&self, release: Release) -> bool {
+        let (since, gone) = self.life;
+        let later = since.line().0 > release.line().0;
+        !later && gone.is_none_or(|gone| gone > release)
+    }
+}
+
+type Life = (Release, Option<Release>);
+
+fn life(history: &[(Release, State)], (since, gone): Life) -> Life {
+    let first = history.first().map_or(since, |(release, _)| *release);
+    let last = match history.last() {
+        Some((release, State::Absent)) => Some(*release),
+        _ => None,
+    };
+    (since.max(first), gone.or(last))
+}
+
+fn collect(
+    section: &'static Section,
+    path: &mut Vec<&'static str>,
+    above: Life,
+    leaves: &mut Vec<Leaf>,
+) {
     for setting in section.settings {
         if DEPRECATED.contains(&setting.key)
             || SPECIAL.contains(&setting.key)
@@ -52,31 +97,36 @@ fn collect(section: &'static Section, path: &mut Vec<&'static str>, leaves: &mut
         {
             continue;
         }
+        // Needed twice from 2.0 on.
+        if setting.key == "snapshotter" && path.contains(&"runtimes") {
+            continue;
+        }
         path.push(setting.key);
-        collect_kind(&setting.kind, path, leaves);
+        collect_kind(&setting.kind, path, life(setting.history, above), leaves);
         path.pop();
     }
 }
 
-fn collect_kind(kind: &Kind, path: &mut Vec<&'static str>, leaves: &mut Vec<Leaf>) {
+fn collect_kind(kind: &Kind, path: &mut Vec<&'static str>, life: Life, leaves: &mut Vec<Leaf>) {
     match kind {
         Kind::Section(section) if section.presence == Presence::Free => {
             for key in ["BinaryName", "SystemdCgroup", "IoUid"] {
                 path.push(key);
-                collect_kind(&section.get(key).unwrap().kind, path, leaves);
+                collect_kind(&section.get(key).unwrap().kind, path, life, leaves);
                 path.pop();
             }
         }
-        Kind::Section(section) => collect(section, path, leaves),
+        Kind::Section(section) => collect(section, path, life, leaves),
         Kind::Map(kind) => {
             path.push("*");
-            collect_kind(kind, path, leaves);
+            collect_kind(kind, path, life, leaves);
             path.pop();
         }
         Kind::Tables(_) => {}
         kind => leaves.push(Leaf {
             path: path.clone(),
             kind: *kind,
+            life,
         }),
     }
 }
@@ -106,7 +156,10 @@ fn value(kind: &Kind, default: Option<&Value>, seed: u32, may_be_zero: bool) -> 
 pub struct Case {
     pub text: String,
     pub k0s: &'static str,
-    /// By path, what must be in effect; nothing else may be.
+    /// The config version.
+    pub version: i64,
+    /// By path in the version that the target's containerd writes, what must
+    /// be in effect; nothing else may be.
     pub effect: BTreeMap<Vec<String>, Value>,
 }
 
@@ -115,6 +168,8 @@ const TARGETS: &[&str] = &[
     "v1.30.4+k0s.0",
     "v1.32.4+k0s.0",
     "v1.35.7+k0s.0",
+    "v1.36.1+k0s.0",
+    "v1.36.3+k0s.2",
 ];
 
 const NAMES: &[&str] = &[
@@ -127,18 +182,24 @@ const NAMES: &[&str] = &[
     "a.b",
 ];
 
-/// The dumps to edit; the first stands for none.
-fn bases() -> Vec<Option<String>> {
-    let dumps = support::files("recorded/default").into_iter();
-    std::iter::once(None)
-        .chain(dumps.map(|path| Some(support::read(&path))))
-        .collect()
+/// The dumps to edit with their config versions, and none in each version.
+fn bases() -> Vec<(Option<String>, i64)> {
+    let dumps = support::files("recorded/default").into_iter().map(|path| {
+        let text = support::read(&path);
+        let Some(Value::Integer(version)) = support::parse(&text).get("version").cloned() else {
+            panic!("{}", path.display())
+        };
+        (Some(text), version)
+    });
+    let none = (2..=4).map(|version| (None, version));
+    none.chain(dumps).collect()
 }
 
 pub fn cases() -> impl Strategy<Value = Case> {
     let mut leaves = Vec::new();
-    collect(Config::SETTINGS, &mut Vec::new(), &mut leaves);
-    assert!(leaves.len() > 100, "{}", leaves.len());
+    let always = (Release::new(1, 2, 0), None);
+    collect(Config::SETTINGS, &mut Vec::new(), always, &mut leaves);
+    assert!(leaves.len() > 150, "{}", leaves.len());
     let bases = bases();
     let edits = prop::collection::vec((0..leaves.len(), any::<u32>(), 0..NAMES.len()), 0..12);
     (
@@ -152,11 +213,16 @@ pub fn cases() -> impl Strategy<Value = Case> {
             let chosen = seeds
                 .iter()
                 .map(|(leaf, seed, name)| (&leaves[*leaf], *seed, NAMES[*name]));
+            let (dump, version) = &bases[base];
+            let version = match version {
+                2 if version_1 => 1,
+                version => *version,
+            };
             make(
-                bases[base].as_deref(),
+                dump.as_deref(),
                 TARGETS[target],
                 chosen,
-                version_1,
+                version,
                 boilerplate,
             )
         })
@@ -166,62 +232,56 @@ fn make<'a>(
     base: Option<&str>,
     k0s: &'static str,
     edits: impl Iterator<Item = (&'a Leaf, u32, &'static str)>,
-    version_1: bool,
+    version: i64,
     boilerplate: bool,
 ) -> Case {
-    let release = k0s::Release::find(k0s).unwrap().0;
-    let defaults = default_config(release.containerd);
+    let containerd = k0s::Release::find(k0s).unwrap().0.containerd;
+    let defaults = default_config(containerd);
     let mut table = base.map(support::parse).unwrap_or_default();
     let mut effect = BTreeMap::new();
+    // Version 1 has short names in the end.
+    let spelled = version.max(2);
     for (leaf, seed, name) in edits {
-        let mut path: Vec<String> = Vec::new();
-        for key in &leaf.path {
-            path.push(if *key == "*" {
-                name.to_owned()
-            } else {
-                (*key).to_owned()
-            });
+        if !leaf.is_in(version) || !leaf.is_for(containerd) {
+            continue;
         }
-        let keys: Vec<&str> = path.iter().map(String::as_str).collect();
-        let default = support::at(&defaults, &keys);
+        let keys: Vec<&str> = leaf
+            .path
+            .iter()
+            .map(|key| if *key == "*" { name } else { *key })
+            .collect();
+        let after = Config::address(containerd.config_version(), &keys).unwrap();
+        let default = at(&defaults, &after);
         let in_plugin = keys[0] == "plugins";
         let in_entry = leaf.path.contains(&"*");
         let zero_matters = in_plugin && !in_entry && default.is_some_and(|value| !value.is_zero());
         let value = value(&leaf.kind, default, seed, zero_matters);
         // What the dump says already is no edit.
-        if support::at(&table, &keys) == Some(&value) {
+        let here = Config::address(spelled, &keys).unwrap();
+        if at(&table, &here) == Some(&value) {
             continue;
         }
-        set(&mut table, &keys, value.clone());
-        effect.insert(path.clone(), value);
+        set(&mut table, &here, value.clone());
+        effect.insert(after, value);
         if keys[0] == "proxy_plugins" {
-            let kind = ["proxy_plugins", keys[1], "type"];
+            let kind = ["proxy_plugins", keys[1], "type"].map(str::to_owned);
             set(&mut table, &kind, Value::String("snapshot".into()));
-            effect.insert(
-                kind.map(str::to_owned).to_vec(),
-                Value::String("snapshot".into()),
-            );
+            effect.insert(kind.to_vec(), Value::String("snapshot".into()));
         }
     }
     if boilerplate {
-        set(
-            &mut table,
-            &["root"],
-            Value::String("/var/lib/k0s/containerd".into()),
-        );
-        set(
-            &mut table,
-            &["state"],
-            Value::String("/run/k0s/containerd".into()),
-        );
-        set(
-            &mut table,
-            &["grpc", "address"],
-            Value::String("/run/k0s/containerd.sock".into()),
-        );
+        let owned = [
+            (&["root"][..], "/var/lib/k0s/containerd"),
+            (&["state"], "/run/k0s/containerd"),
+            (&["grpc", "address"], "/run/k0s/containerd.sock"),
+        ];
+        for (path, value) in owned {
+            let here = Config::address(spelled, path).unwrap();
+            set(&mut table, &here, Value::String(value.into()));
+        }
     }
-    match version_1 {
-        true => {
+    match version {
+        1 => {
             table.remove("version");
             if let Some(Value::Table(plugins)) = table.get_mut("plugins") {
                 *plugins = std::mem::take(plugins)
@@ -230,23 +290,33 @@ fn make<'a>(
                     .collect();
             }
         }
-        false => drop(table.insert("version".into(), Value::Integer(2))),
+        version => drop(table.insert("version".into(), Value::Integer(version))),
     }
     let text = format!(
         "# legacy\n{}",
         toml_edit::ser::to_string_pretty(&table).unwrap()
     );
-    Case { text, k0s, effect }
+    Case {
+        text,
+        k0s,
+        version,
+        effect,
+    }
 }
 
-fn set(table: &mut Table, path: &[&str], value: Value) {
+fn at<'t>(table: &'t Table, path: &[String]) -> Option<&'t Value> {
+    let path: Vec<&str> = path.iter().map(String::as_str).collect();
+    support::at(table, &path)
+}
+
+fn set(table: &mut Table, path: &[String], value: Value) {
     let (first, rest) = path.split_first().unwrap();
     if rest.is_empty() {
-        table.insert((*first).to_owned(), value);
+        table.insert(first.clone(), value);
         return;
     }
     let child = table
-        .entry((*first).to_owned())
+        .entry(first.clone())
         .or_insert_with(|| Value::Table(Table::new()));
     let Value::Table(child) = child else {
         panic!("{path:?}")

@@ -179,5 +179,7 @@ fn k0s_1_27_1_pastes_drop_ins() {
     assert!(with(&format!("[{cri}]\nenable_selinux = true\n")).is_err());
     assert!(with(&format!("[{cri}.containerd]\nsnapshotter = \"native\"\n")).is_err());
     // Without CRI settings it is imported.
-    assert!(with("version = 2\n[plugins.\"io.containerd.internal.v1.opt\"]\npath = \"/x\"\n").is_ok());
+    assert!(
+        with("version = 2\n[plugins.\"io.containerd.internal.v1.opt\"]\npath = \"/x\"\n").is_ok()
+    );
 }

@@ -16,5 +16,7 @@ mod generate;
 mod hostile;
 mod k0s_examples;
 mod laws;
+mod losses;
 mod referee;
 mod support;
+mod versions;

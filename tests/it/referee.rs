@@ -14,9 +14,7 @@ use std::path::Path;
 
 use containerd_dropins::containerd::load::default_config;
 use containerd_dropins::diagnostic::Severity;
-use containerd_dropins::migrate::{
-    ExistingDropIns, Options, Plan, Target, plan, plan_drop_ins,
-};
+use containerd_dropins::migrate::{ExistingDropIns, Options, Plan, Target, plan, plan_drop_ins};
 use containerd_dropins::value::Value;
 use containerd_dropins::{Config, Document};
 
@@ -207,7 +205,9 @@ fn containerd_2_1_sees_the_edits_and_nothing_else() {
         // Keys that version 3 has no place for, each of them said.
         let errors = plan.findings.iter();
         let errors = errors.filter(|finding| finding.severity == Severity::Error);
-        let mut lost: Vec<&str> = errors.filter_map(|finding| finding.key.as_deref()).collect();
+        let mut lost: Vec<&str> = errors
+            .filter_map(|finding| finding.key.as_deref())
+            .collect();
         lost.sort_unstable();
         let known = std::fs::read_to_string(case.join("lost-3")).unwrap_or_default();
         assert_eq!(lost, known.lines().collect::<Vec<_>>(), "{name}");

@@ -245,7 +245,10 @@ fn dump_text(containerd: &Path, config: &str) -> (String, String) {
         output.status.success(),
         "containerd refuses {config}: {stderr}"
     );
-    (String::from_utf8(output.stdout).unwrap(), stderr.into_owned())
+    (
+        String::from_utf8(output.stdout).unwrap(),
+        stderr.into_owned(),
+    )
 }
 
 /// Migrates a legacy text for a target, without imports.

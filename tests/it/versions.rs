@@ -1,0 +1,244 @@
+//! Config versions: every setting, read from one and written to another.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use containerd_dropins::Config;
+use containerd_dropins::containerd::Release;
+use containerd_dropins::containerd::setting::{Kind, Section, Setting, State};
+use containerd_dropins::value::{Table, Value};
+use proptest::prelude::*;
+
+use crate::support;
+
+/// A declared setting that is no table: its path, `*` for names.
+struct Leaf {
+    path: Vec<&'static str>,
+    setting: &'static Setting,
+    /// The release that removed it, or a table that it is in.
+    removed: Option<Release>,
+}
+
+fn removed(setting: &Setting) -> Option<Release> {
+    match setting.history.last() {
+        Some((release, State::Absent)) => Some(*release),
+        _ => None,
+    }
+}
+
+fn collect(
+    section: &'static Section,
+    path: &mut Vec<&'static str>,
+    above: Option<Release>,
+    leaves: &mut Vec<Leaf>,
+) {
+    for setting in section.settings {
+        path.push(setting.key);
+        let gone = above.or(removed(setting));
+        let mut kind = &setting.kind;
+        let mut depth = 0;
+        while let Kind::Map(inner) = kind {
+            path.push("*");
+            depth += 1;
+            kind = inner;
+        }
+        match kind {
+            Kind::Section(section) => collect(section, path, gone, leaves),
+            _ => leaves.push(Leaf {
+                path: path.clone(),
+                setting,
+                removed: gone,
+            }),
+        }
+        path.truncate(path.len() - depth - 1);
+    }
+}
+
+fn leaves() -> Vec<Leaf> {
+    let mut leaves = Vec::new();
+    collect(Config::SETTINGS, &mut Vec::new(), None, &mut leaves);
+    assert!(leaves.len() > 250, "{}", leaves.len());
+    leaves
+}
+
+fn value(kind: &Kind, seed: u8) -> Value {
+    match kind {
+        Kind::Map(kind) => value(kind, seed),
+        Kind::Bool => Value::Boolean(seed % 2 == 0),
+        Kind::Int => Value::Integer(i64::from(seed)),
+        Kind::Float => Value::Float(f64::from(seed) + 0.5),
+        Kind::Duration => Value::String(format!("{seed}m")),
+        Kind::Strs => Value::Array(vec![Value::String(format!("s{seed}"))]),
+        Kind::Bytes => Value::Array(vec![Value::Integer(i64::from(seed))]),
+        Kind::Tables(_) => {
+            let table = Table::from([("platform".to_owned(), Value::String(format!("p{seed}")))]);
+            Value::Array(vec![Value::Table(table)])
+        }
+        _ => Value::String(format!("text {seed}")),
+    }
+}
+
+fn at_path(path: &[String], value: Value) -> Table {
+    let (first, rest) = path.split_first().unwrap();
+    let value = match rest {
+        [] => value,
+        rest => Value::Table(at_path(rest, value)),
+    };
+    Table::from([(first.clone(), value)])
+}
+
+fn with_version(version: i64, path: &[String], value: Value) -> Config {
+    let mut table = at_path(path, value);
+    table.insert("version".to_owned(), Value::Integer(version));
+    serde_json::from_value(serde_json::to_value(&table).unwrap()).unwrap()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+
+    /// Reading a setting from version N and writing it to version M and back
+    /// gives the same setting, wherever both have a place for it.
+    #[test]
+    fn settings_survive_every_change_of_version(seed in 1u8..200, name in "[a-z*][a-z0-9.:-]{0,8}") {
+        for leaf in leaves() {
+            if leaf.path == ["version"] {
+                continue;
+            }
+            let path: Vec<&str> = leaf.path.iter().map(|key| if *key == "*" { &name } else { *key }).collect();
+            let value = value(&leaf.setting.kind, seed);
+            for from in 1..=4 {
+                let Some(address) = Config::address(from, &path) else { continue };
+                let config = with_version(from, &address, value.clone());
+                for to in 1..=4 {
+                    let Some(target) = Config::address(to, &path) else { continue };
+                    let mut there = config.clone();
+                    there.version = Some(to);
+                    let table = there.to_table();
+                    let keys: Vec<&str> = target.iter().map(String::as_str).collect();
+                    prop_assert_eq!(support::at(&table, &keys), Some(&value), "{:?} from {} to {}", path, from, to);
+                    // Nothing else is written.
+                    prop_assert_eq!(support::leaves(&table).len(), 2);
+                    let mut back: Config = serde_json::from_value(serde_json::to_value(&table).unwrap()).unwrap();
+                    back.version = Some(from);
+                    prop_assert_eq!(back.to_table(), config.to_table());
+                    prop_assert_eq!(back.to_table(), with_version(from, &address, value.clone()).to_table());
+                }
+            }
+        }
+    }
+}
+
+/// Addresses are distinct: in no version two settings share one.
+#[test]
+fn no_two_settings_share_an_address() {
+    for version in 1..=4 {
+        let mut seen = BTreeMap::new();
+        for leaf in leaves() {
+            let Some(address) = Config::address(version, &leaf.path) else {
+                continue;
+            };
+            if let Some(other) = seen.insert(address, leaf.path.clone()) {
+                panic!("version {version}: {other:?} and {:?}", leaf.path);
+            }
+        }
+    }
+}
+
+/// What became of settings that have no address in a later version.
+const SUCCESSORS: &[(&str, &str)] = &[
+    (
+        "systemd_cgroup",
+        "`SystemdCgroup` in the options of the default runtime handler",
+    ),
+    (
+        "no_pivot",
+        "`NoPivotRoot` in the options of the default runtime handler",
+    ),
+    (
+        "default_runtime",
+        "`runtimes.default` and `default_runtime_name`",
+    ),
+    ("untrusted_workload_runtime", "`runtimes.untrusted`"),
+    ("runtime_engine", "`options.BinaryName`"),
+    ("runtime_root", "`options.Root`"),
+    ("sched_core", "`SCHED_CORE=1` in the shim manager's `env`"),
+    ("tls", "a `hosts.toml`"),
+    ("bin_dir", "`cni.bin_dirs`, from containerd 2.1 on"),
+];
+
+fn shown(path: &[String]) -> String {
+    let bare = |key: &String| {
+        !key.is_empty()
+            && key
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'))
+    };
+    let keys = path.iter().map(|key| match key.as_str() {
+        "*" => "*".to_owned(),
+        _ if bare(key) => key.clone(),
+        _ => format!("\"{key}\""),
+    });
+    keys.collect::<Vec<_>>().join(".")
+}
+
+/// The table of all settings that have another address or form in another
+/// version, for the documentation. `RECORD=1` writes it.
+#[test]
+fn the_table_of_address_changes_is_current() {
+    let mut text = String::from(
+        "| setting (version 2) | version 1 | version 3 | version 4 |\n|---|---|---|---|\n",
+    );
+    for leaf in leaves() {
+        let own: Vec<String> = leaf.path.iter().map(|key| (*key).to_owned()).collect();
+        // Version 1 differs in the name of the plugin only.
+        let address = |version| Config::address(version, &leaf.path);
+        let gone = leaf.removed.filter(|gone| *gone >= Release::new(2, 0, 0));
+        let successor = SUCCESSORS
+            .iter()
+            .find(|(key, _)| {
+                leaf.path.contains(key) && !leaf.path.contains(&"io.containerd.runtime.v1.linux")
+            })
+            .map(|(_, successor)| *successor);
+        let (two, three, four) = (address(2), address(3), address(4));
+        let same = two.as_ref() == Some(&own) && three == two && four == two;
+        if same && gone.is_none() && successor.is_none() {
+            continue;
+        }
+        let cell =
+            |address: Option<Vec<String>>, above: Option<&Vec<String>>| match (address, above) {
+                (None, _) => "–".to_owned(),
+                (Some(address), Some(above)) if address == *above => "the same".to_owned(),
+                (Some(address), _) => format!("`{}`", shown(&address)),
+            };
+        let first = cell(two.clone(), None);
+        let one = cell(address(1), None);
+        let (third, fourth) = match (gone, successor) {
+            (Some(gone), None) => (format!("removed in containerd {gone}"), "–".to_owned()),
+            (Some(gone), Some(successor)) => (
+                format!("removed in containerd {gone}; {successor}"),
+                "–".to_owned(),
+            ),
+            (None, Some(successor)) => (
+                format!(
+                    "`{}`; {successor}",
+                    shown(three.as_deref().unwrap_or_default())
+                ),
+                cell(four, three.as_ref()),
+            ),
+            (None, None) => (
+                cell(three.clone(), two.as_ref()),
+                cell(four, three.as_ref()),
+            ),
+        };
+        let _ = writeln!(text, "| {first} | {one} | {third} | {fourth} |");
+    }
+    let path = support::path("../src/config/addresses.md");
+    if std::env::var_os("RECORD").is_some() {
+        std::fs::write(&path, &text).unwrap();
+    }
+    assert_eq!(
+        support::read(&path),
+        text,
+        "RECORD=1 cargo test --test it addresses writes it"
+    );
+}
