@@ -116,6 +116,9 @@ codes! {
     /// A key that has another place in the config version of the file.
     Misplaced = "misplaced-key", Warning,
         "containerd does not look for the setting here in this config version, so the line had no effect and is not carried over. If it is wanted, move it and migrate again.";
+    /// A plugin of a later config version in a file of version 2.
+    LaterPlace = "later-place", Warning,
+        "The file serves containerd 1.x and 2.x. Settings that the node's containerd ignored so far take effect with the drop-ins. Review them.";
     /// A key in a place that another config version has.
     OtherPlace = "other-place", Note,
         "It counts as the setting that it is.";
@@ -126,8 +129,8 @@ codes! {
     ZeroValueIgnored = "zero-value-ignored", Note,
         "containerd merges these settings by value: 0, \"\" and false never override a default, so the line had no effect.";
     /// A setting that a later loaded file replaces.
-    Shadowed = "shadowed-by-import", Note,
-        "containerd loads imports after the file that names them; the later file decides.";
+    Shadowed = "shadowed", Note,
+        "Of several files that set a key, the one that is loaded last decides: imports after the file that names them, drop-ins by name, and up to k0s 1.35 those with CRI settings after all others.";
     /// A setting that containerd did not act on.
     WithoutEffect = "without-effect", Warning,
         "containerd did not act on this setting, so it is not carried over.";
@@ -146,6 +149,9 @@ codes! {
     /// A plugin id in `disabled_plugins` or `required_plugins` that the target's containerd does not have.
     PluginGone = "plugin-gone", Warning,
         "A plugin that is not there need not be disabled, and containerd does not start if one is required.";
+    /// TLS settings of a registry, which containerd 2.0 removed.
+    RegistryTls = "registry-tls", Error,
+        "Write a hosts.toml for the host (ca, client, skip_verify) into a directory that registry.config_path names; then remove the table and migrate again.";
     /// A setting that the target's containerd has no place for.
     NotExpressible = "not-expressible", Error,
         "No drop-in for this target can hold it. Choose another target, or do without it.";
@@ -155,6 +161,9 @@ codes! {
     /// A runtime option of the wrong type.
     OptionType = "option-type", Warning,
         "containerd loads it, but the runtime cannot read its options and pods of this runtime handler fail. It is carried over unchanged.";
+    /// A setting that the target's containerd needs in two places.
+    NeededTwice = "needed-twice", Note,
+        "Both places say the same; change both if you change one.";
     /// A setting that went to its successor.
     Converted = "converted", Note,
         "The setting is deprecated; its successor does the same and outlives the next upgrade.";
@@ -175,16 +184,16 @@ codes! {
         "The default changed between the two releases as well; your value wins.";
     /// A proxy plugin without a type that containerd knows.
     ProxyPluginType = "proxy-plugin-type", Error,
-        "containerd panics at start on a proxy plugin without a known type. Add type = \"snapshot\", \"content\" or \"diff\" and migrate again.";
+        "containerd panics at start on a proxy plugin without a known type: \"snapshot\", \"content\", \"diff\", from 2.0 on also \"sandbox\". Add it and migrate again.";
     /// A value that cannot pass through k0s's merge of CRI drop-ins.
     NotMergeable = "not-mergeable", Error,
         "k0s 1.27.5 to 1.35 pass CRI drop-ins through JSON and YAML, which would change this value or stop k0s.";
     /// A name that go-toml 1.9 cannot read in any spelling.
     NotPortable = "not-portable", Error,
         "There is no TOML spelling of this name that all parsers in play read alike. Rename it.";
-    /// A file named in `imports` was not handed in.
+    /// A file named in `imports` is missing.
     ImportMissing = "import-missing", Error,
-        "Its settings would be lost. Hand the file in, or remove it from imports if it is gone for good (containerd 1.5 to 1.7 do not start without it).";
+        "Its settings would be lost. Put the file where it is imported from, or remove it from imports if it is gone for good (containerd 1.5 and later do not start without it).";
     /// A pattern in `imports` that no handed-in file matches.
     ImportEmpty = "import-empty", Note,
         "containerd takes no notice of a pattern without a match. If there are such files on the node, hand them in.";

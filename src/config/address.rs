@@ -142,12 +142,15 @@ pub(crate) fn setting_at(version: i64, address: &[&str]) -> Vec<String> {
 #[derive(Debug, Default)]
 struct Trie {
     setting: Option<Vec<&'static str>>,
+    /// The setting has its path here.
+    is_home: bool,
     below: BTreeMap<&'static str, Trie>,
 }
 
 impl Trie {
     /// The moves of a config version; with `lenient` also those that later
-    /// versions made, which containerd 2.3 reads in files of version 3 too.
+    /// versions made, which containerd 2.x reads in files of version 2 too, and
+    /// 2.3 in those of version 3.
     fn known(version: i64, lenient: bool) -> &'static Trie {
         static KNOWN: OnceLock<BTreeMap<(i64, bool), Trie>> = OnceLock::new();
         static NONE: OnceLock<Trie> = OnceLock::new();
@@ -155,7 +158,7 @@ impl Trie {
             let each = (1..=MAX_CONFIG_VERSION).flat_map(|v| [(v, false), (v, true)]);
             each.map(|(version, lenient)| {
                 let mut trie = Trie::default();
-                let until = match lenient && version >= 3 {
+                let until = match lenient && version >= 2 {
                     true => MAX_CONFIG_VERSION,
                     false => version,
                 };
@@ -180,9 +183,11 @@ impl Trie {
                 };
                 if !path.is_empty() {
                     let keys = path.iter().copied().chain(last);
+                    let is_home = keys.clone().eq(at.iter().copied());
                     let node =
                         keys.fold(&mut *self, |node, key| node.below.entry(key).or_default());
                     node.setting = Some(at.clone());
+                    node.is_home = is_home;
                 }
             }
             if let Kind::Section(section) = setting.kind {
@@ -206,6 +211,29 @@ pub(crate) struct Cursor {
     is_plugins: bool,
     /// No setting is here, but places of some may be below.
     is_aside: bool,
+    /// Where a file has a setting twice, in the places of two versions, the
+    /// higher rank counts.
+    pub(crate) rank: u8,
+    /// The rank of what is in the table and has no place of its own.
+    inside: u8,
+}
+
+/// The rank of a key in its own version's place.
+pub(crate) const OWN: u8 = 1;
+
+/// The rank of a key in another version's place, by the order in which
+/// containerd 2.x merges them: what it migrates prevails in the images plugin
+/// and gives way in all others.
+fn rank(version: i64, moved: &Move) -> u8 {
+    let in_images = match moved.to {
+        MovedTo::Path(path) | MovedTo::Into(path) => path.get(1) == Some(&plugin::CRI_IMAGES),
+        MovedTo::Key(_) => false,
+    };
+    let is_old = applies(moved, version);
+    match is_old == in_images {
+        true => OWN + 1,
+        false => OWN - 1,
+    }
 }
 
 /// Which setting a key of a table is.
@@ -226,6 +254,11 @@ impl Step<'_> {
         !matches!(self, Step::Aside(_)) && self.cursor().place.is_some()
     }
 
+    /// The declaration of the setting.
+    pub(crate) fn place(self) -> Option<Place> {
+        self.cursor().place
+    }
+
     fn cursor(self) -> Cursor {
         match self {
             Step::Below(_, cursor) | Step::Moved(_, cursor) | Step::Aside(cursor) => cursor,
@@ -238,9 +271,9 @@ impl Step<'_> {
 }
 
 impl Cursor {
-    /// The top of a file of a config version. With `lenient`, places that an
-    /// earlier or later version has are understood in a version 3 file, as
-    /// containerd 2.3 does, which migrates each file.
+    /// The top of a file of a config version. With `lenient`, the places of
+    /// other versions are understood in files of version 2 and 3, as containerd
+    /// 2.3 does, which migrates each file.
     pub(crate) fn root(version: i64, lenient: bool) -> Cursor {
         Cursor {
             version,
@@ -250,6 +283,8 @@ impl Cursor {
             is_at_home: true,
             is_plugins: false,
             is_aside: false,
+            rank: OWN,
+            inside: OWN,
         }
     }
 
@@ -268,17 +303,27 @@ impl Cursor {
         let trie = self.trie.and_then(|trie| trie.below.get(key));
         let below = Cursor {
             trie,
+            rank: self.inside,
             is_plugins: self.is_at_home && key == "plugins" && self.is_root(),
             ..*self
         };
-        if let Some(path) = trie.and_then(|trie| trie.setting.as_deref()) {
+        let is_home = |trie: &Trie| trie.is_home && self.is_at_home && !self.is_aside;
+        if let Some(path) = trie
+            .filter(|trie| !is_home(trie))
+            .and_then(|trie| trie.setting.as_deref())
+        {
             let place = path
                 .iter()
                 .try_fold(Config::place(), |place, key| place.child(key));
+            let moved = place.and_then(|place| place.moved);
+            let later = moved.filter(|moved| !applies(moved, self.version));
+            let rank = later.map_or(OWN, |moved| rank(self.version, &moved));
             let cursor = Cursor {
                 place,
                 is_at_home: false,
                 is_aside: false,
+                rank,
+                inside: rank,
                 ..below
             };
             return Step::Moved(path, cursor);
@@ -292,7 +337,17 @@ impl Cursor {
         let Some(child) = place.child(key) else {
             let renamed = self.renamed(place, key);
             let place = renamed.and_then(|key| place.child(key));
-            return Step::Below(renamed.unwrap_or(key), Cursor { place, ..below });
+            let rank = match self.is_plugins && self.is_of_later_version(key) {
+                true => OWN + 1,
+                false => self.inside,
+            };
+            let below = Cursor {
+                place,
+                rank,
+                inside: rank,
+                ..below
+            };
+            return Step::Below(renamed.unwrap_or(key), below);
         };
         let here = Cursor {
             place: Some(child),
@@ -304,13 +359,31 @@ impl Cursor {
             is_aside: true,
             ..below
         };
+        if trie.is_some_and(is_home) {
+            let own = Cursor {
+                rank: OWN,
+                inside: OWN,
+                ..here
+            };
+            return Step::Below(key, own);
+        }
         match child.moved {
             Some(moved) if !applies(&moved, self.version) && moved.is_new => Step::Aside(aside),
             Some(moved) if applies(&moved, self.version) => {
                 // containerd 2.3 migrates a file of version 3 once more.
                 let migrated = self.lenient && self.is_at_home && !moved.is_new;
                 match migrated && !matches!(moved.to, MovedTo::Key(_)) {
-                    true => Step::Below(key, here),
+                    true => {
+                        let old = rank(self.version, &moved);
+                        // The version has places of its own in the table.
+                        let shared = trie.is_some_and(|trie| !trie.below.is_empty());
+                        let here = Cursor {
+                            rank: if shared { self.inside } else { old },
+                            inside: old,
+                            ..here
+                        };
+                        Step::Below(key, here)
+                    }
                     false => Step::Aside(aside),
                 }
             }
@@ -323,14 +396,17 @@ impl Cursor {
         self.is_plugins
     }
 
-    /// Whether the setting is a table with declared keys.
-    pub(crate) fn is_section(&self) -> bool {
-        let kind = self.place.map(|place| place.kind);
-        matches!(kind, Some(Kind::Section(_)))
-    }
-
     fn is_root(&self) -> bool {
         matches!(self.place.map(|place| place.kind), Some(Kind::Section(section)) if is_config(section))
+    }
+
+    /// Whether a plugin has places of a later config version only.
+    fn is_of_later_version(&self, id: &str) -> bool {
+        let has = |lenient| {
+            let plugins = Trie::known(self.version, lenient).below.get("plugins");
+            plugins.is_some_and(|plugins| plugins.below.contains_key(id))
+        };
+        self.lenient && has(true) && !has(false)
     }
 
     /// The setting in a table that has this key in the config version.
@@ -338,8 +414,13 @@ impl Cursor {
         let Kind::Section(section) = place.kind else {
             return None;
         };
+        // A later version's key is one to containerd 2.x.
+        let version = match self.lenient {
+            true => MAX_CONFIG_VERSION,
+            false => self.version,
+        };
         let is = |moved: &Move| {
-            applies(moved, self.version) && matches!(moved.to, MovedTo::Key(new) if new == key)
+            applies(moved, version) && matches!(moved.to, MovedTo::Key(new) if new == key)
         };
         let mut settings = section.settings.iter();
         settings

@@ -38,7 +38,8 @@ impl Effective {
                 true => (version_on_2(&file), true),
                 false => (if stated.is_none_or(|v| v == 1) { 1 } else { 2 }, false),
             };
-            let file = address::read(file, version, lenient && version == 3);
+            let lenient = lenient && matches!(version, 2 | 3);
+            let file = address::read(file, version, lenient);
             merge(&Config::place(), &mut table, file, release);
         }
         Effective { table, release }

@@ -300,6 +300,9 @@ impl Place {
             (Kind::Tables(_), _) => (false, "a list of tables"),
             (Kind::Section(_) | Kind::Map(_), v) => (matches!(v, Value::Table(_)), "a table"),
         };
+        if let (Kind::Duration, Value::String(text)) = (self.kind, value) {
+            return (!fits).then(|| format!("{text:?} is not {expected}"));
+        }
         let found = value.type_name();
         let article = if found.starts_with(['a', 'i']) {
             "an"

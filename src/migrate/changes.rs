@@ -31,6 +31,11 @@ pub struct Change {
     pub reason: String,
 }
 
+/// What containerd 2.2.0 and 2.2.1 print for it; later ones print nothing, and
+/// look there all the same.
+const CONFIG_PATH: [&str; 4] = ["plugins", plugin::CRI, "registry", "config_path"];
+const BOTH_CERTS_D: &str = "/etc/containerd/certs.d:/etc/docker/certs.d";
+
 const CNI: [&str; 3] = ["plugins", plugin::CRI, "cni"];
 
 pub(super) const RUNTIMES: [&str; 4] = ["plugins", plugin::CRI, "containerd", "runtimes"];
@@ -40,17 +45,27 @@ pub(super) fn key_at(target: &Target, path: &[&str]) -> String {
     dotted(&address::of(target.release.config_version(), path))
 }
 
+/// How the input was in effect.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Before {
+    /// Its plugin settings had no effect at all so far.
+    pub(super) ignored: bool,
+    /// What containerd has by itself was there beside it: containerd 2.x
+    /// loaded it, or k0s merged it.
+    pub(super) merged: bool,
+    /// k0s injected the sandbox image, unless the input says otherwise.
+    pub(super) injected: bool,
+}
+
 /// Lists what the file held back: stale defaults, the sandbox image, and the
-/// built-in entries of maps that it replaced. `ignored` says that the plugin
-/// settings of the file had no effect at all so far, `merged` that containerd
-/// 2.x loaded it.
+/// built-in entries of maps that it replaced.
 pub(super) fn find(
     tree: &mut Tree,
     target: &Target,
     origin: &Origin,
-    ignored: bool,
-    merged: bool,
+    before: Before,
 ) -> Vec<Change> {
+    let ignored = before.ignored;
     let containerd = target.containerd();
     let mut changes = Vec::new();
     for id in tree.leaves(ROOT) {
@@ -64,6 +79,9 @@ pub(super) fn find(
         let Some(place) = node.place else {
             continue;
         };
+        if path == CONFIG_PATH && tree.value(id).and_then(Value::as_str) == Some(BOTH_CERTS_D) {
+            continue;
+        }
         if let Some(change) = cni_directories(tree, id, target) {
             changes.extend(change);
             continue;
@@ -90,9 +108,9 @@ pub(super) fn find(
             reason: why.clone(),
         });
     }
-    changes.extend(sandbox_change(tree, target, ignored));
+    changes.extend(sandbox_change(tree, target, before));
     // containerd 2.x merges the file's handlers with its own, as k0s does.
-    let replaced = !ignored && !merged;
+    let replaced = !ignored && !before.merged;
     if let Some(runtimes) = tree.find(&RUNTIMES).filter(|_| replaced) {
         changes.extend(built_in_runtimes(tree, runtimes, target, origin));
     }
@@ -113,7 +131,9 @@ fn cni_directories(tree: &Tree, id: usize, target: &Target) -> Option<Option<Cha
         false => ("bin_dirs", "bin_dir"),
     };
     if keys != from {
-        return None;
+        // An empty one is none beside the other.
+        let empty = keys == to && tree.value(id).is_some_and(Value::is_zero);
+        return empty.then_some(None);
     }
     let to = [cni, &[to]].concat();
     let list = |value: &Value| match value {
@@ -167,7 +187,7 @@ fn built_in_runtimes(
                 key: key_at(target, &path),
                 before: None,
                 after: Some(Redacted::plain(Value::Table(Table::new()))),
-                reason: "containerd's own entry is there again beside yours".to_owned(),
+                reason: "containerd 1.5 to 1.7 leave their own entry out where a file has others; it is there again beside yours".to_owned(),
             });
             continue;
         };
@@ -200,14 +220,14 @@ fn built_in_runtimes(
 }
 
 /// The change of the sandbox image, unless the user's own is kept.
-fn sandbox_change(tree: &mut Tree, target: &Target, ignored: bool) -> Option<Change> {
+fn sandbox_change(tree: &mut Tree, target: &Target, was: Before) -> Option<Change> {
     let leaf = tree.find(&sandbox::PATH);
-    if leaf.is_some_and(|leaf| tree.is_kept(leaf)) {
+    if leaf.is_some_and(|leaf| tree.is_kept(leaf)) || leaf.is_none() && was.injected {
         return None;
     }
     let stated = leaf
         .and_then(|leaf| tree.value(leaf))
-        .filter(|_| !ignored)
+        .filter(|_| !was.ignored)
         .cloned();
     let place = sandbox::PATH
         .iter()
@@ -217,9 +237,13 @@ fn sandbox_change(tree: &mut Tree, target: &Target, ignored: bool) -> Option<Cha
         _ => return None,
     };
     let injected = Value::String(target.pause_image().to_owned());
+    let lost = leaf.and_then(|leaf| tree.verdict(leaf));
     let reason = match &stated {
+        Some(_) if matches!(lost, Some(Verdict::Drop(Dropped::NotExpressible, _))) => {
+            "the target cannot hold it"
+        }
         Some(Value::String(image)) if image.is_empty() => "the file empties it",
-        Some(_) => "the file pins a default of another time",
+        Some(_) => "the file pins a default",
         None => "the file sets none, so containerd falls back to its built-in one",
     };
     let before = stated.unwrap_or(built_in);

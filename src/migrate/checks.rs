@@ -6,7 +6,8 @@ use super::sandbox;
 use super::split::Concern;
 use super::tree::{Content, Dropped, Files, ROOT, Tree, Verdict};
 use crate::Document;
-use crate::containerd::{load, plugin};
+use crate::containerd::releases::{V1_2, V1_7, V2_0};
+use crate::containerd::{Release, load, plugin};
 use crate::diagnostic::{Code, Finding};
 use crate::k0s::{self, Regime};
 use crate::value::Value;
@@ -84,7 +85,8 @@ pub(super) fn foreign(findings: &[Finding]) -> Option<Finding> {
 pub(super) fn marker_trap(main: &Document, target: &Target) -> Option<Finding> {
     let marker = main.marker();
     let release = &target.release;
-    let was_managed = marker.is_managed_for_k0s_1_27() || marker.is_managed_for_k0s_1_30();
+    // 1.27 – 1.29 were content with less, but what they wrote has the line.
+    let was_managed = marker.is_managed_for_k0s_1_30();
     let trapped =
         release.regime == Regime::ImportsV3 && was_managed && !marker.is_managed_for(release);
     trapped.then(|| {
@@ -92,13 +94,11 @@ pub(super) fn marker_trap(main: &Document, target: &Target) -> Option<Finding> {
             true => "k0s 1.22 to 1.26 wrote it",
             false => "its marker is not the first line",
         };
-        let mut finding = Finding::new(
-            Code::MarkerNotRecognised,
-            format!(
-                "{} is an earlier k0s's own, but k0s {release} does not recognise it: {written}",
-                main.name()
-            ),
+        let message = format!(
+            "k0s up to 1.35 takes {} for its own, and k0s {release} takes it for yours: {written}",
+            main.name()
         );
+        let mut finding = Finding::new(Code::MarkerNotRecognised, message);
         finding.span = Some(main.span(0..0));
         finding
     })
@@ -149,19 +149,22 @@ pub(super) fn pasted(tree: &mut Tree, files: Files<'_>, target: &Target) -> Vec<
     findings
 }
 
-/// Types of proxy plugins that containerd 1.7 knows; any other makes it panic.
-const PROXY_TYPES: &[&str] = &[
-    "snapshot",
-    "io.containerd.snapshotter.v1",
-    "content",
-    "io.containerd.content.v1",
-    "diff",
-    "io.containerd.differ.v1",
+/// Types of proxy plugins that containerd knows, and the first release that
+/// does; any other makes it panic.
+const PROXY_TYPES: &[(&str, Release)] = &[
+    ("snapshot", V1_2),
+    ("io.containerd.snapshotter.v1", V1_2),
+    ("content", V1_2),
+    ("io.containerd.content.v1", V1_2),
+    ("diff", V1_7),
+    ("io.containerd.differ.v1", V1_7),
+    ("sandbox", V2_0),
+    ("io.containerd.sandbox.controller.v1", V2_0),
 ];
 
 /// A proxy plugin without a known type makes containerd panic, so it cannot be
 /// written.
-pub(super) fn proxy_plugins(tree: &mut Tree, files: Files<'_>) -> Vec<Finding> {
+pub(super) fn proxy_plugins(tree: &mut Tree, files: Files<'_>, target: &Target) -> Vec<Finding> {
     let mut findings = Vec::new();
     let Some(map) = tree.find(&["proxy_plugins"]) else {
         return findings;
@@ -171,11 +174,19 @@ pub(super) fn proxy_plugins(tree: &mut Tree, files: Files<'_>) -> Vec<Finding> {
         let kind = kind
             .and_then(|kind| tree.value(kind))
             .and_then(Value::as_str);
-        if kind.is_some_and(|kind| PROXY_TYPES.contains(&kind)) {
+        let containerd = target.containerd();
+        let known = |kind: &str| {
+            PROXY_TYPES
+                .iter()
+                .any(|(name, since)| *name == kind && *since <= containerd)
+        };
+        if kind.is_some_and(known) {
             continue;
         }
         let message = match kind {
-            Some(kind) => format!("the proxy plugin has the unknown type {kind:?}"),
+            Some(kind) => format!(
+                "the proxy plugin has the type {kind:?}, which containerd {containerd} does not know"
+            ),
             None => "the proxy plugin has no type".to_owned(),
         };
         findings.push(files.finding(tree, entry, Code::ProxyPluginType, message.clone()));

@@ -47,6 +47,7 @@ pub(super) fn judge(
             }
         }
     }
+    judge.docker_io(tree);
     judge.findings
 }
 
@@ -114,6 +115,12 @@ impl Judge<'_> {
             ["plugins", plugin, _, ..] if !address::is_declared_plugin(plugin) => Some(*plugin),
             _ => None,
         };
+        let containerd = self.target.containerd();
+        let parent = tree.node(tree.node(id).parent).place;
+        if parent.is_some_and(|parent| parent.removed().is_some_and(|gone| gone <= containerd)) {
+            let why = format!("containerd {containerd} of the target no longer has the plugin");
+            return Verdict::Drop(Dropped::Obsolete, why);
+        }
         let Some(plugin) = plugin else {
             self.say(tree, id, Code::UnknownKey, UNKNOWN_KEY);
             return Verdict::Keep(Why::Unknown(
@@ -300,6 +307,31 @@ impl Judge<'_> {
         }))
     }
 
+    /// The mirror that containerd 1.3 and 1.4 bring along for docker.io keeps
+    /// `*` away from it, which counts for hosts without a mirror of their own.
+    fn docker_io(&mut self, tree: &mut Tree) {
+        let mirrors = tree.find(&["plugins", plugin::CRI, "registry", "mirrors"]);
+        let Some(mirrors) = mirrors else {
+            return;
+        };
+        let (any, docker) = (tree.child(mirrors, "*"), tree.child(mirrors, "docker.io"));
+        let (Some(any), Some(docker)) = (any, docker) else {
+            return;
+        };
+        if !tree.leaves(any).iter().any(|id| tree.is_kept(*id)) {
+            return;
+        }
+        for id in tree.leaves(docker) {
+            if matches!(
+                tree.verdict(id),
+                Some(Verdict::Drop(Dropped::StaleDefault, _))
+            ) {
+                let why = "without it the mirror of all other hosts would count for docker.io too";
+                tree.judge(id, Verdict::Keep(Why::Edit(why.to_owned())));
+            }
+        }
+    }
+
     /// containerd 1.x replaces entries of these maps whole, so they are kept
     /// or dropped whole.
     fn whole_entry(&mut self, tree: &mut Tree, entry: Id) {
@@ -347,6 +379,7 @@ impl Judge<'_> {
 pub(super) fn without_place(tree: &mut Tree, files: Files<'_>, target: &Target) -> Vec<Finding> {
     let containerd = target.containerd();
     let mut findings = Vec::new();
+    let mut tls_said = BTreeSet::new();
     for id in tree.leaves(ROOT) {
         let Some(place) = tree.node(id).place.filter(|_| tree.is_kept(id)) else {
             continue;
@@ -355,13 +388,14 @@ pub(super) fn without_place(tree: &mut Tree, files: Files<'_>, target: &Target) 
         let later = place
             .since()
             .filter(|since| since.is_2() && !containerd.is_2());
-        let is_tls = tree.path(id).iter().rev().nth(1) == Some(&"tls");
+        let parent = tree.node(id).parent;
+        let is_tls = tree.node(parent).key == "tls";
         let (code, dropped, message) = match (gone, later) {
             (Some(gone), _) if is_tls => (
-                Code::NotExpressible,
+                Code::RegistryTls,
                 Dropped::NotExpressible,
                 format!(
-                    "containerd {gone} removed TLS settings of registries from its configuration; a hosts.toml can hold them"
+                    "containerd {gone} removed TLS settings of registries from its configuration"
                 ),
             ),
             (Some(gone), _) => (
@@ -380,7 +414,15 @@ pub(super) fn without_place(tree: &mut Tree, files: Files<'_>, target: &Target) 
             ),
             (None, None) => continue,
         };
-        findings.push(files.finding(tree, id, code, message.clone()));
+        // A table at a time.
+        let about = if code == Code::RegistryTls {
+            parent
+        } else {
+            id
+        };
+        if code != Code::RegistryTls || tls_said.insert(parent) {
+            findings.push(files.finding(tree, about, code, message.clone()));
+        }
         tree.judge(id, Verdict::Drop(dropped, message));
     }
     findings

@@ -3,16 +3,18 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
+use super::changes::{self, Before};
 use super::drop_in::{self, Existing, Style};
 use super::origin::{self, Origin};
 use super::plan::{Draft, Plan, judge};
 use super::read::{self, Rules};
 use super::split::{self, Concern};
+use super::steps::{self, Main};
 use super::tree::{Dropped, Files, Id, ROOT, Tree, Verdict, Why};
-use super::{Options, Target, checks, steps};
+use super::{Options, Target, checks};
 use crate::Document;
 use crate::containerd::Import;
-use crate::diagnostic::{Code, Finding};
+use crate::diagnostic::{Code, Finding, Severity};
 use crate::k0s::{self, Regime};
 use crate::value::Value;
 
@@ -64,7 +66,7 @@ pub fn plan_drop_ins(existing: &ExistingDropIns<'_>, target: &Target, options: &
     let mut findings = target.findings();
     let set = Set::of(existing, &mut findings);
     let files = Files(&set.order);
-    let mut input = read::read(files.0, set.rules, true);
+    let mut input = read::read(files.0, set.rules, true, target.containerd());
     findings.append(&mut input.findings);
     let tree = &mut input.tree;
     tree.write_as(target.release.config_version());
@@ -74,6 +76,7 @@ pub fn plan_drop_ins(existing: &ExistingDropIns<'_>, target: &Target, options: &
     };
     let mut parts = Vec::new();
     let mut emptied = Vec::new();
+    let mut changes = Vec::new();
     if target.release.regime == Regime::ImportsV3 {
         findings.extend(judge(tree, files, &origin, target, options));
         parts = set.split(tree, target);
@@ -85,6 +88,12 @@ pub fn plan_drop_ins(existing: &ExistingDropIns<'_>, target: &Target, options: &
             finding
         }));
         findings.extend(checks::nested(tree, files, &parts));
+        let before = Before {
+            ignored: false,
+            merged: true,
+            injected: true,
+        };
+        changes = changes::find(tree, target, &origin, before);
     } else {
         let why = format!(
             "existing drop-ins are carried to k0s 1.36 and later; k0s {} reads those of version 2 as they are",
@@ -98,7 +107,11 @@ pub fn plan_drop_ins(existing: &ExistingDropIns<'_>, target: &Target, options: &
         }
     }
     let beside = beside(existing, target);
-    let remove = existing.main.filter(|_| !beside.is_empty());
+    let main = match beside.as_ref().map(|finding| finding.code) {
+        Some(Code::DropInsIgnored) => Main::Yours,
+        Some(_) => Main::Trap,
+        None => Main::Fine,
+    };
     findings.extend(beside);
     let documents: Vec<Existing<'_>> = set
         .names
@@ -116,8 +129,18 @@ pub fn plan_drop_ins(existing: &ExistingDropIns<'_>, target: &Target, options: &
     };
     let drop_ins = drop_in::write(&input.tree, files, &parts, &style);
     let names: Vec<String> = emptied.into_iter().map(|(name, _)| name).collect();
-    let remove = remove.map(Document::name);
-    let steps = steps::for_drop_ins(target, remove, &drop_ins, &names);
+    let failed = findings.iter().any(|f| f.severity == Severity::Error);
+    let unchanged = names.is_empty()
+        && drop_ins.len() == documents.len()
+        && documents.iter().all(|document| {
+            drop_ins.iter().any(|drop_in| {
+                drop_in.name == document.name && drop_in.text() == document.document.text()
+            })
+        });
+    let steps = match unchanged && main == Main::Fine && !failed {
+        true => vec!["Nothing: the drop-ins are as the target wants them.".to_owned()],
+        false => steps::for_drop_ins(target, main, failed, &drop_ins, &names),
+    };
     Draft {
         target,
         file: existing.directory.to_owned(),
@@ -127,7 +150,7 @@ pub fn plan_drop_ins(existing: &ExistingDropIns<'_>, target: &Target, options: &
         input,
         parts,
         drop_ins,
-        changes: Vec::new(),
+        changes,
         findings,
         steps,
     }
@@ -135,16 +158,13 @@ pub fn plan_drop_ins(existing: &ExistingDropIns<'_>, target: &Target, options: &
 }
 
 /// What the main file beside the drop-ins means for them.
-fn beside(existing: &ExistingDropIns<'_>, target: &Target) -> Vec<Finding> {
-    let Some(main) = existing.main else {
-        return Vec::new();
-    };
+fn beside(existing: &ExistingDropIns<'_>, target: &Target) -> Option<Finding> {
+    let main = existing.main?;
     if let Some(trap) = checks::marker_trap(main, target) {
-        return vec![trap];
+        return Some(trap);
     }
-    let marker = main.marker();
-    if marker.is_managed_for_k0s_1_27() {
-        return Vec::new();
+    if main.marker().is_managed_for(&target.release) {
+        return None;
     }
     let message = format!(
         "{} has no marker of k0s, so k0s takes it for yours and has ignored these drop-ins: what they set takes effect for the first time once that file is gone",
@@ -152,7 +172,7 @@ fn beside(existing: &ExistingDropIns<'_>, target: &Target) -> Vec<Finding> {
     );
     let mut finding = Finding::new(Code::DropInsIgnored, message);
     finding.span = Some(main.span(0..0));
-    vec![finding]
+    Some(finding)
 }
 
 /// Drop-ins in the order in which they were loaded.
@@ -299,7 +319,7 @@ fn unresolved(file: &Document, import: &Import, directory: &str) -> Option<Findi
         (true, true) => return None,
         (true, false) => Finding::new(
             Code::ImportMissing,
-            format!("the imported file {} was not handed in", import.path()),
+            format!("the imported file {} is missing", import.path()),
         ),
         (false, _) => Finding::new(
             Code::ImportOutside,

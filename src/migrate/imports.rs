@@ -32,12 +32,12 @@ pub(super) fn in_load_order<'a>(
             // What k0s generates anew at every start holds nothing to keep.
             let generated = import.path().rsplit('/').next() == Some(k0s::CRI_FILE);
             if matching.is_empty() && !is_main && !import.is_pattern() && !generated {
-                let message = format!("the imported file {} was not handed in", import.path());
+                let message = format!("the imported file {} is missing", import.path());
                 let span = file.span_of(&["imports"]).map(|(key, _)| key);
                 findings.push(Finding::new(Code::ImportMissing, message).at("imports", span));
             }
             if matching.is_empty() && !is_main && import.is_pattern() {
-                let message = format!("no file that was handed in matches {}", import.path());
+                let message = format!("no file matches the import {}", import.path());
                 let span = file.span_of(&["imports"]).map(|(key, _)| key);
                 findings.push(Finding::new(Code::ImportEmpty, message).at("imports", span));
             }

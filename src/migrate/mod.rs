@@ -168,7 +168,17 @@ impl Options {
 /// without regard to any target.
 pub fn check(document: &Document) -> Vec<Finding> {
     let files = [document];
-    let input = read::read(&files, Rules::of(&files), false);
+    let rules = Rules::of(&files);
+    let input = read::read(
+        &files,
+        rules,
+        false,
+        if rules == Rules::Containerd2 {
+            V2_0
+        } else {
+            V1_7
+        },
+    );
     // Whose parser read it: go-toml 1.9 or 2.
     let release = match input.version {
         3.. => V2_0,

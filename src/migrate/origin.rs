@@ -1,7 +1,7 @@
 //! Which containerd release wrote the file: the one whose `config default`
 //! it carries.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::OnceLock;
 
 use serde::Serialize;
@@ -147,6 +147,8 @@ struct Releases {
     starts: Vec<Release>,
     /// How many keys each prints: in all, and of the CRI plugin.
     printed: Vec<[usize; 2]>,
+    /// How many keys each prints of a plugin; those of the daemon have no name.
+    sections: Vec<HashMap<&'static str, usize>>,
 }
 
 /// The last known patch releases.
@@ -191,7 +193,12 @@ impl Releases {
                     ]
                 })
                 .collect();
-            Releases { starts, printed }
+            let sections = starts.iter().map(|release| sections(*release)).collect();
+            Releases {
+                starts,
+                printed,
+                sections,
+            }
         })
     }
 
@@ -206,7 +213,21 @@ impl Releases {
                 bits |= self.since(Some(*from)) & !self.since(until);
             }
         }
-        bits
+        // Gone with the table that it was in.
+        bits & !self.since(place.removed())
+    }
+
+    /// Releases that print the key with whatever value, as bits.
+    fn naming(&self, place: &Place) -> u64 {
+        let states = place.printed_states();
+        let mut bits = 0;
+        for (at, (from, state)) in states.iter().enumerate() {
+            if state.is_printed() {
+                let until = states.get(at + 1).map(|(next, _)| *next);
+                bits |= self.since(Some(*from)) & !self.since(until);
+            }
+        }
+        bits & !self.since(place.removed())
     }
 
     /// Releases from `release` on, as bits; none for `None`.
@@ -234,6 +255,24 @@ impl Releases {
     }
 }
 
+/// How many keys a release prints, by plugin.
+fn sections(release: Release) -> HashMap<&'static str, usize> {
+    let mut counts = HashMap::new();
+    Config::place().each_declared(&mut |key, child| match key {
+        "plugins" => child.each_declared(&mut |plugin, place| {
+            counts.insert(plugin, count_printed(&place, release));
+        }),
+        _ => {
+            let count = match child.kind {
+                Kind::Section(_) | Kind::Map(_) => count_printed(&child, release),
+                _ => usize::from(child.state(release).printed().is_some()),
+            };
+            *counts.entry("").or_default() += count;
+        }
+    });
+    counts
+}
+
 fn collect_starts(place: &Place, starts: &mut BTreeSet<Release>) {
     place.each_declared(&mut |_, child| {
         starts.extend(child.printed_states().iter().map(|(from, _)| *from));
@@ -255,63 +294,91 @@ fn count_printed(place: &Place, release: Release) -> usize {
 pub(super) fn find(tree: &Tree) -> Origin {
     let known = Releases::known();
     let mut counts = vec![[0usize; 2]; known.starts.len()];
+    let mut named = counts.clone();
     let mut telling: Vec<(usize, u64)> = Vec::new();
+    let mut present: BTreeSet<String> = BTreeSet::new();
     for id in tree.leaves(ROOT) {
         let node = tree.node(id);
         let (Some(place), Some(value)) = (node.place, tree.value(id)) else {
             continue;
         };
+        let path = tree.path(id);
+        let in_cri = path.get(1) == Some(&plugin::CRI);
+        add(&mut named, known.naming(&place), in_cri);
         let bits = known.printing(&place, &node.key, value);
         if bits == 0 {
             continue;
         }
         telling.push((id, bits));
-        let in_cri = tree.path(id).get(1) == Some(&plugin::CRI);
-        for (bit, count) in counts.iter_mut().enumerate() {
-            if bits >> bit & 1 == 1 {
-                count[0] += 1;
-                count[1] += usize::from(in_cri);
-            }
+        add(&mut counts, bits, in_cri);
+        let section = match path.as_slice() {
+            ["plugins", plugin, ..] => plugin,
+            _ => "",
+        };
+        if !present.contains(section) {
+            present.insert(section.to_owned());
         }
     }
     for (part, cri_only) in [(0, false), (1, true)] {
-        if let Some(dump) = best(known, &counts, part, cri_only) {
+        let cri = BTreeSet::from([plugin::CRI.to_owned()]);
+        let present = if cri_only { &cri } else { &present };
+        if let Some(dump) = best(known, [&counts, &named], part, cri_only, present) {
             return Origin::Dump(decided(known, dump, tree, &telling));
         }
     }
     Origin::Sparse
 }
 
-/// The release with most matches; among equals the one that prints least
-/// beside, then the newest. `None` where less than half of it is there.
+/// Counts a key for releases, in all and in the CRI plugin.
+fn add(counts: &mut [[usize; 2]], bits: u64, in_cri: bool) {
+    for (bit, count) in counts.iter_mut().enumerate() {
+        if bits >> bit & 1 == 1 {
+            count[0] += 1;
+            count[1] += usize::from(in_cri);
+        }
+    }
+}
+
+/// The release with most matches that are not outweighed by keys it prints and
+/// the file lacks, in sections that the file has; among equals the one that
+/// prints least beside, then the newest. `None` where less than half of it is
+/// there.
 fn best(
     known: &Releases,
-    counts: &[[usize; 2]],
+    [counts, named]: [&[[usize; 2]]; 2],
     part: usize,
     cri_only: bool,
+    present: &BTreeSet<String>,
 ) -> Option<(usize, Dump)> {
     let of = |pair: &[usize; 2]| pair.get(part).copied().unwrap_or(0);
-    let rank = |at: usize| -> (usize, std::cmp::Reverse<usize>, usize) {
-        let matching = counts.get(at).map_or(0, of);
-        let printed = known.printed.get(at).map_or(0, of);
-        (matching, std::cmp::Reverse(printed), at)
+    let matching = |at: usize| counts.get(at).map_or(0, of);
+    let printed = |at: usize| known.printed.get(at).map_or(0, of);
+    let lacking = |at: usize| -> usize {
+        let sections = known.sections.get(at);
+        let count = |section: &String| sections.and_then(|s| s.get(section.as_str())).copied();
+        let there: usize = present.iter().filter_map(count).sum();
+        there.saturating_sub(named.get(at).map_or(0, of))
+    };
+    let rank = |at: usize| {
+        let weight = (matching(at) as i64) - (lacking(at) as i64);
+        (weight, std::cmp::Reverse(printed(at)), at)
     };
     let at = (0..known.starts.len()).max_by_key(|at| rank(*at))?;
-    let (matching, std::cmp::Reverse(printed), _) = rank(at);
-    if matching * 2 <= printed || matching < 20 {
+    let (matched, printed) = (matching(at), printed(at));
+    if matched * 2 <= printed || matched < 20 {
         return None;
     }
     // Neighbours that cannot be told apart are one range.
     let line = known.starts.get(at).map(|release| release.line());
     let first = (0..=at)
         .rev()
-        .take_while(|i| rank(*i).0 == matching && known.starts.get(*i).map(|r| r.line()) == line)
+        .take_while(|i| matching(*i) == matched && known.starts.get(*i).map(|r| r.line()) == line)
         .last()
         .and_then(|i| known.starts.get(i).copied())?;
     let dump = Dump {
         first,
         last: known.last_of(at),
-        matching,
+        matching: matched,
         printed,
         cri_only,
         decided_by: Vec::new(),

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::changes::{self, Change};
+use super::changes::{self, Before, Change};
 use super::drop_in::Style;
 use super::drop_in::{self, DropIn};
 use super::ledger::{self, LedgerEntry};
@@ -116,7 +116,7 @@ pub fn plan(legacy: &Document, imported: &[Document], target: &Target, options: 
         (true, Regime::ImportsV3) => Rules::Containerd2,
         _ => Rules::of(files.0),
     };
-    let mut input = read::read(files.0, rules, false);
+    let mut input = read::read(files.0, rules, false, target.containerd());
     findings.extend(target.findings());
     findings.append(&mut input.findings);
     findings.extend(checks::byte_order_mark(legacy));
@@ -126,7 +126,6 @@ pub fn plan(legacy: &Document, imported: &[Document], target: &Target, options: 
         Some(release) => Origin::Forced { release },
         None => origin::find(tree),
     };
-    let is_trapped = trapped.is_some();
     findings.extend(trapped);
     let writable = target.release.regime != Regime::Monolith;
     let mut parts = Vec::new();
@@ -146,8 +145,12 @@ pub fn plan(legacy: &Document, imported: &[Document], target: &Target, options: 
         findings.extend(checks::foreign(&findings));
         parts = split::split(tree, target.containerd());
         if !managed {
-            let merged = rules == Rules::Containerd2;
-            changes = changes::find(tree, target, &origin, input.version_meant, merged);
+            let before = Before {
+                ignored: input.version_meant && input.version < 3,
+                merged: rules == Rules::Containerd2,
+                injected: false,
+            };
+            changes = changes::find(tree, target, &origin, before);
             findings.extend(checks::sandbox_cause(legacy, &changes, tree, target));
             findings.extend(checks::runc_appears(&changes, target));
             findings.extend(checks::nested(tree, files, &parts));
@@ -159,7 +162,8 @@ pub fn plan(legacy: &Document, imported: &[Document], target: &Target, options: 
         existing: &[],
     };
     let drop_ins = drop_in::write(&input.tree, files, &parts, &style);
-    let steps = steps::for_legacy_file(target, managed, is_trapped, &drop_ins);
+    let failed = findings.iter().any(|f| f.severity == Severity::Error);
+    let steps = steps::for_legacy_file(target, managed, generated, failed, &drop_ins);
     Draft {
         target,
         file: legacy.name().to_owned(),
@@ -192,7 +196,7 @@ pub(super) fn judge(
         target.containerd(),
     ));
     findings.extend(edits::without_place(tree, files, target));
-    findings.extend(checks::proxy_plugins(tree, files));
+    findings.extend(checks::proxy_plugins(tree, files, target));
     findings.extend(checks::portable(tree, files, target));
     if target.release.regime == Regime::CriAppend {
         findings.extend(checks::pasted(tree, files, target));

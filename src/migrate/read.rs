@@ -1,16 +1,18 @@
 //! Input files become one tree of settings, by the rules by which they were
 //! loaded.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use toml_edit::{Item, TableLike};
 
 use super::tree::{Content, Dropped, Files, Id, Node, ROOT, Source, Tree, Verdict};
 use crate::Document;
-use crate::config::address::{self, Cursor, Step};
+use crate::config::address::{self, Cursor, OWN, Step};
 use crate::containerd::place::{is_secret_name, is_secret_value};
-use crate::containerd::plugin;
-use crate::containerd::setting::{Kind, Merge, MovedTo, Presence};
+use crate::containerd::releases::V2_0;
+use crate::containerd::setting::{Kind, Merge, Presence};
+use crate::containerd::{Release, plugin};
 use crate::diagnostic::{Code, Finding, Span};
 use crate::document::Comments;
 use crate::value::{self, Value};
@@ -77,8 +79,9 @@ pub(super) struct Ignored {
 }
 
 /// Reads files in the order in which containerd loads them, the main file
-/// first. With `apart`, lists that are appended stay with their files.
-pub(super) fn read(files: &[&Document], rules: Rules, apart: bool) -> Input {
+/// first, for a target with this containerd. With `apart`, lists that are
+/// appended stay with their files.
+pub(super) fn read(files: &[&Document], rules: Rules, apart: bool, target: Release) -> Input {
     let stated = match rules {
         // The last file that states a version decides for all (containerd 1.3 – 1.7).
         Rules::Containerd1 => files.iter().filter_map(|file| file.version()).next_back(),
@@ -102,6 +105,8 @@ pub(super) fn read(files: &[&Document], rules: Rules, apart: bool) -> Input {
         version: 1,
         rules,
         apart,
+        on_2: target.is_2(),
+        shadowed: BTreeMap::new(),
     };
     if let Some(meant) = meant {
         reader.say_version_meant(meant);
@@ -112,11 +117,15 @@ pub(super) fn read(files: &[&Document], rules: Rules, apart: bool) -> Input {
             Rules::Containerd1 => reader.input.version,
             _ => own_version(file, reader.input.version),
         };
-        // containerd 2.3 understands older and newer places in version 3 files.
-        let lenient = reader.version == 3;
+        // containerd 2.3 understands the places of other versions.
+        let lenient = match reader.version {
+            2 => reader.on_2,
+            version => version == 3,
+        };
         let cursor = Cursor::root(reader.version, lenient);
         reader.file(file.root(), cursor);
     }
+    reader.say_shadowed();
     let mut input = reader.input;
     for file in files {
         input.findings.extend(file.toml_1_1().map(|(span, what)| {
@@ -148,6 +157,11 @@ struct Reader<'a> {
     version: i64,
     rules: Rules,
     apart: bool,
+    /// containerd 2.x is to read the settings.
+    on_2: bool,
+    /// Settings of one file that another replaces, by the two, and where the
+    /// first of them stands.
+    shadowed: BTreeMap<(usize, usize), (Option<Span>, Vec<String>)>,
 }
 
 /// A table that is yet to be read.
@@ -167,9 +181,6 @@ enum Known {
         parent: Id,
         name: String,
         cursor: Cursor,
-        /// In the way of two keys of a file that mean the same, the one that
-        /// containerd 2.3's migration prefers.
-        rank: u8,
         /// The table that the key stands in is not that of its setting.
         is_moved: bool,
     },
@@ -178,9 +189,6 @@ enum Known {
     /// A key that containerd does not read, and why.
     Ignored(Code, String),
 }
-
-/// The rank of a key in its own version's place.
-const OWN: u8 = 1;
 
 impl Reader<'_> {
     /// Reads a file, table by table rather than by recursion, which deep
@@ -220,13 +228,11 @@ impl Reader<'_> {
                 Known::As {
                     parent: target,
                     name,
-                    cursor,
-                    rank,
+                    cursor: at_key,
                     is_moved,
                 } => {
-                    if rank != OWN && !cursor.is_section() {
-                        let why = "this is its place in another config version; containerd 2.3 understands it, 2.0 to 2.2 do not".to_owned();
-                        self.finding(Code::OtherPlace, shell.unwrap_or(parent), key, &at, why);
+                    if at_key.rank != OWN && cursor.rank == OWN {
+                        self.say_other_place(shell.unwrap_or(parent), key, &at);
                     }
                     let shell = if is_moved {
                         Some(shell.unwrap_or(parent))
@@ -236,9 +242,9 @@ impl Reader<'_> {
                     let node = Node {
                         spelled: (name != key).then(|| key.to_owned()),
                         key: name,
-                        place: cursor.place,
+                        place: at_key.place,
                         shell,
-                        rank,
+                        rank: at_key.rank,
                         sources: vec![Source {
                             file: self.file,
                             at,
@@ -247,7 +253,7 @@ impl Reader<'_> {
                         comments: Some((self.file, comments)),
                         ..Node::table(target)
                     };
-                    tables.extend(self.item(item, node, cursor, is_moved));
+                    tables.extend(self.item(item, node, at_key, is_moved));
                 }
                 Known::Shell(cursor) => {
                     let Some(table) = item.as_table_like() else {
@@ -347,7 +353,7 @@ impl Reader<'_> {
         };
         let is_leaf = matches!(self.input.tree.node(old).content, Content::Leaf { .. });
         if is_leaf || self.replaces(parent, &node.key, old) {
-            self.shadow(old);
+            self.shadow(old, None);
             return (self.input.tree.push(parent, node), None);
         }
         let tree = &mut self.input.tree;
@@ -467,7 +473,10 @@ impl Reader<'_> {
                 self.say_zero(node);
                 return;
             }
-            _ => self.shadow(old),
+            (_, value) => {
+                let value = value.clone();
+                self.shadow(old, Some(&value));
+            }
         }
         self.input.tree.push(parent, node);
     }
@@ -497,22 +506,48 @@ impl Reader<'_> {
         self.input.tree.reindex(old);
     }
 
-    /// An earlier file's settings that a later file replaces.
-    fn shadow(&mut self, old: Id) {
+    /// An earlier file's settings that a later file replaces, by `new` where
+    /// that is one value.
+    fn shadow(&mut self, old: Id, new: Option<&Value>) {
         let by = self.files.get(self.file).map_or("", |file| file.name());
         let why = format!("{by} is loaded later and replaces it");
         let tree = &self.input.tree;
-        let first = tree.node(old);
-        let mut finding = Finding::new(Code::Shadowed, why.clone());
-        if let Some(source) = first.sources.first() {
-            finding = finding.at(tree.shown(old), self.span(source));
+        let same = new.is_some() && tree.value(old) == new;
+        let source = tree.node(old).sources.first();
+        if let Some(source) = source.filter(|_| !same) {
+            let pair = (source.file, self.file);
+            let at = self.span(source);
+            let shown = tree.shown(old);
+            let keys = self
+                .shadowed
+                .entry(pair)
+                .or_insert_with(|| (at, Vec::new()));
+            keys.1.push(shown);
         }
-        self.input.findings.push(finding);
         for id in self.input.tree.leaves(old) {
             let verdict = Verdict::Drop(Dropped::NoEffect, why.clone());
             self.input.tree.judge(id, verdict);
         }
         self.input.tree.detach(old);
+    }
+
+    /// One finding for all that one file replaces of another.
+    fn say_shadowed(&mut self) {
+        for ((_, by), (span, keys)) in std::mem::take(&mut self.shadowed) {
+            let by = self.files.get(by).map_or("", |file| file.name());
+            let more = match keys.len().checked_sub(5) {
+                Some(more @ 1..) => format!(" and {more} more"),
+                _ => String::new(),
+            };
+            let named: Vec<&str> = keys.iter().take(5).map(String::as_str).collect();
+            let message = format!(
+                "{by} is loaded later and decides {}{more}",
+                named.join(", ")
+            );
+            let mut finding = Finding::new(Code::Shadowed, message);
+            finding.span = span;
+            self.input.findings.push(finding);
+        }
     }
 
     fn say_zero(&mut self, node: Node) {
@@ -581,15 +616,16 @@ impl Reader<'_> {
     }
 
     fn known(&mut self, parent: Id, step: Step<'_>) -> Known {
+        let removed = step.place().and_then(|place| place.removed());
+        if self.version >= 3 && removed.is_some_and(|removed| removed <= V2_0) {
+            let why = "containerd 2.0 removed this setting, and no older one reads a file of this version";
+            return Known::Ignored(Code::WithoutEffect, why.to_owned());
+        }
         match step {
             Step::Aside(cursor) => Known::Shell(cursor),
             Step::Below(name, cursor) => Known::As {
                 parent,
                 name: name.to_owned(),
-                rank: match self.is_old_place(cursor) {
-                    true => self.rank_of_old_place(parent, name),
-                    false => OWN,
-                },
                 cursor,
                 is_moved: false,
             },
@@ -598,17 +634,29 @@ impl Reader<'_> {
                     Some((name, tables)) => ((*name).to_owned(), tables),
                     None => (String::new(), &[][..]),
                 };
-                let moved = cursor.place.and_then(|place| place.moved);
-                let later = moved.is_some_and(|moved| moved.version > self.version);
                 Known::As {
                     parent: self.input.tree.make(ROOT, tables),
                     name,
                     cursor,
-                    rank: if later { OWN + 1 } else { OWN },
                     is_moved: true,
                 }
             }
         }
+    }
+
+    /// Says that a table or key stands where another config version has it.
+    fn say_other_place(&mut self, stands_in: Id, key: &str, at: &Range<usize>) {
+        let (code, why) = match self.version {
+            2 => (
+                Code::LaterPlace,
+                "config version 3 has it here, version 2 does not: containerd 1.x ignored it, 2.x reads it",
+            ),
+            _ => (
+                Code::OtherPlace,
+                "this is its place in another config version; containerd 2.3 understands it, 2.0 to 2.2 do not",
+            ),
+        };
+        self.finding(code, stands_in, key, at, why.to_owned());
     }
 
     /// A key whose setting this config version has elsewhere, or not at all.
@@ -631,25 +679,6 @@ impl Reader<'_> {
         Known::Ignored(Code::Misplaced, why)
     }
 
-    /// Whether a key of a version 3 file stands where version 2 has it.
-    fn is_old_place(&self, at: Cursor) -> bool {
-        let moved = at.place.and_then(|place| place.moved);
-        moved.is_some_and(|moved| {
-            moved.version <= self.version && !matches!(moved.to, MovedTo::Key(_))
-        })
-    }
-
-    /// containerd's migration lets old places override in the images plugin,
-    /// and gives way in the runtime plugin.
-    fn rank_of_old_place(&self, parent: Id, key: &str) -> u8 {
-        let mut path = self.input.tree.path(parent);
-        path.push(key);
-        match address::of(3, &path).get(1) {
-            Some(&plugin::CRI_IMAGES) => OWN + 1,
-            _ => OWN - 1,
-        }
-    }
-
     /// Why a key below `plugins` is none that containerd reads.
     fn ignored_plugin(&self, id: &str) -> Option<String> {
         if id == "io" {
@@ -669,9 +698,11 @@ impl Reader<'_> {
             2 if !is_uri => Some(format!(
                 "{id:?} is no plugin URI; containerd 1.3 to 1.7 refuse a version 2 file with it"
             )),
-            2 if address::is_new_in_3(id) && !address::is_declared_plugin(id) => Some(format!(
-                "{id:?} is a plugin of config version 3 and later, of which version 2 knows nothing"
-            )),
+            2 if !self.on_2 && address::is_new_in_3(id) && !address::is_declared_plugin(id) => {
+                Some(format!(
+                    "{id:?} is a plugin of config version 3 and later, of which version 2 knows nothing"
+                ))
+            }
             1 if is_uri => Some(format!(
                 "{id:?} is a version 2 plugin URI, which containerd ignores in a version 1 file"
             )),

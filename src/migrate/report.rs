@@ -24,7 +24,11 @@ fn plural(count: usize, one: &str) -> String {
 
 fn head(plan: &Plan, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     let release = &plan.target.release;
-    writeln!(f, "Migration of {} for k0s {release}", plan.file)?;
+    writeln!(
+        f,
+        "Migration of {} for k0s {}",
+        plan.file, plan.target.requested
+    )?;
     writeln!(f)?;
     writeln!(
         f,
@@ -141,7 +145,10 @@ fn more(f: &mut fmt::Formatter<'_>, count: usize) -> fmt::Result {
 fn line(plan: &Plan, entry: &LedgerEntry, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     f.write_str("    ")?;
     if entry.span.file != plan.file {
-        write!(f, "{} ", entry.span.file)?;
+        // Drop-ins by their names.
+        let name = entry.span.file.strip_prefix(&plan.file);
+        let name = name.map(|name| name.trim_start_matches('/'));
+        write!(f, "{} ", name.unwrap_or(&entry.span.file))?;
     }
     writeln!(
         f,

@@ -7,11 +7,12 @@ use crate::k0s::{self, Regime};
 const LEGACY: &str = "/etc/k0s/containerd.toml.legacy";
 
 /// For a legacy file. `trapped` says that an earlier k0s wrote it, which the
-/// target does not notice.
+/// target does not notice; `failed` that something cannot be kept.
 pub(super) fn for_legacy_file(
     target: &Target,
     managed: bool,
     trapped: bool,
+    failed: bool,
     drop_ins: &[DropIn],
 ) -> Vec<String> {
     let (dir, file) = (k0s::DROP_IN_DIR, k0s::CONFIG_FILE);
@@ -23,10 +24,12 @@ pub(super) fn for_legacy_file(
             "Upgrade k0s to 1.27.5 or later first, and migrate for that release.".to_owned(),
         ];
     }
-    let mut steps = match drop_ins {
-        [] => vec!["No drop-in is needed: nothing in the file is yours to keep.".to_owned()],
-        _ => write(drop_ins, &format!("Put the drop-ins into {dir}.")),
-    };
+    let mut steps = unless_resolved(failed);
+    match drop_ins {
+        [] if failed => {}
+        [] => steps.push("No drop-in is needed: nothing in the file is yours to keep.".to_owned()),
+        _ => steps.extend(write(drop_ins, &format!("Put the drop-ins into {dir}."))),
+    }
     if trapped {
         steps.push(format!("Carry the drop-ins over that are in {dir} already: their config version is 2, and k0s {} exits on it.", target.release));
         steps.push(format!("Remove {file} before k0s {} starts: it does not see that k0s wrote the file, and would ignore drop-ins.", target.release));
@@ -39,36 +42,57 @@ pub(super) fn for_legacy_file(
     steps
 }
 
+/// What the main file beside drop-ins is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Main {
+    /// k0s's own, or not there.
+    Fine,
+    /// An earlier k0s's own, which the target does not recognise.
+    Trap,
+    /// The user's.
+    Yours,
+}
+
 /// For drop-ins of an earlier k0s.
 pub(super) fn for_drop_ins(
     target: &Target,
-    remove_main: Option<&str>,
+    main: Main,
+    failed: bool,
     drop_ins: &[DropIn],
     emptied: &[String],
 ) -> Vec<String> {
-    let directory = k0s::DROP_IN_DIR;
-    let mut steps = vec!["Stop k0s on the node; pods keep running.".to_owned()];
+    let (dir, file) = (k0s::DROP_IN_DIR, k0s::CONFIG_FILE);
+    let mut steps = unless_resolved(failed);
+    if main == Main::Yours {
+        steps.push(format!("Migrate {file} as well: its settings are what the node runs with. Look through the drop-ins before both take effect."));
+    }
+    steps.push("Stop k0s on the node; pods keep running.".to_owned());
     if !drop_ins.is_empty() {
-        steps.extend(write(
-            drop_ins,
-            &format!("Put the new drop-ins into {directory}, over the old ones."),
-        ));
+        let put = format!("Put the new drop-ins into {dir}, over the old ones.");
+        steps.extend(write(drop_ins, &put));
     }
     if !emptied.is_empty() {
         steps.push(format!(
-            "Remove from {directory} what is not needed any more: {}.",
+            "Remove from {dir} what is not needed any more: {}.",
             emptied.join(", ")
         ));
     }
-    if let Some(main) = remove_main {
-        steps.push(format!(
-            "Remove {main}, or move it away: k0s {} would take it for yours and ignore drop-ins.",
-            target.release
-        ));
+    match main {
+        Main::Fine => {}
+        Main::Trap => steps.push(format!("Remove {file}: k0s {} would take it for yours and ignore drop-ins.", target.requested)),
+        Main::Yours => steps.push(format!("Move {file} away, for instance to {LEGACY}: as long as it is there, k0s ignores drop-ins.")),
     }
-    steps.push(format!("Upgrade k0s to {}.", target.release));
+    steps.push(format!(
+        "Upgrade k0s to {}, if it is older.",
+        target.requested
+    ));
     restart(target, &mut steps);
     steps
+}
+
+fn unless_resolved(failed: bool) -> Vec<String> {
+    let first = "First settle the errors above: without that, settings of yours are lost.";
+    failed.then(|| first.to_owned()).into_iter().collect()
 }
 
 fn write(drop_ins: &[DropIn], put: &str) -> Vec<String> {

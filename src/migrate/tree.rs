@@ -80,7 +80,7 @@ impl Node {
             sources: Vec::new(),
             original: None,
             shell: None,
-            rank: 1,
+            rank: address::OWN,
             is_empty: false,
             is_made: false,
             comments: None,

@@ -58,12 +58,11 @@ impl Steps<'_> {
     /// Sets a leaf in place of another.
     fn replace(&mut self, from: Id, table: Id, key: &str, value: Value, why: &str) {
         let to = self.tree.set(table, key, value, from, why);
-        self.say(
-            from,
-            Code::Converted,
-            format!("goes to {}", self.tree.written(to)),
-        );
         self.judge_default(to, why);
+        if self.tree.is_kept(to) {
+            let message = format!("goes to {}", self.tree.written(to));
+            self.say(from, Code::Converted, message);
+        }
         self.tree
             .judge(from, Verdict::Converted(vec![to], why.to_owned()));
     }
@@ -86,6 +85,11 @@ impl Steps<'_> {
         let Some(cni) = cni else {
             return;
         };
+        let dirs = self.tree.child(cni, "bin_dirs");
+        let is_empty = |tree: &Tree, id: &Id| tree.value(*id).is_some_and(Value::is_zero);
+        if let Some(id) = dirs.filter(|id| is_empty(self.tree, id)) {
+            self.empty_bin_dirs(cni, id);
+        }
         let (dir, dirs) = (
             self.kept(Some(cni), "bin_dir"),
             self.kept(Some(cni), "bin_dirs"),
@@ -111,6 +115,22 @@ impl Steps<'_> {
                 }
             }
             _ => {}
+        }
+    }
+
+    /// An empty list gives way to `bin_dir` in containerd 2.1 and later.
+    fn empty_bin_dirs(&mut self, cni: Id, dirs: Id) {
+        let dir = self.tree.child(cni, "bin_dir");
+        let Some(dir) = dir.filter(|dir| !self.text(*dir).is_empty()) else {
+            return;
+        };
+        let why = "bin_dirs is empty, so bin_dir is what counts";
+        self.tree
+            .judge(dirs, Verdict::Drop(Dropped::NoEffect, why.to_owned()));
+        let differs = "differs from the target's default";
+        if !self.tree.is_kept(dir) {
+            self.tree
+                .judge(dir, Verdict::Keep(Why::Edit(differs.to_owned())));
         }
     }
 
@@ -189,7 +209,7 @@ impl Steps<'_> {
             let made = self.tree.set(platform, "snapshotter", value, id, why);
             self.tree.node_mut(made).comments = None;
             let message = "containerd 2.x needs it twice: it also goes to runtime_platforms, by which images are unpacked";
-            self.say(id, Code::Converted, message);
+            self.say(id, Code::NeededTwice, message);
         }
     }
 

@@ -109,7 +109,7 @@ fn a_dump_with_ten_edits_shows_ten() {
     let output = run(&[&example("dump-1.6-ten-edits.toml"), "--k0s", "1.30.4"]);
     let text = stdout(&output);
     assert!(
-        text.contains("`containerd config default` of 1.6.9 to 1.6.39 with 10 edits"),
+        text.contains("`containerd config default` of 1.6.9 to 1.6.23 with 10 edits"),
         "{text}"
     );
     assert!(text.contains("KEPT: 10 keys in 5 drop-ins"), "{text}");
@@ -298,17 +298,148 @@ fn a_managed_file_is_left_alone() {
 
 #[test]
 fn targets_without_drop_ins_are_refused() {
-    for (k0s, says) in [
-        ("1.26.15", "reads no drop-ins"),
-        ("1.27.2", "1.27.5 and later"),
-        ("1.36.1", "config version 3"),
-    ] {
-        let output = run(&[&example("airgap-v1.30.4.toml"), "--k0s", k0s]);
-        assert_eq!(output.status.code(), Some(1), "{k0s}");
-        assert!(
-            stdout(&output).contains("error[target-unsupported]"),
-            "{k0s}"
+    let output = run(&[&example("airgap-v1.30.4.toml"), "--k0s", "1.26.15"]);
+    assert_eq!(output.status.code(), Some(1));
+    let text = stdout(&output);
+    assert!(text.contains("error[target-unsupported]"), "{text}");
+    assert!(text.contains("from 1.27.5 on"), "{text}");
+}
+
+/// k0s 1.27.1 – 1.27.4 can take new tables, and nothing else of CRI.
+#[test]
+fn a_target_that_pastes_drop_ins_takes_new_tables() {
+    let output = run(&[&example("airgap-v1.30.4.toml"), "--k0s", "1.27.2"]);
+    let text = stdout(&output);
+    assert_eq!(output.status.code(), Some(0), "{text}");
+    assert!(text.contains("warning[target-appends]"), "{text}");
+    // The version would end up in whatever table stands last.
+    assert!(!text.contains("| version"), "{text}");
+
+    let dir = TempDir::new("pasted");
+    let legacy = write(
+        &dir,
+        b"version = 2\noom_score = -5\n[plugins.\"io.containerd.grpc.v1.cri\"]\nenable_selinux = true\n",
+    );
+    let output = run(&[&legacy, "--k0s", "1.27.2"]);
+    let text = stdout(&output);
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(text.contains("error[not-appendable]"), "{text}");
+    assert!(text.contains("| oom_score = -5"), "{text}");
+}
+
+const V2: &[u8] = b"# the team's\nversion = 2\n[plugins.\"io.containerd.grpc.v1.cri\"]\nstream_server_port = \"10010\"\nenable_selinux = true # yes\n";
+
+/// A directory of drop-ins with the main file of some k0s beside it.
+fn node(name: &str, main: &str) -> (TempDir, String) {
+    let dir = TempDir::new(name);
+    let drop_ins = dir.path().join("containerd.d");
+    std::fs::create_dir_all(&drop_ins).unwrap();
+    std::fs::write(drop_ins.join("50-team.toml"), V2).unwrap();
+    std::fs::write(drop_ins.join("notes.txt"), "not = [toml").unwrap();
+    std::fs::write(dir.path().join("containerd.toml"), main).unwrap();
+    let path = drop_ins.display().to_string();
+    (dir, path)
+}
+
+#[test]
+fn existing_drop_ins_are_carried_over_and_a_second_time_nothing_is_left_to_do() {
+    let (dir, drop_ins) = node("carried", "# k0s_managed=true\nversion = 2\n");
+    let out = dir.path().join("new");
+    let out = out.to_str().unwrap();
+    let output = run(&[
+        "--from-dropins",
+        &drop_ins,
+        "--k0s",
+        "v1.36.3+k0s.2",
+        "--out",
+        out,
+    ]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let text = stdout(&output);
+    assert!(text.contains("note[nested-import]"), "{text}");
+    assert!(!text.contains("marker-not-recognised"), "{text}");
+    assert_eq!(names(Path::new(out)), ["50-team.toml", "nested"]);
+    let read = |name: &str| std::fs::read_to_string(Path::new(out).join(name)).unwrap();
+    assert_eq!(
+        read("50-team.toml"),
+        "# Written by containerd-dropins: /etc/k0s/containerd.d/50-team.toml in config version 3.\n# the team's\n\nversion = 3\nimports = [\"nested/50-team.toml\"]\n\n[plugins.\"io.containerd.cri.v1.runtime\"]\n# yes\nenable_selinux = true\n"
+    );
+    assert!(read("nested/50-team.toml").ends_with("stream_server_port = \"10010\"\n"));
+
+    let again = dir.path().join("again");
+    let again = again.to_str().unwrap();
+    let output = run(&[
+        "--from-dropins",
+        out,
+        "--k0s",
+        "v1.36.3+k0s.2",
+        "--out",
+        again,
+    ]);
+    assert!(
+        stdout(&output).contains("1. Nothing: the drop-ins"),
+        "{}",
+        stdout(&output)
+    );
+    for name in ["50-team.toml", "nested/50-team.toml"] {
+        assert_eq!(
+            std::fs::read_to_string(Path::new(again).join(name)).unwrap(),
+            read(name)
         );
-        assert!(stdout(&output).contains(says), "{k0s}");
     }
+}
+
+/// k0s 1.27 – 1.29 wrote the marker on line 2, where 1.36 does not see it.
+#[test]
+fn the_marker_trap_is_found_beside_drop_ins_and_in_the_file_itself() {
+    let main =
+        "\n# k0s_managed=true\nversion = 2\nimports = [\n\t\"/run/k0s/containerd-cri.toml\",\n]\n";
+    let (dir, drop_ins) = node("trap", main);
+    let remove = "Remove /etc/k0s/containerd.toml";
+    let output = run(&["--from-dropins", &drop_ins, "--k0s", "1.36.3"]);
+    let text = stdout(&output);
+    assert!(text.contains("warning[marker-not-recognised]"), "{text}");
+    assert!(text.contains(remove), "{text}");
+    let main = dir.path().join("containerd.toml").display().to_string();
+    let output = run(&[&main, "--k0s", "1.36.3"]);
+    let text = stdout(&output);
+    assert_eq!(output.status.code(), Some(0), "{text}");
+    assert!(text.contains("warning[marker-not-recognised]"), "{text}");
+    assert!(text.contains(remove), "{text}");
+    // Up to 1.35 it is k0s's own.
+    assert!(stdout(&run(&[&main, "--k0s", "1.35.7"])).contains("note[k0s-managed]"));
+    // A file that merely mentions the marker is the user's.
+    std::fs::write(
+        &main,
+        "# without # k0s_managed=true\nversion = 2\noom_score = -5\n",
+    )
+    .unwrap();
+    let text = stdout(&run(&[&main, "--k0s", "1.36.3"]));
+    assert!(!text.contains("marker-not-recognised"), "{text}");
+    assert!(text.contains("| oom_score = -5"), "{text}");
+}
+
+#[test]
+fn a_main_file_of_the_user_is_why_drop_ins_never_took_effect() {
+    let (_dir, drop_ins) = node("ignored", "version = 2\noom_score = -5\n");
+    let output = run(&["--from-dropins", &drop_ins, "--k0s", "1.36.3"]);
+    let text = stdout(&output);
+    assert_eq!(output.status.code(), Some(0), "{text}");
+    assert!(text.contains("warning[drop-ins-ignored]"), "{text}");
+    assert!(
+        text.contains("1. Migrate /etc/k0s/containerd.toml as well"),
+        "{text}"
+    );
+}
+
+#[test]
+fn drop_ins_are_carried_to_1_36_only() {
+    let (_dir, drop_ins) = node("older", "# k0s_managed=true\n");
+    let output = run(&["--from-dropins", &drop_ins, "--k0s", "1.35.7"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stdout(&output).contains("error[target-unsupported]"));
+    let output = run(&["--k0s", "1.36.3"]);
+    assert_eq!(output.status.code(), Some(2));
+    let output = run(&["--from-dropins", "/no/such", "--k0s", "1.36.3"]);
+    assert_eq!(output.status.code(), Some(2));
 }

@@ -264,9 +264,11 @@ fn a_dump_with_tracing_and_arm64_has_no_edit() {
 }
 
 #[test]
-fn a_version_4_file_without_a_version_is_refused() {
-    let text = "[plugins.\"io.containerd.server.v1.grpc\"]\naddress = \"/x\"\n";
-    assert!(Document::parse("t", text.as_bytes()).is_err());
+fn a_file_without_a_version_is_read_as_the_one_it_speaks() {
+    let text = "[plugins.\"io.containerd.server.v1.grpc\"]\ngid = 7\n";
+    let plan = support::migrate(text, "1.36.3");
+    assert!(plan.findings.iter().any(|f| f.code == Code::VersionMissing));
+    assert_eq!(settings(&plan), "grpc.gid = 7\n");
 }
 
 /// RFC 7396 has no way to remove; a bare entry is kept as one.

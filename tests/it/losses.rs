@@ -174,12 +174,6 @@ fn tls_of_a_registry() {
     let said = plan
         .findings
         .iter()
-        .find(|finding| finding.code == containerd_dropins::diagnostic::Code::NotExpressible);
-    assert!(
-        said.unwrap()
-            .key
-            .as_deref()
-            .unwrap()
-            .ends_with("tls.ca_file")
-    );
+        .find(|finding| finding.code == containerd_dropins::diagnostic::Code::RegistryTls);
+    assert!(said.unwrap().key.as_deref().unwrap().ends_with("tls"));
 }
