@@ -142,12 +142,15 @@ fn from_dropins(directory: &Path, target: &Target, options: &Options) -> Result<
     let mut paths = Vec::new();
     for entry in entries {
         let path = entry.map_err(|error| format!("{shown}: {error}"))?.path();
-        if path
-            .extension()
-            .is_some_and(|extension| extension == "toml")
-        {
-            paths.push(path);
+        // As k0s matches them: `.toml` alone is one, too.
+        let name = path.file_name().unwrap_or_default();
+        if !name.as_encoded_bytes().ends_with(b".toml") {
+            continue;
         }
+        if name.to_str().is_none() {
+            return Err(format!("{}: the name is not UTF-8", path.display()));
+        }
+        paths.push(path);
     }
     paths.sort();
     let mut drop_ins = Vec::new();

@@ -220,7 +220,7 @@ codes! {
         "k0s 1.27.1 to 1.27.4 can add tables to the CRI settings, not change those that are there. Migrate for 1.27.5 or later.";
     /// Settings that k0s keeps out of drop-ins went to a file that a drop-in imports.
     NestedImport = "nested-import", Note,
-        "k0s 1.36 and later exit at start on a drop-in with a section io.containerd.grpc.v1.cri, which is where containerd 2.x has the stream server. They do not look at what a drop-in imports. Keep the file in its folder.";
+        "k0s 1.36 and later exit at start on a drop-in with a section io.containerd.grpc.v1.cri, which is where containerd 2.x has the stream server; they do not look at what a drop-in imports. And containerd 2.3 loses the section of the shim manager in a file that has one of the task manager. Keep the file in its folder.";
     /// k0s wrote the file, and the target does not notice.
     MarkerNotRecognised = "marker-not-recognised", Warning,
         "k0s 1.36 and later look for `# k0s_managed=true` on the first line only, where 1.27 to 1.29 did not write it, and do not know the file that 1.22 to 1.26 wrote. They take such a file for yours, inject no sandbox image and ignore drop-ins. Remove it; k0s writes it anew.";

@@ -38,6 +38,10 @@ pub(crate) enum VerifyError {
         second: String,
         key: String,
     },
+    #[error(
+        "containerd 2.3 loses the shim manager's settings in {file}, beside the task manager's"
+    )]
+    ShimManager { file: String },
     #[error("the effective configuration differs from the wanted one at {}", keys(.0))]
     Differs(Vec<Difference>),
 }
@@ -70,6 +74,9 @@ pub(crate) fn verify(
     if tables.len() > 1 {
         disjoint(&tables, release.regime)?;
     }
+    if release.regime == Regime::ImportsV3 {
+        keeps_shim_manager(&tables)?;
+    }
     let texts = drop_ins
         .iter()
         .map(|drop_in| (drop_in.name.as_str(), drop_in.text()));
@@ -83,6 +90,23 @@ pub(crate) fn verify(
     match differences.is_empty() {
         true => Ok(()),
         false => Err(VerifyError::Differs(differences)),
+    }
+}
+
+/// containerd 2.3 migrates each file once more, and in doing so replaces the
+/// section of the shim manager where there is one of the task manager.
+fn keeps_shim_manager(tables: &BTreeMap<&str, Table>) -> Result<(), VerifyError> {
+    let lost = tables.iter().find(|(_, table)| {
+        let plugins = table.get("plugins").and_then(Value::as_table);
+        plugins.is_some_and(|plugins| {
+            plugins.contains_key(plugin::TASK) && plugins.contains_key(plugin::SHIM_MANAGER)
+        })
+    });
+    match lost {
+        Some((file, _)) => Err(VerifyError::ShimManager {
+            file: (*file).to_owned(),
+        }),
+        None => Ok(()),
     }
 }
 
@@ -125,6 +149,9 @@ fn collect<'t>(
         at.push(key);
         let is_cri = at.get(1) == Some(&plugin::CRI);
         let whole = match at.first() {
+            // containerd 2.3 makes plugins of the servers file by file, and
+            // leaves behind what the file alone does not bear out.
+            Some(&("grpc" | "ttrpc" | "metrics")) if sections_merge => at.len() == 1,
             Some(&"plugins") => at.len() == 2 && !is_cri && !sections_merge,
             Some(&("proxy_plugins" | "stream_processors" | "timeouts")) => at.len() == 2,
             _ => false,

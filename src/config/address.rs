@@ -337,10 +337,9 @@ impl Cursor {
         let Some(child) = place.child(key) else {
             let renamed = self.renamed(place, key);
             let place = renamed.and_then(|key| place.child(key));
-            let rank = match self.is_plugins && self.is_of_later_version(key) {
-                true => OWN + 1,
-                false => self.inside,
-            };
+            let is_later = renamed.is_some() && self.version < 3
+                || self.is_plugins && self.is_of_later_version(key);
+            let rank = if is_later { OWN + 1 } else { self.inside };
             let below = Cursor {
                 place,
                 rank,

@@ -10,6 +10,12 @@ pub const CRI_IMAGES: &str = "io.containerd.cri.v1.images";
 /// The plugin that runs containers for CRI, from config version 3 on.
 pub const CRI_RUNTIME: &str = "io.containerd.cri.v1.runtime";
 
+/// The plugin that manages tasks.
+pub(crate) const TASK: &str = "io.containerd.runtime.v2.task";
+
+/// The plugin that starts shims, from containerd 2.0 on.
+pub(crate) const SHIM_MANAGER: &str = "io.containerd.shim.v1.manager";
+
 /// Every plugin of containerd 1.3 – 1.7, built in on Linux, whether or not it
 /// has settings. A version 1 file may name any of them in `disabled_plugins`.
 const PLUGINS: &[&str] = &[
@@ -43,7 +49,7 @@ const PLUGINS: &[&str] = &[
     "io.containerd.nri.v1.nri",
     "io.containerd.runtime.v1.linux",
     "io.containerd.runtime.v2.shim",
-    "io.containerd.runtime.v2.task",
+    TASK,
     "io.containerd.sandbox.controller.v1.local",
     "io.containerd.sandbox.store.v1.local",
     "io.containerd.service.v1.containers-service",

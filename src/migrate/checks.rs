@@ -112,7 +112,7 @@ pub(super) fn nested(tree: &Tree, files: Files<'_>, parts: &[(Concern, usize)]) 
     let keys: Vec<String> = nested.clone().map(|(_, id)| tree.shown(*id)).collect();
     let (concern, id) = nested.clone().next()?;
     let message = format!(
-        "k0s refuses the stream server's settings in drop-ins; they go to {}, which {} imports: {}",
+        "these settings cannot stay in a drop-in and go to {}, which {} imports: {}",
         concern.file_name(),
         concern.importer().unwrap_or_default(),
         keys.join(", ")

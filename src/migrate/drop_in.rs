@@ -185,7 +185,7 @@ impl<'a> Sheet<'a> {
 
     fn header(&self) -> String {
         let Style { origin, .. } = self.style;
-        match (self.concern, self.imports) {
+        let header = match (self.concern, self.imports) {
             (Concern::File(name), _) if self.existing.is_some() => format!(
                 "{HEADER}: {origin}/{name} in config version {}.",
                 self.tree.version()
@@ -195,7 +195,9 @@ impl<'a> Sheet<'a> {
                 format!("{HEADER}: what {origin}/{name} held about the stream server.")
             }
             (concern, _) => format!("{HEADER}: what {origin} held about {concern}."),
-        }
+        };
+        // Names of files and handlers may hold what no comment can.
+        header.replace(char::is_control, "\u{fffd}")
     }
 
     /// The text of an existing drop-in, if what is to be written says the same.

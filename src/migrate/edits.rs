@@ -210,6 +210,10 @@ impl Judge<'_> {
             }
         }
         let is_empty = kept.is_empty();
+        if is_empty && dropped.is_none() && tree.node(id).original.is_some() {
+            let why = "containerd knows no plugin under the names in it";
+            return Verdict::Drop(Dropped::NoEffect, why.to_owned());
+        }
         let kept = Value::Array(kept);
         let verdict = match dropped {
             Some((dropped, why)) if is_empty => Verdict::Drop(dropped, why),

@@ -137,6 +137,10 @@ pub fn plan_drop_ins(existing: &ExistingDropIns<'_>, target: &Target, options: &
                 drop_in.name == document.name && drop_in.text() == document.document.text()
             })
         });
+    if unchanged {
+        // Said when the drop-in was made.
+        findings.retain(|finding| finding.code != Code::SandboxImageCustom);
+    }
     let steps = match unchanged && main == Main::Fine && !failed {
         true => vec!["Nothing: the drop-ins are as the target wants them.".to_owned()],
         false => steps::for_drop_ins(target, main, failed, &drop_ins, &names),

@@ -156,6 +156,10 @@ pub fn plan(legacy: &Document, imported: &[Document], target: &Target, options: 
             findings.extend(checks::nested(tree, files, &parts));
         }
     }
+    if managed {
+        // Said when the drop-in was made.
+        findings.retain(|finding| finding.code != Code::SandboxImageCustom);
+    }
     let style = Style {
         origin: k0s::CONFIG_FILE,
         pasted: target.release.regime == Regime::CriAppend,

@@ -107,6 +107,7 @@ pub(super) fn read(files: &[&Document], rules: Rules, apart: bool, target: Relea
         apart,
         on_2: target.is_2(),
         shadowed: BTreeMap::new(),
+        hidden: BTreeMap::new(),
     };
     if let Some(meant) = meant {
         reader.say_version_meant(meant);
@@ -162,6 +163,8 @@ struct Reader<'a> {
     /// Settings of one file that another replaces, by the two, and where the
     /// first of them stands.
     shadowed: BTreeMap<(usize, usize), (Option<Span>, Vec<String>)>,
+    /// What a setting of k0s's merge hides, by the setting.
+    hidden: BTreeMap<Id, Id>,
 }
 
 /// A table that is yet to be read.
@@ -172,6 +175,21 @@ struct Pending<'d> {
     cursor: Cursor,
     /// What it is in the input, where that is another node.
     shell: Option<Id>,
+}
+
+fn node_value(node: &Node) -> Option<&Value> {
+    match &node.content {
+        Content::Leaf { value, .. } => Some(value),
+        Content::Table(_) => None,
+    }
+}
+
+/// Whether a setting of the daemon is merged by its value.
+fn daemon_scalar(tree: &Tree, node: &Node) -> bool {
+    let by_value = node
+        .place
+        .is_some_and(|place| place.merge == Merge::NonZero);
+    by_value && !tree.path(node.parent).contains(&"plugins")
 }
 
 /// What a key of the input is.
@@ -337,7 +355,7 @@ impl Reader<'_> {
 
     /// Whether an earlier table or key may be in the way.
     fn may_collide(&self) -> bool {
-        self.file > 0 || self.version >= 3
+        self.file > 0 || self.version >= 3 || self.on_2
     }
 
     /// Adds a table, or goes on in the one that is there; gives the node and
@@ -440,13 +458,20 @@ impl Reader<'_> {
             return;
         }
         let by_key = self.both_have_cri(earlier);
+        let is_zero = node_value(&node).is_some_and(Value::is_zero);
+        let scalar = daemon_scalar(&self.input.tree, &node);
+        if by_key && scalar && is_zero {
+            // It replaces in k0s's merge, and overrides nothing in containerd.
+            self.say_zero(node);
+            self.shadow(old, None);
+            if let Some(hidden) = self.hidden.remove(&old) {
+                self.input.tree.judge(hidden, Verdict::Pending);
+                self.input.tree.attach(hidden);
+            }
+            return;
+        }
         let append = !by_key && node.place.is_some_and(|place| place.merge == Merge::Append);
-        let daemon = !self.input.tree.path(parent).contains(&"plugins");
-        let by_value = !by_key
-            && daemon
-            && node
-                .place
-                .is_some_and(|place| place.merge == Merge::NonZero);
+        let by_value = !by_key && scalar;
         let Content::Leaf { value, .. } = &mut node.content else {
             return;
         };
@@ -478,7 +503,15 @@ impl Reader<'_> {
                 self.shadow(old, Some(&value));
             }
         }
-        self.input.tree.push(parent, node);
+        // Through a file of k0s's merge it stays hidden by the next one.
+        let below = match by_key {
+            true => self.hidden.remove(&old),
+            false => Some(old),
+        };
+        let new = self.input.tree.push(parent, node);
+        if let Some(below) = below {
+            self.hidden.insert(new, below);
+        }
     }
 
     /// Two keys of one file that are the same setting, in the places of two
@@ -735,6 +768,10 @@ impl Reader<'_> {
                 }
                 2 if !plugin::is_uri(name) => {
                     self.say_list(node, format!("{name:?} is no plugin URI; containerd 1.3 to 1.7 refuse a version 2 file with it"));
+                    continue;
+                }
+                3.. if address::plugin_id(3, name) != name => {
+                    self.say_list(node, format!("{name:?} is the plugin's name up to version 2; containerd 2.x does not know it"));
                     continue;
                 }
                 version => {

@@ -1,5 +1,6 @@
 //! Which drop-in a kept setting goes to: one for each concern.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use super::changes::RUNTIMES;
@@ -129,17 +130,49 @@ pub(super) fn split(tree: &mut Tree, target: Release) -> Vec<(Concern, Id)> {
 
 /// The same for existing drop-ins, called `names`, which stay apart.
 pub(super) fn split_by_file(tree: &Tree, target: Release, names: &[String]) -> Vec<(Concern, Id)> {
+    let ids = kept(tree, target);
+    let file = |id: Id| tree.node(id).sources.last().map_or(0, |source| source.file);
+    // The last of the files that have a part of it holds all of it.
+    let mut together: BTreeMap<Vec<&str>, usize> = BTreeMap::new();
+    for id in &ids {
+        if let Some(whole) = whole(&tree.path(*id)) {
+            let last = together.entry(whole).or_default();
+            *last = file(*id).max(*last);
+        }
+    }
+    let file = |id: Id| {
+        let whole = whole(&tree.path(id));
+        let last = whole.and_then(|whole| together.get(&whole));
+        last.copied().unwrap_or_else(|| file(id))
+    };
+    let has_tasks: BTreeSet<usize> = ids
+        .iter()
+        .filter(|id| tree.path(**id).get(1) == Some(&plugin::TASK))
+        .map(|id| file(*id))
+        .collect();
     let concern = |id: Id| {
-        let source = tree.node(id).sources.first();
-        let name = source.and_then(|source| names.get(source.file)).cloned();
-        let name = name.unwrap_or_default();
-        match is_stream_server(tree, id) && !name.contains('/') {
+        let name = names.get(file(id)).cloned().unwrap_or_default();
+        let shims = tree.path(id).get(1) == Some(&plugin::SHIM_MANAGER);
+        let apart = is_stream_server(tree, id) || shims && has_tasks.contains(&file(id));
+        match apart && !name.contains('/') {
             true => Concern::Nested(name),
             false => Concern::File(name),
         }
     };
-    let ids = kept(tree, target);
-    ids.into_iter().map(|id| (concern(id), id)).collect()
+    ids.iter().map(|id| (concern(*id), *id)).collect()
+}
+
+/// What containerd takes as a whole from one file: an entry of these maps, or
+/// the settings of a server, which containerd 2.3 makes a plugin of file by
+/// file. The two servers with sockets lean on each other.
+fn whole<'t>(path: &[&'t str]) -> Option<Vec<&'t str>> {
+    match path {
+        ["proxy_plugins" | "stream_processors", _, ..] => path.get(..2).map(<[&str]>::to_vec),
+        ["grpc" | "ttrpc", ..] => Some(vec!["grpc"]),
+        ["debug", "address" | "uid" | "gid"] => Some(vec!["debug"]),
+        ["metrics", ..] => Some(vec!["metrics"]),
+        _ => None,
+    }
 }
 
 fn kept(tree: &Tree, target: Release) -> Vec<Id> {

@@ -215,6 +215,15 @@ impl Tree {
         self.nodes.len() - 1
     }
 
+    /// Puts a child that was taken out back into its parent.
+    pub(super) fn attach(&mut self, id: Id) {
+        let parent = self.node(id).parent;
+        if let Content::Table(children) = &mut self.node_mut(parent).content {
+            children.push(id);
+        }
+        self.reindex(id);
+    }
+
     /// Makes the search by name find this child.
     pub(super) fn reindex(&mut self, id: Id) {
         let (parent, key) = (self.node(id).parent, self.node(id).key.clone());

@@ -9,8 +9,8 @@ use crate::containerd::{Release, plugin};
 use crate::diagnostic::{Code, Finding};
 use crate::value::Value;
 
-const TASK: [&str; 2] = ["plugins", "io.containerd.runtime.v2.task"];
-const SHIM_MANAGER: [&str; 2] = ["plugins", "io.containerd.shim.v1.manager"];
+const TASK: [&str; 2] = ["plugins", plugin::TASK];
+const SHIM_MANAGER: [&str; 2] = ["plugins", plugin::SHIM_MANAGER];
 const RUNTIME_PLATFORMS: [&str; 3] = ["plugins", plugin::CRI, "runtime_platforms"];
 
 /// What `sched_core = true` is to the shims of containerd 2.x.

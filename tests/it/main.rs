@@ -19,4 +19,5 @@ mod laws;
 mod losses;
 mod referee;
 mod support;
+mod version_3;
 mod versions;

@@ -1,0 +1,596 @@
+//! Config version 3 and containerd 2.x: the rules that are no mere change of
+//! address, one small file each. What is right is what containerd 2.1 makes of
+//! the file (`config dump`, or the daemon's log), and the release notes.
+
+use containerd_dropins::Document;
+use containerd_dropins::diagnostic::{Code, Severity};
+use containerd_dropins::migrate::{ExistingDropIns, Fate, Options, Plan, Target, plan_drop_ins};
+
+use crate::support;
+
+const NAMES: &[(&str, &str)] = &[
+    ("CRI", "plugins.\"io.containerd.grpc.v1.cri\""),
+    ("IMAGES", "plugins.\"io.containerd.cri.v1.images\""),
+    ("RUNTIME", "plugins.\"io.containerd.cri.v1.runtime\""),
+];
+
+fn long(text: &str) -> String {
+    let text = text.to_owned();
+    NAMES
+        .iter()
+        .fold(text, |text, (short, long)| text.replace(short, long))
+}
+
+/// All that drop-ins set, with short names for sections.
+fn settings(plan: &Plan) -> Vec<String> {
+    let mut lines = Vec::new();
+    for text in support::drop_ins(plan).values() {
+        for (key, value) in support::leaves(&support::parse(text)) {
+            if key != "\"version\"" {
+                let line = format!("{key} = {}", serde_json::to_string(&value).unwrap());
+                lines.push(NAMES.iter().fold(line, |line, (short, long)| {
+                    line.replace(&long.replace("plugins", "\"plugins\""), short)
+                }));
+            }
+        }
+    }
+    lines.sort();
+    lines
+}
+
+#[track_caller]
+fn check(legacy: &str, k0s: &str, expected: &[&str], codes: &[Code]) {
+    let _ = checked(legacy, k0s, expected, codes);
+}
+
+#[track_caller]
+fn checked(legacy: &str, k0s: &str, expected: &[&str], codes: &[Code]) -> Plan {
+    let plan = support::migrate(&long(legacy), k0s);
+    assert!(plan.verified, "{:?}", plan.findings);
+    assert_eq!(settings(&plan), expected);
+    let found: Vec<Code> = plan.findings.iter().map(|finding| finding.code).collect();
+    for code in codes {
+        assert!(found.contains(code), "{code} is not in {found:?}");
+    }
+    plan
+}
+
+const OLD: &str = "v1.30.4+k0s.0";
+const NEW: &str = "v1.36.3+k0s.2";
+
+#[test]
+fn bin_dir_and_bin_dirs() {
+    let one = ["CRI.\"cni\".\"bin_dir\" = \"/x\""];
+    let list = ["RUNTIME.\"cni\".\"bin_dirs\" = [\"/x\"]"];
+    let two = ["RUNTIME.\"cni\".\"bin_dirs\" = [\"/x\",\"/y\"]"];
+    check(
+        "version = 2\n[CRI.cni]\nbin_dir = \"/x\"\n",
+        NEW,
+        &list,
+        &[Code::Converted],
+    );
+    check(
+        "version = 3\n[RUNTIME.cni]\nbin_dirs = [\"/x\"]\n",
+        OLD,
+        &one,
+        &[Code::Converted],
+    );
+    check(
+        "version = 3\n[RUNTIME.cni]\nbin_dirs = [\"/x\", \"/y\"]\n",
+        NEW,
+        &two,
+        &[],
+    );
+    // containerd 1.7 has one directory.
+    check(
+        "version = 3\n[RUNTIME.cni]\nbin_dirs = [\"/x\", \"/y\"]\n",
+        OLD,
+        &[],
+        &[Code::NotExpressible],
+    );
+    // The default of the list is the default of the one.
+    check(
+        "version = 2\n[CRI.cni]\nbin_dir = \"/opt/cni/bin\"\n",
+        NEW,
+        &[],
+        &[],
+    );
+    // An empty list gives way.
+    check(
+        "version = 3\n[RUNTIME.cni]\nbin_dir = \"/x\"\nbin_dirs = []\n",
+        NEW,
+        &list,
+        &[],
+    );
+    check(
+        "version = 3\n[RUNTIME.cni]\nbin_dir = \"/opt/cni/bin\"\nbin_dirs = []\n",
+        NEW,
+        &[],
+        &[],
+    );
+    // Both keep CRI from starting.
+    check(
+        "version = 3\n[RUNTIME.cni]\nbin_dir = \"/z\"\nbin_dirs = [\"/x\"]\n",
+        NEW,
+        &list,
+        &[Code::Contradiction],
+    );
+}
+
+#[test]
+fn core_scheduling_both_ways() {
+    let task = "plugins.\"io.containerd.runtime.v2.task\"";
+    let shims = "plugins.\"io.containerd.shim.v1.manager\"";
+    let env = ["\"plugins\".\"io.containerd.shim.v1.manager\".\"env\" = [\"SCHED_CORE=1\"]"];
+    check(
+        &format!("version = 2\n[{task}]\nsched_core = true\n"),
+        NEW,
+        &env,
+        &[Code::Converted],
+    );
+    let own = ["\"plugins\".\"io.containerd.runtime.v2.task\".\"sched_core\" = true"];
+    check(
+        &format!("version = 3\n[{shims}]\nenv = [\"SCHED_CORE=1\"]\n"),
+        OLD,
+        &own,
+        &[Code::Converted],
+    );
+    check(
+        &format!("version = 3\n[{shims}]\nenv = [\"SCHED_CORE=1\", \"A=1\"]\n"),
+        OLD,
+        &[],
+        &[Code::NotExpressible],
+    );
+}
+
+#[test]
+fn sandboxer_both_ways() {
+    let handler = "[RUNTIME.containerd.runtimes.x]\nruntime_type = \"io.containerd.x.v2\"\nsandboxer = \"shim\"\n";
+    let old = [
+        "CRI.\"containerd\".\"runtimes\".\"x\".\"runtime_type\" = \"io.containerd.x.v2\"",
+        "CRI.\"containerd\".\"runtimes\".\"x\".\"sandbox_mode\" = \"shim\"",
+    ];
+    check(&format!("version = 3\n{handler}"), OLD, &old, &[]);
+    // containerd 2.1 reads the new key in a version 2 file too.
+    let new = [
+        "RUNTIME.\"containerd\".\"runtimes\".\"x\".\"runtime_type\" = \"io.containerd.x.v2\"",
+        "RUNTIME.\"containerd\".\"runtimes\".\"x\".\"sandboxer\" = \"shim\"",
+    ];
+    let handler = handler.replace("RUNTIME", "CRI");
+    check(&format!("version = 2\n{handler}"), NEW, &new, &[]);
+}
+
+#[test]
+fn settings_of_2_x_cannot_go_to_1_7() {
+    let plan = checked(
+        "version = 3\n[IMAGES]\nuse_local_image_pull = true\n[RUNTIME]\nenable_selinux = true\n",
+        OLD,
+        &["CRI.\"enable_selinux\" = true"],
+        &[Code::NotExpressible],
+    );
+    assert_eq!(plan.severity(), Some(Severity::Error));
+    assert_eq!(plan.ledger[1].fate, Fate::NotExpressible);
+}
+
+#[test]
+fn settings_that_2_0_removed_are_obsolete() {
+    let plan = checked(
+        "version = 2\n[CRI]\ndisable_cgroup = true\n[plugins.\"io.containerd.runtime.v1.linux\"]\nshim_debug = true\n[plugins.\"io.containerd.snapshotter.v1.aufs\"]\nroot_path = \"/a\"\n",
+        NEW,
+        &[],
+        &[Code::Obsolete],
+    );
+    assert!(plan.is_sound());
+    assert!(
+        plan.ledger[1..]
+            .iter()
+            .all(|entry| entry.fate == Fate::Obsolete),
+        "{:?}",
+        plan.ledger
+    );
+}
+
+/// containerd 2.x ignores it, and 1.x refuses the file.
+#[test]
+fn a_removed_setting_in_a_version_3_file_is_not_resurrected() {
+    for k0s in [OLD, NEW] {
+        check(
+            "version = 3\n[RUNTIME]\nsystemd_cgroup = true\n",
+            k0s,
+            &[],
+            &[Code::WithoutEffect],
+        );
+    }
+}
+
+/// k0s's own tests have it in the wrong section.
+#[test]
+fn a_setting_in_the_wrong_section_has_no_effect() {
+    let plan = checked(
+        "version = 3\n[RUNTIME]\nsandbox_image = \"x/y:1\"\n",
+        NEW,
+        &[],
+        &[Code::Misplaced],
+    );
+    let said = plan
+        .findings
+        .iter()
+        .find(|f| f.code == Code::Misplaced)
+        .unwrap();
+    assert!(
+        said.message.contains("pinned_images.sandbox"),
+        "{}",
+        said.message
+    );
+}
+
+/// containerd 2.3 migrates a version 3 file once more; what it finds of the
+/// images plugin prevails, what it finds of the runtime plugin gives way.
+#[test]
+fn old_places_in_a_version_3_file() {
+    check(
+        "version = 3\n[CRI]\nmax_concurrent_downloads = 9\nenable_selinux = true\n",
+        NEW,
+        &[
+            "IMAGES.\"max_concurrent_downloads\" = 9",
+            "RUNTIME.\"enable_selinux\" = true",
+        ],
+        &[Code::OtherPlace],
+    );
+    check(
+        "version = 3\n[CRI]\nmax_concurrent_downloads = 9\nmax_container_log_line_size = 1\n[IMAGES]\nmax_concurrent_downloads = 5\n[RUNTIME]\nmax_container_log_line_size = 2\n",
+        NEW,
+        &[
+            "IMAGES.\"max_concurrent_downloads\" = 9",
+            "RUNTIME.\"max_container_log_line_size\" = 2",
+        ],
+        &[Code::Contradiction],
+    );
+}
+
+/// A file for both: containerd 1.7 ignores the plugins of version 3, 2.x keeps
+/// them and lays version 2's over those of images.
+#[test]
+fn plugins_of_version_3_in_a_version_2_file() {
+    let text = "version = 2\n[CRI]\nmax_concurrent_downloads = 9\n[IMAGES]\nmax_concurrent_downloads = 5\nsnapshotter = \"native\"\n[RUNTIME]\nenable_selinux = true\n";
+    check(
+        text,
+        NEW,
+        &[
+            "IMAGES.\"max_concurrent_downloads\" = 9",
+            "IMAGES.\"snapshotter\" = \"native\"",
+            "RUNTIME.\"enable_selinux\" = true",
+        ],
+        &[Code::LaterPlace],
+    );
+    check(
+        text,
+        OLD,
+        &["CRI.\"max_concurrent_downloads\" = 9"],
+        &[Code::PluginIdIgnored],
+    );
+}
+
+#[test]
+fn servers_of_version_4() {
+    let text = "version = 4\n[plugins.\"io.containerd.server.v1.grpc-tcp\"]\naddress = \"0.0.0.0:1\"\ntls_ca = \"/ca\"\nmax_recv_message_size = 5\n[plugins.\"io.containerd.server.v1.metrics\"]\naddress = \":1338\"\n[debug]\nformat = \"json\"\n";
+    check(
+        text,
+        NEW,
+        &[
+            "\"debug\".\"format\" = \"json\"",
+            "\"grpc\".\"tcp_address\" = \"0.0.0.0:1\"",
+            "\"grpc\".\"tcp_tls_ca\" = \"/ca\"",
+            "\"metrics\".\"address\" = \":1338\"",
+            "\"plugins\".\"io.containerd.server.v1.grpc-tcp\".\"max_recv_message_size\" = 5",
+        ],
+        &[],
+    );
+    // Version 4 has none of these any more.
+    check(
+        "version = 4\n[grpc]\ngid = 5\n",
+        NEW,
+        &[],
+        &[Code::Misplaced],
+    );
+}
+
+#[test]
+fn proxies_of_sandboxes_are_known_from_2_0_on() {
+    let text = "version = 2\n[proxy_plugins.p]\ntype = \"sandbox\"\naddress = \"/p.sock\"\n";
+    check(
+        text,
+        NEW,
+        &[
+            "\"proxy_plugins\".\"p\".\"address\" = \"/p.sock\"",
+            "\"proxy_plugins\".\"p\".\"type\" = \"sandbox\"",
+        ],
+        &[],
+    );
+    check(text, OLD, &[], &[Code::ProxyPluginType]);
+}
+
+#[test]
+fn lists_of_plugins() {
+    check(
+        "version = 3\ndisabled_plugins = [\"io.containerd.cri.v1.images\", \"io.containerd.monitor.task.v1.cgroups\"]\nrequired_plugins = [\"io.containerd.cri.v1.runtime\"]\n",
+        OLD,
+        &["\"disabled_plugins\" = [\"io.containerd.monitor.v1.cgroups\"]"],
+        &[Code::CriDisabled, Code::PluginGone],
+    );
+    check(
+        "disabled_plugins = [\"restart\", \"linux\"]\n",
+        NEW,
+        &["\"disabled_plugins\" = [\"io.containerd.monitor.container.v1.restart\"]"],
+        &[Code::PluginGone],
+    );
+}
+
+/// go-toml 2 reads keys in any case, converts integers, and takes empty lists
+/// of tables.
+#[test]
+fn the_parser_of_2_x_is_lenient() {
+    check(
+        "version = 3\n[RUNTIME]\nEnable_SELinux = true\n[plugins.\"io.containerd.gc.v1.scheduler\"]\npause_threshold = 1\n[plugins.\"io.containerd.transfer.v1.local\"]\nunpack_config = []\n",
+        NEW,
+        &[
+            "\"plugins\".\"io.containerd.gc.v1.scheduler\".\"pause_threshold\" = 1",
+            "RUNTIME.\"enable_selinux\" = true",
+        ],
+        &[],
+    );
+    check(
+        "version = 2\n[plugins.\"io.containerd.gc.v1.scheduler\"]\npause_threshold = 1\n",
+        OLD,
+        &[],
+        &[Code::WrongType],
+    );
+}
+
+/// In containerd 1.3 and 1.4 docker.io has a mirror of its own, which keeps
+/// the mirror for all other hosts away from it.
+#[test]
+fn the_mirror_of_docker_io_stays_where_another_would_take_its_place() {
+    let dump = support::read(&support::path("recorded/default/1.4.13-debian.toml"));
+    let any = format!(
+        "{dump}\n[{}.registry.mirrors.\"*\"]\nendpoint = [\"https://all.example\"]\n",
+        NAMES[0].1
+    );
+    for (k0s, section) in [(OLD, "CRI"), (NEW, "IMAGES")] {
+        check(
+            &any,
+            k0s,
+            &[
+                &format!(
+                    "{section}.\"registry\".\"mirrors\".\"*\".\"endpoint\" = [\"https://all.example\"]"
+                ),
+                &format!(
+                    "{section}.\"registry\".\"mirrors\".\"docker.io\".\"endpoint\" = [\"https://registry-1.docker.io\"]"
+                ),
+            ],
+            &[],
+        );
+    }
+}
+
+fn carried(files: &[(&str, &str)]) -> Plan {
+    let directory = "/etc/k0s/containerd.d";
+    let drop_ins: Vec<Document> = files
+        .iter()
+        .map(|(name, text)| {
+            Document::parse(format!("{directory}/{name}"), long(text).as_bytes()).unwrap()
+        })
+        .collect();
+    let existing = ExistingDropIns {
+        directory,
+        drop_ins: &drop_ins,
+        main: None,
+    };
+    plan_drop_ins(&existing, &Target::find(NEW).unwrap(), &Options::default())
+}
+
+#[track_caller]
+fn says(plan: &Plan, code: Code) {
+    assert!(
+        plan.findings.iter().any(|f| f.code == code),
+        "{:?}",
+        plan.findings
+    );
+}
+
+/// The GPU toolkit makes such a drop-in.
+#[test]
+fn an_import_from_elsewhere_stays() {
+    let plan = carried(&[(
+        "nvidia.toml",
+        "version = 2\nimports = [\"/etc/containerd/conf.d/99-nvidia.toml\"]\n",
+    )]);
+    says(&plan, Code::ImportOutside);
+    assert!(plan.is_sound());
+    assert!(
+        plan.drop_ins[0]
+            .text()
+            .ends_with("version = 3\nimports = [\"/etc/containerd/conf.d/99-nvidia.toml\"]\n")
+    );
+}
+
+/// An import of a file that is not there keeps containerd from starting.
+#[test]
+fn an_import_of_what_is_emptied_goes_with_it() {
+    let plan = carried(&[
+        ("a.toml", "imports = [\"sub/b.toml\"]\noom_score = -5\n"),
+        ("sub/b.toml", "version = 3\n[RUNTIME]\nenable_cdi = true\n"),
+    ]);
+    says(&plan, Code::DropInEmpty);
+    assert!(plan.is_sound(), "{:?}", plan.findings);
+    assert!(
+        !plan.drop_ins[0].text().contains("imports"),
+        "{}",
+        plan.drop_ins[0].text()
+    );
+    let plan = carried(&[("a.toml", "imports = [\"sub/none.toml\"]\n")]);
+    says(&plan, Code::ImportMissing);
+}
+
+#[test]
+fn a_drop_in_of_version_1_kept_cri_settings_from_taking_effect() {
+    let plan = carried(&[("a.toml", "version = 1\n[CRI]\nenable_selinux = true\n")]);
+    says(&plan, Code::DropInVersion);
+    assert_eq!(settings(&plan), ["RUNTIME.\"enable_selinux\" = true"]);
+}
+
+#[test]
+fn one_finding_for_all_that_a_later_drop_in_decides() {
+    let text = |n: i64| {
+        format!(
+            "version = 2\n[CRI]\nmax_concurrent_downloads = {n}\nstats_collect_period = {n}\nenable_selinux = true\n"
+        )
+    };
+    let plan = carried(&[("a.toml", &text(5)), ("b.toml", &text(6))]);
+    let said: Vec<_> = plan
+        .findings
+        .iter()
+        .filter(|f| f.code == Code::Shadowed)
+        .collect();
+    assert_eq!(said.len(), 1, "{said:?}");
+    assert!(!said[0].message.contains("enable_selinux"), "{said:?}");
+    says(&plan, Code::DropInEmpty);
+    assert_eq!(plan.drop_ins.len(), 1);
+}
+
+/// containerd 2.x replaces entries of these maps whole, k0s up to 1.35 merges
+/// those of drop-ins with CRI settings.
+#[test]
+fn an_entry_out_of_two_drop_ins_becomes_one() {
+    let plan = carried(&[
+        (
+            "10.toml",
+            "[CRI]\nenable_selinux = true\n[stream_processors.x]\npath = \"p\"\n[proxy_plugins.y]\ntype = \"snapshot\"\naddress = \"/a\"\n",
+        ),
+        (
+            "20.toml",
+            "[CRI]\nmax_concurrent_downloads = 9\n[stream_processors.x]\nargs = [\"1\"]\n[proxy_plugins.y]\naddress = \"/b\"\n",
+        ),
+    ]);
+    assert!(plan.is_sound(), "{:?}", plan.findings);
+    let text = support::drop_ins(&plan)["20.toml"].clone();
+    assert!(
+        text.contains("path = \"p\"") && text.contains("args = [\"1\"]"),
+        "{text}"
+    );
+    assert!(
+        text.contains("type = \"snapshot\"") && text.contains("address = \"/b\""),
+        "{text}"
+    );
+}
+
+/// In k0s's merge a zero replaces; in containerd it overrides nothing, so that
+/// what stands below shows again.
+#[test]
+fn a_zero_that_wins_in_the_merge_uncovers_what_is_below() {
+    let zero = |format: &str| format!("[CRI]\n[debug]\nformat = \"{format}\"\n");
+    let plan = carried(&[
+        ("10.toml", &zero("json")),
+        ("20.toml", "[debug]\nformat = \"text\"\n"),
+        ("30.toml", &zero("")),
+    ]);
+    assert_eq!(settings(&plan), ["\"debug\".\"format\" = \"text\""]);
+    assert_eq!(plan.drop_ins[0].name, "20.toml");
+}
+
+/// containerd 2.3 makes plugins of the servers, file by file: what counts only
+/// beside an address must stand beside it.
+#[test]
+fn settings_of_a_server_come_together() {
+    let plan = carried(&[
+        (
+            "10.toml",
+            "version = 2\n[grpc]\ntcp_address = \"0.0.0.0:1\"\n[debug]\naddress = \"/d\"\n",
+        ),
+        (
+            "20.toml",
+            "version = 2\n[grpc]\ntcp_tls_cert = \"/c\"\ntcp_tls_key = \"/k\"\n[debug]\nuid = 7\nformat = \"json\"\n",
+        ),
+    ]);
+    assert!(plan.is_sound(), "{:?}", plan.findings);
+    let files = support::drop_ins(&plan);
+    assert!(!files.contains_key("10.toml"), "{files:?}");
+    for key in ["tcp_address", "tcp_tls_cert", "address = \"/d\"", "uid = 7"] {
+        assert!(files["20.toml"].contains(key), "{key}: {files:?}");
+    }
+}
+
+/// containerd 2.3 replaces the shim manager's section in a file with one of
+/// the task manager.
+#[test]
+fn the_shim_manager_stays_clear_of_the_task_manager() {
+    let plan = carried(&[(
+        "10.toml",
+        "version = 2\n[plugins.\"io.containerd.runtime.v2.task\"]\nsched_core = true\nplatforms = [\"linux/arm64\"]\n",
+    )]);
+    assert!(plan.is_sound(), "{:?}", plan.findings);
+    let files = support::drop_ins(&plan);
+    assert!(!files["10.toml"].contains("SCHED_CORE"), "{files:?}");
+    assert!(
+        files["10.toml"].contains("imports = [\"nested/10.toml\"]"),
+        "{files:?}"
+    );
+    assert!(files["nested/10.toml"].contains("SCHED_CORE"), "{files:?}");
+}
+
+/// Lists are appended, with or without the same name twice.
+#[test]
+fn the_same_plugin_may_be_disabled_twice() {
+    let text = "version = 2\ndisabled_plugins = [\"io.containerd.snapshotter.v1.zfs\"]\n";
+    let plan = carried(&[("10.toml", text), ("20.toml", text)]);
+    assert!(plan.is_sound(), "{:?}", plan.findings);
+    assert_eq!(plan.drop_ins.len(), 2);
+}
+
+#[test]
+fn names_of_drop_ins_may_hold_anything() {
+    let plan = carried(&[
+        ("a\nb\u{7f}.toml", "oom_score = -5\nversion = 2\n"),
+        (".toml", "oom_score = -5\n"),
+    ]);
+    assert!(plan.is_sound(), "{:?}", plan.findings);
+}
+
+/// containerd 2.x does not follow the old name.
+#[test]
+fn an_old_name_in_a_list_of_version_3_had_no_effect() {
+    check(
+        "version = 3\ndisabled_plugins = [\"io.containerd.internal.v1.restart\"]\n",
+        NEW,
+        &[],
+        &[Code::PluginIdIgnored],
+    );
+}
+
+/// containerd 2.1 reads `sandboxer` in a version 2 file, and prefers it.
+#[test]
+fn the_new_key_prevails_over_the_old_one() {
+    check(
+        "version = 2\n[CRI.containerd.runtimes.x]\nruntime_type = \"io.containerd.x.v2\"\nsandboxer = \"a\"\nsandbox_mode = \"b\"\n",
+        NEW,
+        &[
+            "RUNTIME.\"containerd\".\"runtimes\".\"x\".\"runtime_type\" = \"io.containerd.x.v2\"",
+            "RUNTIME.\"containerd\".\"runtimes\".\"x\".\"sandboxer\" = \"a\"",
+        ],
+        &[Code::Contradiction],
+    );
+}
+
+/// A dump of containerd 2.3 has nothing to remark but the sandbox image.
+#[test]
+fn a_dump_of_version_4_is_read_without_remarks() {
+    let dump = support::read(&support::path("recorded/default/2.3.4.toml"));
+    let plan = support::migrate(&dump, NEW);
+    let said: Vec<Code> = plan.findings.iter().map(|f| f.code).collect();
+    assert_eq!(
+        said,
+        [Code::SandboxImageStale, Code::ImportEmpty],
+        "{:?}",
+        plan.findings
+    );
+}
