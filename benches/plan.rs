@@ -52,7 +52,10 @@ fn main() {
     let verified = Options::default();
     let bare = Options::default().without_verification();
     if std::env::args().any(|argument| argument == "ratios") {
-        return ratios(&target, &bare, &verified);
+        for target in [target, Target::find("v1.36.3+k0s.2").unwrap()] {
+            ratios(&target, &bare, &verified);
+        }
+        return;
     }
     let mut criterion = Criterion::default().sample_size(10).configure_from_args();
     for (name, text) in inputs() {
@@ -70,7 +73,7 @@ fn main() {
 fn ratios(target: &Target, bare: &Options, verified: &Options) {
     println!(
         "{:24}{:>8}{:>16}{:>12}",
-        "", "plan", "plan + verify", "ns/byte"
+        target.requested, "plan", "plan + verify", "ns/byte"
     );
     for (name, text) in inputs() {
         let rounds = (4_000_000 / text.len()).clamp(9, 401);

@@ -109,10 +109,10 @@ codes! {
         "Without the CRI plugin the kubelet has no runtime and the node runs no pod. Docker's packaged configuration does this; k0s must not. The entry is left out.";
     /// A plugin id that containerd cannot read in this config version.
     PluginIdIgnored = "plugin-id-ignored", Warning,
-        "Version 2 files name plugins by URI (io.containerd.grpc.v1.cri), version 1 files by short name (cri). containerd ignored or refused this one, so it is not carried over. If it is wanted, write it in the right spelling and migrate again.";
+        "Files of version 2 and later name plugins by URI (io.containerd.grpc.v1.cri), version 1 files by short name (cri). containerd ignored or refused this one, so it is not carried over. If it is wanted, write it in the right spelling and migrate again.";
     /// The file has no version, but speaks version 2.
     VersionMissing = "version-missing", Warning,
-        "Without `version = 2` containerd 1.x reads a file as version 1 and ignores plugin URIs. The file is read as it was meant: settings that were ignored so far take effect once the drop-ins are in place. Review them.";
+        "Without `version` containerd 1.x reads a file as version 1 and ignores plugin URIs. The file is read as it was meant: settings that were ignored so far take effect once the drop-ins are in place. Review them.";
     /// A key that has another place in the config version of the file.
     Misplaced = "misplaced-key", Warning,
         "containerd does not look for the setting here in this config version, so the line had no effect and is not carried over. If it is wanted, move it and migrate again.";
@@ -136,7 +136,7 @@ codes! {
         "containerd did not act on this setting, so it is not carried over.";
     /// A key that no known containerd release reads there.
     UnknownKey = "unknown-key", Note,
-        "containerd 1.x ignores unknown keys in silence. It is carried over as it is; check the spelling.";
+        "containerd ignores unknown keys, 1.x in silence and 2.x with a line in its log. It is carried over as it is; check the spelling.";
     /// A plugin that no known containerd release has.
     UnknownPlugin = "unknown-plugin", Note,
         "The section of a plugin that is not built in has no effect. It is carried over as it is.";

@@ -1,5 +1,6 @@
 //! Turns a legacy, user-managed k0s `containerd.toml` into the smallest set of
-//! drop-ins that keeps what the user really changed, and proves it.
+//! drop-ins that keeps what the user really changed, and proves it; and carries
+//! drop-ins over to k0s 1.36, which wants another config version.
 //!
 //! k0s writes `/etc/k0s/containerd.toml` itself since 1.27.1 and reads the
 //! user's part from `/etc/k0s/containerd.d/*.toml`. A legacy file left in
@@ -38,7 +39,8 @@
 //! 1. [`Document`]: bytes become a parse tree in which every key has its
 //!    place; the config version and k0s's marker are read.
 //! 2. [`Config`]: the typed model, and with it the one declaration of every
-//!    setting: type, default by containerd release, life span.
+//!    setting: type, default by containerd release, life span, place by config
+//!    version.
 //! 3. [`containerd`] and [`k0s`]: what the releases assume, inject, merge and
 //!    load.
 //! 4. [`migrate`]: origin, edits, conversion, split: the [`Plan`].
@@ -55,12 +57,17 @@
 //! and values in, texts and values out. The example program `migrate` does the
 //! rest.
 //!
-//! Config versions 1 and 2 are read, drop-ins for k0s 1.27.5 to 1.35 on Linux
-//! are written. Versions 3 and 4, and k0s 1.36 and later, are recognised and
-//! refused.
+//! Config versions 1 to 4 are read. Drop-ins are written for k0s on Linux, of
+//! config version 2 for 1.27.5 to 1.35 and of version 3 for 1.36 and later. k0s
+//! 1.27.1 to 1.27.4 can hold some settings only, what they cannot is said; up to
+//! 1.26 there are no drop-ins.
 //!
 //! # Limitations
 //!
+//! - TLS settings of registries, which containerd 2.x does not have, are not
+//!   written to a `hosts.toml`: for k0s 1.36 they are an error-level finding.
+//! - What keeps CRI from starting although every key is well, for instance a
+//!   default runtime handler that nobody defines, is not looked for.
 //! - Comments travel with the key or table that they stand above or behind;
 //!   those of keys that are dropped, and at the end of the file, do not.
 //! - A file must be TOML 1.0 (or 1.1). go-toml 1.9, containerd's parser, reads

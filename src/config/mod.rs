@@ -2,12 +2,18 @@
 //! of all settings.
 //!
 //! One shape serves every config version: `config.plugins.cri.registry.mirrors`
-//! is the same field whether the file says `plugins.cri` (version 1) or
-//! `plugins."io.containerd.grpc.v1.cri"` (version 2).
+//! is the same field whether the file says `plugins.cri.registry` (version 1),
+//! `plugins."io.containerd.grpc.v1.cri".registry` (version 2) or
+//! `plugins."io.containerd.cri.v1.images".registry` (versions 3 and 4). Set
+//! [`Config::version`] to have a config written in another version.
 //!
 //! A field is `None` where the file does not set it; defaults are not filled
 //! in. What the model does not know, or what has another type than declared,
-//! is in `other` of its table and is written back as it was.
+//! is in `other` of its table and is written back as it was; what the file's
+//! version ignores is written back in that version only. A field that a version
+//! has no place for is written where containerd ignores it. What has another
+//! form in another version (the last column of the table below says so) is not
+//! converted here but by [`migrate`](crate::migrate).
 //!
 //! ```
 //! use containerd_dropins::{Config, Document};
@@ -29,6 +35,13 @@
 //! assert!(config.to_toml().contains("\"quay.io\""));
 //! # Ok::<(), containerd_dropins::ParseError>(())
 //! ```
+//!
+//! # Settings that move
+//!
+//! Every setting whose address or form is not the same in all config versions.
+//! `*` stands for a name. In version 1 all plugins have short names.
+//!
+#![doc = include_str!("addresses.md")]
 
 pub(crate) mod address;
 mod cri;
@@ -61,7 +74,7 @@ impl Config {
     /// The declarations of all settings, as a tree.
     pub const SETTINGS: &'static Section = <Config as Declared>::SECTION;
 
-    /// Reads a file of any supported config version.
+    /// Reads a file of any config version.
     ///
     /// Values of a wrong type and unknown keys are kept in `other`;
     /// [`check`](crate::migrate::check) lists them with their places.

@@ -39,7 +39,11 @@ impl Effective {
                 false => (if stated.is_none_or(|v| v == 1) { 1 } else { 2 }, false),
             };
             let lenient = lenient && matches!(version, 2 | 3);
-            let file = address::read(file, version, lenient);
+            // The paths of version 2 are the settings' own.
+            let file = match (version, lenient) {
+                (2, false) => file,
+                _ => address::read(file, version, lenient),
+            };
             merge(&Config::place(), &mut table, file, release);
         }
         Effective { table, release }

@@ -1,11 +1,12 @@
-//! From a legacy file to a plan: what the user changed, and the drop-ins that
-//! keep it.
+//! From a legacy file, or existing drop-ins, to a plan: what the user changed,
+//! and the drop-ins that keep it.
 //!
-//! The steps, in the order in which the data passes them: `imports` puts the
-//! files in order, `read` makes one tree of settings of them, `origin` finds
-//! the release that wrote them, `edits` tells the user's settings from the
-//! rest, `successors` converts what is deprecated, `split` sorts what is kept
-//! into drop-ins, and `verify` proves the result.
+//! The steps, in the order in which the data passes them: `imports`, or
+//! `existing` for drop-ins, puts the files in order, `read` makes one tree of
+//! settings of them, `origin` finds the release that wrote them, `edits` tells
+//! the user's settings from the rest, `successors` converts what is deprecated,
+//! `versions` what has another form in the target's containerd, `split` sorts
+//! what is kept into drop-ins, and `verify` proves the result.
 
 mod changes;
 mod checks;

@@ -128,7 +128,11 @@ pub(super) fn read(files: &[&Document], rules: Rules, apart: bool, target: Relea
     }
     reader.say_shadowed();
     let mut input = reader.input;
-    for file in files {
+    // containerd 2.x, which alone has version 3, reads TOML 1.1.
+    let of_1_x = files
+        .iter()
+        .filter(|file| version_of(file).is_none_or(|version| version < 3));
+    for file in of_1_x {
         input.findings.extend(file.toml_1_1().map(|(span, what)| {
             let mut finding =
                 Finding::new(Code::NotReadByContainerd, format!("{what} is TOML 1.1"));
@@ -211,7 +215,7 @@ enum Known {
 impl Reader<'_> {
     /// Reads a file, table by table rather than by recursion, which deep
     /// nesting would make deep.
-    fn file<'d>(&mut self, root: &'d dyn TableLike, cursor: Cursor) {
+    fn file(&mut self, root: &dyn TableLike, cursor: Cursor) {
         let mut pending = vec![Pending {
             table: root,
             parent: ROOT,
@@ -632,8 +636,11 @@ impl Reader<'_> {
         let declared = cursor.place.is_some_and(|place| {
             matches!(place.kind, Kind::Section(_)) && place.presence() != Presence::Free
         });
+        if !declared || step.is_known() {
+            return self.known(parent, step);
+        }
         let lower = key.to_lowercase();
-        if !declared || step.is_known() || lower == key || !cursor.child(&lower).is_known() {
+        if lower == key || !cursor.child(&lower).is_known() {
             return self.known(parent, step);
         }
         let upper = key.chars().all(|c| !c.is_lowercase());

@@ -135,13 +135,13 @@ pub(super) fn split_by_file(tree: &Tree, target: Release, names: &[String]) -> V
     // The last of the files that have a part of it holds all of it.
     let mut together: BTreeMap<Vec<&str>, usize> = BTreeMap::new();
     for id in &ids {
-        if let Some(whole) = whole(&tree.path(*id)) {
+        if let Some(whole) = whole(&tree.written_path(*id)) {
             let last = together.entry(whole).or_default();
             *last = file(*id).max(*last);
         }
     }
     let file = |id: Id| {
-        let whole = whole(&tree.path(id));
+        let whole = whole(&tree.written_path(id));
         let last = whole.and_then(|whole| together.get(&whole));
         last.copied().unwrap_or_else(|| file(id))
     };

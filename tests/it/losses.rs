@@ -34,7 +34,7 @@ fn is_lost_by_config_migrate(legacy: &str, expected: &str) {
     found.remove("\"version\"");
     found.remove("\"imports\"");
     assert_eq!(found, expected);
-    if let Some(containerd) = support::containerd("2.1") {
+    if let Some(containerd) = support::containerd("2") {
         let dir = TempDir::new(&format!("losses-{}", line()));
         let path = dir.path().join("config.toml");
         std::fs::write(&path, &legacy).unwrap();

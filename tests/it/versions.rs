@@ -64,7 +64,7 @@ fn leaves() -> Vec<Leaf> {
 fn value(kind: &Kind, seed: u8) -> Value {
     match kind {
         Kind::Map(kind) => value(kind, seed),
-        Kind::Bool => Value::Boolean(seed % 2 == 0),
+        Kind::Bool => Value::Boolean(seed.is_multiple_of(2)),
         Kind::Int => Value::Integer(i64::from(seed)),
         Kind::Float => Value::Float(f64::from(seed) + 0.5),
         Kind::Duration => Value::String(format!("{seed}m")),
