@@ -3,6 +3,7 @@
 
 pub(crate) mod difference;
 mod duration;
+pub(crate) mod handler;
 mod import;
 pub mod load;
 pub(crate) mod place;

@@ -11,7 +11,7 @@ use crate::config::address;
 use crate::containerd::place::Place;
 use crate::containerd::releases::V2_1;
 use crate::containerd::setting::{Merge, State};
-use crate::containerd::{Release, plugin};
+use crate::containerd::{Release, handler::RUNTIMES, plugin};
 use crate::value::{Table, Value};
 use crate::write::dotted;
 
@@ -37,8 +37,6 @@ const CONFIG_PATH: [&str; 4] = ["plugins", plugin::CRI, "registry", "config_path
 const BOTH_CERTS_D: &str = "/etc/containerd/certs.d:/etc/docker/certs.d";
 
 const CNI: [&str; 3] = ["plugins", plugin::CRI, "cni"];
-
-pub(super) const RUNTIMES: [&str; 4] = ["plugins", plugin::CRI, "containerd", "runtimes"];
 
 /// A setting as the target's config version has it.
 pub(super) fn key_at(target: &Target, path: &[&str]) -> String {

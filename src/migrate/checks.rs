@@ -1,11 +1,12 @@
 //! What there is to say about the plan as a whole, and what cannot be written.
 
 use super::Target;
-use super::changes::{self, Change, RUNTIMES};
+use super::changes::{self, Change};
 use super::sandbox;
 use super::split::Concern;
 use super::tree::{Content, Dropped, Files, ROOT, Tree, Verdict};
 use crate::Document;
+use crate::containerd::handler::RUNTIMES;
 use crate::containerd::releases::{V1_2, V1_7, V2_0};
 use crate::containerd::{Release, load, plugin};
 use crate::diagnostic::{Code, Finding};

@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, VecDeque};
 
 use super::changes::{self, Before};
 use super::drop_in::{self, Existing, Style};
-use super::origin::{self, Origin};
+use super::origin;
 use super::plan::{Draft, Plan, judge};
 use super::read::{self, Rules};
 use super::split::{self, Concern};
@@ -70,10 +70,7 @@ pub fn plan_drop_ins(existing: &ExistingDropIns<'_>, target: &Target, options: &
     findings.append(&mut input.findings);
     let tree = &mut input.tree;
     tree.write_as(target.release.config_version());
-    let origin = match options.origin {
-        Some(release) => Origin::Forced { release },
-        None => origin::find(tree),
-    };
+    let origin = origin::of(tree, options.origin);
     let mut parts = Vec::new();
     let mut emptied = Vec::new();
     let mut changes = Vec::new();

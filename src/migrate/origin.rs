@@ -289,9 +289,14 @@ fn count_printed(place: &Place, release: Release) -> usize {
     count
 }
 
+/// The origin that the caller states, or the one that is found.
+pub(super) fn of(tree: &Tree, stated: Option<Release>) -> Origin {
+    stated.map_or_else(|| find(tree), |release| Origin::Forced { release })
+}
+
 /// Finds the release whose defaults the tree carries, if it carries most of
 /// them. One pass over the keys counts for all releases at once.
-pub(super) fn find(tree: &Tree) -> Origin {
+fn find(tree: &Tree) -> Origin {
     let known = Releases::known();
     let mut counts = vec![[0usize; 2]; known.starts.len()];
     let mut named = counts.clone();

@@ -122,10 +122,7 @@ pub fn plan(legacy: &Document, imported: &[Document], target: &Target, options: 
     findings.extend(checks::byte_order_mark(legacy));
     let tree = &mut input.tree;
     tree.write_as(target.release.config_version());
-    let origin = match options.origin {
-        Some(release) => Origin::Forced { release },
-        None => origin::find(tree),
-    };
+    let origin = origin::of(tree, options.origin);
     findings.extend(trapped);
     let writable = target.release.regime != Regime::Monolith;
     let mut parts = Vec::new();

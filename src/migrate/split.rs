@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use super::changes::RUNTIMES;
 use super::edits;
 use super::tree::{Id, ROOT, Tree, Verdict};
+use crate::containerd::handler::RUNTIMES;
 use crate::containerd::{Release, plugin};
 use crate::value::Value;
 

@@ -4,28 +4,14 @@
 //! Each step is one deprecation; they run in the order in which containerd
 //! itself applies them.
 
-use super::changes::RUNTIMES;
 use super::origin::Origin;
 use super::tree::{Dropped, Files, Id, Tree, Verdict, Why};
-use super::versions;
+use crate::containerd::handler::{BUILT_IN, LINUX_V1, OLD_TYPES, RUNC_V2, RUNTIMES};
 use crate::containerd::{Release, plugin};
 use crate::diagnostic::{Code, Finding};
 use crate::value::Value;
 
 const CONTAINERD: [&str; 3] = ["plugins", plugin::CRI, "containerd"];
-
-/// The shim that outlived the others (containerd 1.4 deprecates them, 2.0
-/// removed them).
-pub(super) const RUNC_V2: &str = "io.containerd.runc.v2";
-
-/// The handler that containerd brings along.
-const BUILT_IN: &str = "runc";
-
-/// The first shim.
-const LINUX_V1: &str = "io.containerd.runtime.v1.linux";
-
-/// Types that [`RUNC_V2`] succeeds.
-pub(super) const OLD_TYPES: [&str; 2] = [LINUX_V1, "io.containerd.runc.v1"];
 
 /// Runs all steps.
 pub(super) fn convert(
@@ -47,21 +33,21 @@ pub(super) fn convert(
     steps.daemon_options();
     steps.runtime_types();
     steps.auths();
-    let mut findings = steps.findings;
-    findings.extend(versions::convert(tree, files, target));
-    findings
+    steps.other_forms();
+    steps.findings
 }
 
-struct Steps<'a> {
-    tree: &'a mut Tree,
+/// What the conversions work on.
+pub(super) struct Steps<'a> {
+    pub(super) tree: &'a mut Tree,
     files: Files<'a>,
     origin: &'a Origin,
-    target: Release,
+    pub(super) target: Release,
     findings: Vec<Finding>,
 }
 
 impl Steps<'_> {
-    fn say(&mut self, id: Id, code: Code, message: impl Into<String>) {
+    pub(super) fn say(&mut self, id: Id, code: Code, message: impl Into<String>) {
         self.findings
             .push(self.files.finding(self.tree, id, code, message));
     }

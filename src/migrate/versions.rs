@@ -1,12 +1,12 @@
 //! Settings whose form differs between containerd 1.x and 2.x: where the other
 //! place alone, which every setting's declaration tells, would not do.
 
-use super::changes::RUNTIMES;
-use super::successors::{OLD_TYPES, RUNC_V2};
-use super::tree::{Dropped, Files, Id, Tree, Verdict, Why};
+use super::successors::Steps;
+use super::tree::{Dropped, Id, Tree, Verdict, Why};
+use crate::containerd::handler::{OLD_TYPES, RUNC_V2, RUNTIMES};
+use crate::containerd::plugin;
 use crate::containerd::releases::V2_1;
-use crate::containerd::{Release, plugin};
-use crate::diagnostic::{Code, Finding};
+use crate::diagnostic::Code;
 use crate::value::Value;
 
 const TASK: [&str; 2] = ["plugins", plugin::TASK];
@@ -16,32 +16,13 @@ const RUNTIME_PLATFORMS: [&str; 3] = ["plugins", plugin::CRI, "runtime_platforms
 /// What `sched_core = true` is to the shims of containerd 2.x.
 const SCHED_CORE: &str = "SCHED_CORE=1";
 
-/// Runs all conversions that the target asks for.
-pub(super) fn convert(tree: &mut Tree, files: Files<'_>, target: Release) -> Vec<Finding> {
-    let mut steps = Steps {
-        tree,
-        files,
-        target,
-        findings: Vec::new(),
-    };
-    steps.cni_bin_dirs();
-    steps.sched_core();
-    steps.runtime_snapshotters();
-    steps.criu_path();
-    steps.findings
-}
-
-struct Steps<'a> {
-    tree: &'a mut Tree,
-    files: Files<'a>,
-    target: Release,
-    findings: Vec<Finding>,
-}
-
 impl Steps<'_> {
-    fn say(&mut self, id: Id, code: Code, message: impl Into<String>) {
-        self.findings
-            .push(self.files.finding(self.tree, id, code, message));
+    /// Runs all conversions that the target asks for.
+    pub(super) fn other_forms(&mut self) {
+        self.cni_bin_dirs();
+        self.sched_core();
+        self.runtime_snapshotters();
+        self.criu_path();
     }
 
     /// A leaf of a table that is the user's.

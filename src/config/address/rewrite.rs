@@ -1,0 +1,198 @@
+//! A whole config from one version's paths to another's.
+
+use super::cursor::{Cursor, Step};
+use super::{meant, of, plugin_id, plugin_of};
+use crate::containerd::setting::Section;
+use crate::value::{Table, Value};
+
+/// The path of the setting that stands at an address of a config version.
+pub(crate) fn setting_at(version: i64, address: &[&str]) -> Vec<String> {
+    let mut cursor = Cursor::root(version, false);
+    let mut path: Vec<String> = Vec::new();
+    for key in address {
+        let step = cursor.child(key);
+        match step {
+            Step::Below(key, _) => path.push(key.to_owned()),
+            Step::Moved(to, _) => path = to.iter().map(|key| (*key).to_owned()).collect(),
+            Step::Aside(_) => path.push(aside(version, key)),
+        }
+        cursor = step.cursor();
+    }
+    path
+}
+
+fn is_config(section: &'static Section) -> bool {
+    section.get("plugins").is_some()
+}
+
+/// Brings a whole config file into the paths of version 2, by the version that
+/// it states or was meant to be.
+pub(crate) fn enter(section: &'static Section, table: &mut Table) {
+    if !is_config(section) {
+        return;
+    }
+    let version = match table.get("version") {
+        Some(Value::Integer(version)) if *version != 0 => *version,
+        _ => {
+            let plugins = table.get("plugins").and_then(Value::as_table);
+            let ids = plugins.into_iter().flat_map(Table::keys);
+            let meant = meant(ids.map(String::as_str));
+            if let Some(version) = meant {
+                table.insert("version".to_owned(), Value::Integer(version));
+            }
+            meant.unwrap_or(1)
+        }
+    };
+    *table = read(std::mem::take(table), version, false);
+}
+
+/// Brings a whole config file into the paths of the version that it states.
+pub(crate) fn leave(section: &'static Section, table: &mut Table) {
+    if is_config(section) {
+        let version = match table.get("version") {
+            Some(Value::Integer(version)) if *version != 0 => *version,
+            _ => 1,
+        };
+        *table = write(std::mem::take(table), version);
+    }
+}
+
+/// Brings the values of a config file of any version into the paths of
+/// version 2.
+///
+/// What containerd does not find under its name in that version is kept under
+/// a name that is nobody's.
+pub(crate) fn read(table: Table, version: i64, lenient: bool) -> Table {
+    let mut top = Table::new();
+    let rest = read_table(Cursor::root(version, lenient), table, &mut top);
+    merge(&mut top, rest);
+    rename_plugins(&mut top, |id| plugin_of(version, id));
+    top
+}
+
+/// Renames plugins in the lists that name some.
+fn rename_plugins(table: &mut Table, rename: impl Fn(&str) -> &str) {
+    for key in ["disabled_plugins", "required_plugins"] {
+        let Some(Value::Array(items)) = table.get_mut(key) else {
+            continue;
+        };
+        for item in items {
+            if let Value::String(id) = item {
+                *id = rename(id).to_owned();
+            }
+        }
+    }
+}
+
+fn read_table(cursor: Cursor, table: Table, top: &mut Table) -> Table {
+    let mut here = Table::new();
+    for (key, value) in table {
+        let step = cursor.child(&key);
+        let value = match value {
+            Value::Table(table) if !table.is_empty() => {
+                let table = read_table(step.cursor(), table, top);
+                // All that was in it has its place elsewhere.
+                if table.is_empty() {
+                    continue;
+                }
+                Value::Table(table)
+            }
+            value => value,
+        };
+        match step {
+            Step::Below(name, _) => put(&mut here, name, value),
+            Step::Aside(_) => put(&mut here, &aside(cursor.version, &key), value),
+            Step::Moved(path, _) => {
+                // An empty table leaves no trace in one that it shares.
+                if value == Value::Table(Table::new()) {
+                    put(&mut here, &aside(cursor.version, &key), value.clone());
+                }
+                put_at(top, path, value);
+            }
+        }
+    }
+    here
+}
+
+/// Brings a config in the paths of version 2 into those of another version.
+pub(crate) fn write(table: Table, version: i64) -> Table {
+    let mut top = Table::new();
+    write_table(&mut Vec::new(), table, version, &mut top);
+    rename_plugins(&mut top, |id| plugin_id(version, id));
+    top
+}
+
+/// The recursion is as deep as the table, which no parser in use lets grow
+/// beyond 80 levels a notation.
+fn write_table(at: &mut Vec<String>, table: Table, version: i64, top: &mut Table) {
+    for (key, value) in table {
+        at.push(key);
+        match value {
+            Value::Table(table) if !table.is_empty() => write_table(at, table, version, top),
+            value => {
+                if let Some(path) = written(at, version) {
+                    let path: Vec<&str> = path.iter().map(String::as_str).collect();
+                    put_at(top, &path, value);
+                }
+            }
+        }
+        at.pop();
+    }
+}
+
+/// The path in a config version; `None` for what another version ignored.
+fn written(path: &[String], version: i64) -> Option<Vec<String>> {
+    let mut keys: Vec<&str> = Vec::new();
+    for (at, key) in path.iter().enumerate() {
+        match key.strip_prefix(ASIDE) {
+            None => keys.push(key),
+            Some(rest) => {
+                let (of_version, key) = rest.split_once(": ")?;
+                if of_version != version.to_string() {
+                    return None;
+                }
+                let mut address = of(version, &keys);
+                address.push(key);
+                address.extend(path.iter().skip(at + 1).map(String::as_str));
+                return Some(address.into_iter().map(str::to_owned).collect());
+            }
+        }
+    }
+    Some(of(version, &keys).into_iter().map(str::to_owned).collect())
+}
+
+/// Marks what a config version ignores under a name that means something in
+/// another.
+const ASIDE: &str = "ignored in version ";
+
+fn aside(version: i64, key: &str) -> String {
+    format!("{ASIDE}{version}: {key}")
+}
+
+/// Puts a value into a table; a table goes into the one that is there.
+fn put(table: &mut Table, key: &str, value: Value) {
+    match (table.get_mut(key), value) {
+        (Some(Value::Table(into)), Value::Table(from)) => merge(into, from),
+        (_, value) => drop(table.insert(key.to_owned(), value)),
+    }
+}
+
+/// Adds the keys of a table to another, in tables that both have too; what is
+/// no table replaces.
+pub(crate) fn merge(into: &mut Table, from: Table) {
+    for (key, value) in from {
+        put(into, &key, value);
+    }
+}
+
+fn put_at(table: &mut Table, path: &[&str], value: Value) {
+    match path {
+        [] => {}
+        [key] => put(table, key, value),
+        [key, rest @ ..] => {
+            let mut inner = Table::new();
+            put_at(&mut inner, rest, value);
+            put(table, key, Value::Table(inner));
+        }
+    }
+}

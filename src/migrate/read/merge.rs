@@ -1,0 +1,279 @@
+//! How what a later file says goes over what an earlier one says.
+
+use super::{Ignored, Reader, Rules, has_cri};
+use crate::containerd::plugin;
+use crate::containerd::setting::Merge;
+use crate::diagnostic::{Code, Finding};
+use crate::migrate::tree::{Content, Dropped, Files, Id, Node, ROOT, Tree, Verdict};
+use crate::value::Value;
+use crate::write::dotted;
+
+fn node_value(node: &Node) -> Option<&Value> {
+    match &node.content {
+        Content::Leaf { value, .. } => Some(value),
+        Content::Table(_) => None,
+    }
+}
+
+/// Whether a setting of the daemon is merged by its value.
+fn daemon_scalar(tree: &Tree, node: &Node) -> bool {
+    let by_value = node
+        .place
+        .is_some_and(|place| place.merge == Merge::NonZero);
+    by_value && !tree.path(node.parent).contains(&"plugins")
+}
+
+impl Reader<'_> {
+    /// Whether an earlier table or key may be in the way.
+    pub(super) fn may_collide(&self) -> bool {
+        self.file > 0 || self.version >= 3 || self.on_2
+    }
+
+    /// Adds a table, or goes on in the one that is there; gives the node and
+    /// what stands for it in the input.
+    pub(super) fn table_node(&mut self, node: Node) -> (Id, Option<Id>) {
+        let parent = node.parent;
+        let old = self
+            .may_collide()
+            .then(|| self.input.tree.child(parent, &node.key))
+            .flatten();
+        let Some(old) = old else {
+            return (self.input.tree.push(parent, node), None);
+        };
+        let is_leaf = matches!(self.input.tree.node(old).content, Content::Leaf { .. });
+        if is_leaf || self.replaces(parent, &node.key, old) {
+            self.shadow(old, None);
+            return (self.input.tree.push(parent, node), None);
+        }
+        let tree = &mut self.input.tree;
+        if tree.node(old).is_made {
+            let there = tree.node_mut(old);
+            there.is_made = false;
+            there.spelled = node.spelled;
+            there.sources = node.sources;
+            there.comments = node.comments;
+            there.is_empty = node.is_empty;
+            there.shell = node.shell;
+            return (old, None);
+        }
+        tree.node_mut(old)
+            .sources
+            .extend(node.sources.iter().cloned());
+        (old, Some(tree.push_shell(node)))
+    }
+
+    /// Whether a later file's table replaces an earlier one's as a whole:
+    /// plugin sections, up to containerd 1.7, and the entries of proxy_plugins
+    /// and the like.
+    pub(super) fn replaces(&self, parent: Id, key: &str, old: Id) -> bool {
+        let tree = &self.input.tree;
+        let earlier = self.file_of(old);
+        if earlier.is_none_or(|earlier| earlier == self.file) {
+            return false;
+        }
+        let merged = match self.rules {
+            Rules::Containerd1 => false,
+            // k0s makes one file of all that have CRI settings.
+            Rules::K0sMerge => key == plugin::CRI || self.both_have_cri(earlier),
+            Rules::Containerd2 => tree.node(parent).key == "plugins",
+        };
+        let parent = tree.node(parent);
+        let is_entry_of_map = parent.place.is_some_and(|p| p.merge == Merge::Entry);
+        !merged && parent.parent == ROOT && is_entry_of_map
+    }
+
+    /// The last file that names a node.
+    pub(super) fn file_of(&self, id: Id) -> Option<usize> {
+        let sources = &self.input.tree.node(id).sources;
+        sources.last().map(|source| source.file)
+    }
+
+    /// Whether k0s 1.27.5 – 1.35 merge this file and an earlier one.
+    pub(super) fn both_have_cri(&self, other: Option<usize>) -> bool {
+        let files = [Some(self.file), other];
+        self.rules == Rules::K0sMerge
+            && files.iter().all(|file| {
+                file.and_then(|file| self.files.get(file))
+                    .is_some_and(|file| has_cri(file))
+            })
+    }
+
+    pub(super) fn leaf_node(&mut self, mut node: Node) {
+        let parent = node.parent;
+        let old = self
+            .may_collide()
+            .then(|| self.input.tree.child(parent, &node.key))
+            .flatten();
+        let Some(old) = old else {
+            self.input.tree.push(parent, node);
+            return;
+        };
+        if self.apart
+            && node.place.is_some_and(|place| place.merge == Merge::Append)
+            && (node.key == "imports" || !self.both_have_cri(self.file_of(old)))
+        {
+            self.input.tree.push(parent, node);
+            return;
+        }
+        if let Some(why) = node.place.and_then(|place| place.owned) {
+            // Neither counts; each file's line has its own fate.
+            let verdict = Verdict::Drop(Dropped::Owned, why.to_owned());
+            self.input.tree.judge(old, verdict);
+            self.input.tree.detach(old);
+            self.input.tree.push(parent, node);
+            return;
+        }
+        let earlier = self.file_of(old);
+        if earlier == Some(self.file) {
+            self.same_file(old, node);
+            return;
+        }
+        let by_key = self.both_have_cri(earlier);
+        let is_zero = node_value(&node).is_some_and(Value::is_zero);
+        let scalar = daemon_scalar(&self.input.tree, &node);
+        if by_key && scalar && is_zero {
+            // It replaces in k0s's merge, and overrides nothing in containerd.
+            self.say_zero(node);
+            self.shadow(old, None);
+            if let Some(hidden) = self.hidden.remove(&old) {
+                self.input.tree.judge(hidden, Verdict::Pending);
+                self.input.tree.attach(hidden);
+            }
+            return;
+        }
+        let append = !by_key && node.place.is_some_and(|place| place.merge == Merge::Append);
+        let by_value = !by_key && scalar;
+        let Content::Leaf { value, .. } = &mut node.content else {
+            return;
+        };
+        match (self.input.tree.value(old), value) {
+            (Some(Value::Array(old_items)), value @ Value::Array(_)) if append => {
+                let mut items = old_items.clone();
+                let dedupe = self.rules == Rules::Containerd2;
+                for item in value.as_array().unwrap_or_default() {
+                    if !dedupe || !items.contains(item) {
+                        items.push(item.clone());
+                    }
+                }
+                let own = std::mem::replace(value, Value::Array(items));
+                node.original.get_or_insert(own);
+                self.input.tree.detach(old);
+                let id = self.input.tree.push(parent, node);
+                let why = "the lists of all files are appended".to_owned();
+                self.input
+                    .tree
+                    .judge(old, Verdict::Converted(vec![id], why));
+                return;
+            }
+            (_, value) if by_value && value.is_zero() => {
+                self.say_zero(node);
+                return;
+            }
+            (_, value) => {
+                let value = value.clone();
+                self.shadow(old, Some(&value));
+            }
+        }
+        // Through a file of k0s's merge it stays hidden by the next one.
+        let below = match by_key {
+            true => self.hidden.remove(&old),
+            false => Some(old),
+        };
+        let new = self.input.tree.push(parent, node);
+        if let Some(below) = below {
+            self.hidden.insert(new, below);
+        }
+    }
+
+    /// Two keys of one file that are the same setting, in the places of two
+    /// config versions.
+    pub(super) fn same_file(&mut self, old: Id, node: Node) {
+        let parent = node.parent;
+        let why = "the file has the setting twice, in the places of two config versions; containerd 2.3 takes the other one";
+        if self.input.tree.node(old).rank <= node.rank {
+            let finding =
+                Files(self.files).finding(&self.input.tree, old, Code::Contradiction, why);
+            self.input.findings.push(finding);
+            let verdict = Verdict::Drop(Dropped::NoEffect, why.to_owned());
+            self.input.tree.judge(old, verdict);
+            self.input.tree.detach(old);
+            self.input.tree.push(parent, node);
+            return;
+        }
+        let id = self.input.tree.push(parent, node);
+        let finding = Files(self.files).finding(&self.input.tree, id, Code::Contradiction, why);
+        self.input.findings.push(finding);
+        let verdict = Verdict::Drop(Dropped::NoEffect, why.to_owned());
+        self.input.tree.judge(id, verdict);
+        // The index shall find the one that counts.
+        self.input.tree.detach(id);
+        self.input.tree.reindex(old);
+    }
+
+    /// An earlier file's settings that a later file replaces, by `new` where
+    /// that is one value.
+    pub(super) fn shadow(&mut self, old: Id, new: Option<&Value>) {
+        let by = self.files.get(self.file).map_or("", |file| file.name());
+        let why = format!("{by} is loaded later and replaces it");
+        let tree = &self.input.tree;
+        let same = new.is_some() && tree.value(old) == new;
+        let source = tree.node(old).sources.first();
+        if let Some(source) = source.filter(|_| !same) {
+            let pair = (source.file, self.file);
+            let at = self.span(source);
+            let shown = tree.shown(old);
+            let keys = self
+                .shadowed
+                .entry(pair)
+                .or_insert_with(|| (at, Vec::new()));
+            keys.1.push(shown);
+        }
+        for id in self.input.tree.leaves(old) {
+            let verdict = Verdict::Drop(Dropped::NoEffect, why.clone());
+            self.input.tree.judge(id, verdict);
+        }
+        self.input.tree.detach(old);
+    }
+
+    /// One finding for all that one file replaces of another.
+    pub(super) fn say_shadowed(&mut self) {
+        for ((_, by), (span, keys)) in std::mem::take(&mut self.shadowed) {
+            let by = self.files.get(by).map_or("", |file| file.name());
+            let more = match keys.len().checked_sub(5) {
+                Some(more @ 1..) => format!(" and {more} more"),
+                _ => String::new(),
+            };
+            let named: Vec<&str> = keys.iter().take(5).map(String::as_str).collect();
+            let message = format!(
+                "{by} is loaded later and decides {}{more}",
+                named.join(", ")
+            );
+            let mut finding = Finding::new(Code::Shadowed, message);
+            finding.span = span;
+            self.input.findings.push(finding);
+        }
+    }
+
+    pub(super) fn say_zero(&mut self, node: Node) {
+        let why = "a zero value overrides nothing that an earlier file sets".to_owned();
+        let Content::Leaf { value, .. } = node.content else {
+            return;
+        };
+        let mut path = self.input.tree.spelled_path(node.parent);
+        path.push(node.spelled.as_deref().unwrap_or(&node.key));
+        let key = dotted(&path);
+        for source in node.sources {
+            let finding = Finding::new(Code::ZeroValueIgnored, why.clone());
+            self.input
+                .findings
+                .push(finding.at(key.clone(), self.span(&source)));
+            self.input.without_effect.push(Ignored {
+                key: key.clone(),
+                source,
+                value: value.clone(),
+                secret: false,
+                why: why.clone(),
+            });
+        }
+    }
+}

@@ -1,0 +1,386 @@
+//! Input files become one tree of settings, by the rules by which they were
+//! loaded.
+
+mod merge;
+mod names;
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use toml_edit::{Item, TableLike};
+
+use names::Known;
+
+use super::tree::{Content, Files, Id, Node, ROOT, Source, Tree, Verdict};
+use crate::Document;
+use crate::config::address::{self, Cursor, OWN};
+use crate::containerd::place::{is_secret_name, is_secret_value};
+use crate::containerd::setting::Kind;
+use crate::containerd::{Release, plugin};
+use crate::diagnostic::{Code, Finding, Span};
+use crate::document::Comments;
+use crate::value::{self, Value};
+use crate::write::dotted;
+
+/// By whose rules several files became one configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Rules {
+    /// containerd 1.3 – 1.7: a plugin's section is replaced as a whole, and
+    /// the last file that states a version decides for all.
+    Containerd1,
+    /// k0s 1.27.5 – 1.35: drop-ins with CRI settings are merged key by key and
+    /// loaded after the others.
+    K0sMerge,
+    /// containerd 2.x: plugin sections are merged, each file has its version.
+    Containerd2,
+}
+
+impl Rules {
+    /// The rules for a legacy file and its imports.
+    pub(super) fn of(files: &[&Document]) -> Rules {
+        let later = |file: &&&Document| version_of(file).is_some_and(|version| version >= 3);
+        match files.iter().find(later) {
+            Some(_) => Rules::Containerd2,
+            None => Rules::Containerd1,
+        }
+    }
+}
+
+/// Whether k0s 1.27.5 – 1.35 take a drop-in for one with CRI settings.
+pub(super) fn has_cri(file: &Document) -> bool {
+    let plugins = file.root().get("plugins").and_then(Item::as_table_like);
+    plugins.is_some_and(|plugins| plugins.contains_key(plugin::CRI))
+}
+
+/// The config version that a file states or speaks.
+pub(super) fn version_of(file: &Document) -> Option<i64> {
+    file.version().or_else(|| address::meant(file.plugin_ids()))
+}
+
+/// What was read.
+#[derive(Debug)]
+pub(super) struct Input {
+    pub(super) tree: Tree,
+    /// Leaves that had no effect where they stand, so that they have no place
+    /// in the tree: `(path, source, value, secret, why)`.
+    pub(super) without_effect: Vec<Ignored>,
+    pub(super) findings: Vec<Finding>,
+    /// The config version by which the files are read.
+    pub(super) version: i64,
+    /// No version is stated and the files speak version 2, which containerd
+    /// 1.x never noticed.
+    pub(super) version_meant: bool,
+}
+
+/// A leaf that had no effect.
+#[derive(Debug)]
+pub(super) struct Ignored {
+    pub(super) key: String,
+    pub(super) source: Source,
+    pub(super) value: Value,
+    pub(super) secret: bool,
+    pub(super) why: String,
+}
+
+/// Reads files in the order in which containerd loads them, the main file
+/// first, for a target with this containerd. With `apart`, lists that are
+/// appended stay with their files.
+pub(super) fn read(files: &[&Document], rules: Rules, apart: bool, target: Release) -> Input {
+    let stated = match rules {
+        // The last file that states a version decides for all (containerd 1.3 – 1.7).
+        Rules::Containerd1 => files.iter().filter_map(|file| file.version()).next_back(),
+        Rules::K0sMerge => Some(2),
+        Rules::Containerd2 => files.iter().find_map(|file| file.version()),
+    };
+    let meant = match stated {
+        None => address::meant(files.iter().flat_map(|file| file.plugin_ids())),
+        Some(_) => None,
+    };
+    let mut reader = Reader {
+        input: Input {
+            tree: Tree::new(),
+            without_effect: Vec::new(),
+            findings: Vec::new(),
+            version: stated.or(meant).unwrap_or(1),
+            version_meant: meant.is_some(),
+        },
+        files,
+        file: 0,
+        version: 1,
+        rules,
+        apart,
+        on_2: target.is_2(),
+        shadowed: BTreeMap::new(),
+        hidden: BTreeMap::new(),
+    };
+    if let Some(meant) = meant {
+        reader.say_version_meant(meant);
+    }
+    for (number, file) in files.iter().enumerate() {
+        reader.file = number;
+        reader.version = match rules {
+            Rules::Containerd1 => reader.input.version,
+            _ => own_version(file, reader.input.version),
+        };
+        // containerd 2.3 understands the places of other versions.
+        let lenient = match reader.version {
+            2 => reader.on_2,
+            version => version == 3,
+        };
+        let cursor = Cursor::root(reader.version, lenient);
+        reader.file(file.root(), cursor);
+    }
+    reader.say_shadowed();
+    let mut input = reader.input;
+    // containerd 2.x, which alone has version 3, reads TOML 1.1.
+    let of_1_x = files
+        .iter()
+        .filter(|file| version_of(file).is_none_or(|version| version < 3));
+    for file in of_1_x {
+        input.findings.extend(file.toml_1_1().map(|(span, what)| {
+            let mut finding =
+                Finding::new(Code::NotReadByContainerd, format!("{what} is TOML 1.1"));
+            finding.span = Some(span);
+            finding
+        }));
+    }
+    input
+}
+
+/// The version by which one of several files is read. k0s 1.27 – 1.35 state
+/// version 2 for all drop-ins, whatever these say.
+fn own_version(file: &Document, all: i64) -> i64 {
+    match version_of(file) {
+        Some(version @ 3..) => version,
+        Some(1) | None if file.plugin_ids().any(|id| !id.contains('.')) && all >= 3 => 1,
+        Some(version) if all >= 3 => version.max(2),
+        _ => all,
+    }
+}
+
+struct Reader<'a> {
+    input: Input,
+    files: &'a [&'a Document],
+    file: usize,
+    /// The version by which the file is read.
+    version: i64,
+    rules: Rules,
+    apart: bool,
+    /// containerd 2.x is to read the settings.
+    on_2: bool,
+    /// Settings of one file that another replaces, by the two, and where the
+    /// first of them stands.
+    shadowed: BTreeMap<(usize, usize), (Option<Span>, Vec<String>)>,
+    /// What a setting of k0s's merge hides, by the setting.
+    hidden: BTreeMap<Id, Id>,
+}
+
+/// A table that is yet to be read.
+struct Pending<'d> {
+    table: &'d dyn TableLike,
+    /// The table that its settings are in.
+    parent: Id,
+    cursor: Cursor,
+    /// What it is in the input, where that is another node.
+    shell: Option<Id>,
+}
+
+impl Reader<'_> {
+    /// Reads a file, table by table rather than by recursion, which deep
+    /// nesting would make deep.
+    fn file(&mut self, root: &dyn TableLike, cursor: Cursor) {
+        let mut pending = vec![Pending {
+            table: root,
+            parent: ROOT,
+            cursor,
+            shell: None,
+        }];
+        while let Some(next) = pending.pop() {
+            let first = pending.len();
+            self.table(next, &mut pending);
+            // What stands first is read first.
+            if let Some(new) = pending.get_mut(first..) {
+                new.reverse();
+            }
+        }
+    }
+
+    fn table<'d>(&mut self, pending: Pending<'d>, tables: &mut Vec<Pending<'d>>) {
+        let Pending {
+            table,
+            parent,
+            cursor,
+            shell,
+        } = pending;
+        for (key, item) in table.iter() {
+            let Some(toml_key) = table.key(key) else {
+                continue;
+            };
+            let at = toml_key.span().unwrap_or_default();
+            let text = self.files.get(self.file).map_or("", |file| file.text());
+            let comments = Comments::of(toml_key, item, text);
+            match self.identify(table, item, cursor, shell.unwrap_or(parent), parent, key) {
+                Known::As {
+                    parent: target,
+                    name,
+                    cursor: at_key,
+                    is_moved,
+                } => {
+                    if at_key.rank != OWN && cursor.rank == OWN {
+                        self.say_other_place(shell.unwrap_or(parent), key, &at);
+                    }
+                    let shell = if is_moved {
+                        Some(shell.unwrap_or(parent))
+                    } else {
+                        shell
+                    };
+                    let node = Node {
+                        spelled: (name != key).then(|| key.to_owned()),
+                        key: name,
+                        place: at_key.place,
+                        shell,
+                        rank: at_key.rank,
+                        sources: vec![Source {
+                            file: self.file,
+                            at,
+                        }],
+                        is_empty: item.as_table_like().is_some_and(TableLike::is_empty),
+                        comments: Some((self.file, comments)),
+                        ..Node::table(target)
+                    };
+                    tables.extend(self.item(item, node, at_key, is_moved));
+                }
+                Known::Shell(cursor) => {
+                    let Some(table) = item.as_table_like() else {
+                        continue;
+                    };
+                    let shell = self.input.tree.push_shell(Node {
+                        key: key.to_owned(),
+                        shell,
+                        comments: Some((self.file, comments)),
+                        ..Node::table(parent)
+                    });
+                    tables.push(Pending {
+                        table,
+                        parent,
+                        cursor,
+                        shell: Some(shell),
+                    });
+                }
+                Known::Ignored(code, why) => {
+                    let stands_in = shell.unwrap_or(parent);
+                    self.finding(code, stands_in, key, &at, why.clone());
+                    let mut path = self.input.tree.spelled_path(stands_in);
+                    path.push(key);
+                    let path: Vec<String> = path.into_iter().map(str::to_owned).collect();
+                    self.ignore(item, path, at, &why);
+                }
+            }
+        }
+    }
+
+    /// Adds what a key holds, and gives the table that is yet to be read.
+    fn item<'d>(
+        &mut self,
+        item: &'d Item,
+        mut node: Node,
+        cursor: Cursor,
+        is_moved: bool,
+    ) -> Option<Pending<'d>> {
+        let place = node.place;
+        let is_table_kind = place
+            .is_none_or(|place| matches!(place.kind, Kind::Section(_) | Kind::Map(_) | Kind::Any));
+        match item.as_table_like().filter(|_| is_table_kind) {
+            Some(table) if is_moved => {
+                let (parent, key) = (node.parent, node.key.clone());
+                node.spelled.get_or_insert_with(|| key.clone());
+                let tree = &mut self.input.tree;
+                let shell = tree.push_shell(node);
+                Some(Pending {
+                    table,
+                    parent: tree.make(parent, &[&key]),
+                    cursor,
+                    shell: Some(shell),
+                })
+            }
+            Some(table) => {
+                let (parent, shell) = self.table_node(node);
+                Some(Pending {
+                    table,
+                    parent,
+                    cursor,
+                    shell,
+                })
+            }
+            None => {
+                let value = value::value_of(item)?;
+                let uris = self.plugin_list(&node, &value);
+                let (value, original) = match uris {
+                    Some(uris) if uris != value => (uris, Some(value)),
+                    _ => (value, None),
+                };
+                node.original = original;
+                node.content = Content::Leaf {
+                    value,
+                    verdict: Verdict::Pending,
+                };
+                self.leaf_node(node);
+                None
+            }
+        }
+    }
+
+    /// Notes every leaf of an item that containerd does not read.
+    fn ignore(&mut self, item: &Item, path: Vec<String>, at: Range<usize>, why: &str) {
+        if let Some(table) = item.as_table_like() {
+            for (key, item) in table.iter() {
+                let at = table
+                    .key(key)
+                    .and_then(toml_edit::Key::span)
+                    .unwrap_or_default();
+                let mut path = path.clone();
+                path.push(key.to_owned());
+                self.ignore(item, path, at, why);
+            }
+        } else if let Some(value) = value::value_of(item) {
+            let path: Vec<&str> = path.iter().map(String::as_str).collect();
+            self.input.without_effect.push(Ignored {
+                key: dotted(&path),
+                source: Source {
+                    file: self.file,
+                    at,
+                },
+                secret: path.last().is_some_and(|key| is_secret_name(key))
+                    || is_secret_value(&value),
+                value,
+                why: why.to_owned(),
+            });
+        }
+    }
+
+    fn finding(&mut self, code: Code, parent: Id, key: &str, at: &Range<usize>, why: String) {
+        let mut path = self.input.tree.spelled_path(parent);
+        path.push(key);
+        let source = Source {
+            file: self.file,
+            at: at.clone(),
+        };
+        let finding = Finding::new(code, why).at(dotted(&path), self.span(&source));
+        self.input.findings.push(finding);
+    }
+
+    fn say_version_meant(&mut self, meant: i64) {
+        let message = match meant {
+            2 => "the file states no `version`, so containerd 1.x reads it as version 1 and ignores its plugin settings; it is read as version 2, which it speaks".to_owned(),
+            _ => format!("the file states no `version`; it is read as version {meant}, which it speaks, as containerd 2.x does"),
+        };
+        let mut finding = Finding::new(Code::VersionMissing, message);
+        finding.key = Some("version".to_owned());
+        finding.span = self.files.first().map(|file| file.span(0..0));
+        self.input.findings.push(finding);
+    }
+
+    fn span(&self, source: &Source) -> Option<Span> {
+        Files(self.files).span(source)
+    }
+}

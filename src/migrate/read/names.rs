@@ -1,0 +1,227 @@
+//! Which setting a key of the input is.
+
+use std::ops::Range;
+
+use toml_edit::{Item, TableLike};
+
+use super::Reader;
+use crate::config::address::{self, Cursor, Step};
+use crate::containerd::plugin;
+use crate::containerd::releases::V2_0;
+use crate::containerd::setting::{Kind, Presence};
+use crate::diagnostic::{Code, Finding};
+use crate::migrate::tree::{Id, Node, ROOT};
+use crate::value::Value;
+use crate::write::dotted;
+
+/// What a key of the input is.
+pub(super) enum Known {
+    /// The setting with this key below this node.
+    As {
+        parent: Id,
+        name: String,
+        cursor: Cursor,
+        /// The table that the key stands in is not that of its setting.
+        is_moved: bool,
+    },
+    /// A table that is no setting; what is in it may be.
+    Shell(Cursor),
+    /// A key that containerd does not read, and why.
+    Ignored(Code, String),
+}
+
+impl Reader<'_> {
+    /// Which setting a key is, if containerd reads it at all.
+    pub(super) fn identify(
+        &mut self,
+        table: &dyn TableLike,
+        item: &Item,
+        cursor: Cursor,
+        stands_in: Id,
+        parent: Id,
+        key: &str,
+    ) -> Known {
+        if cursor.is_plugins()
+            && let Some(why) = self.ignored_plugin(key)
+        {
+            return Known::Ignored(Code::PluginIdIgnored, why);
+        }
+        let step = cursor.child(key);
+        match step {
+            Step::Aside(at) if item.is_table_like() && at.has_places() => return Known::Shell(at),
+            Step::Aside(_) => return self.misplaced(stands_in, key),
+            Step::Below(..) if cursor.is_aside() => return self.misplaced(stands_in, key),
+            _ if cursor.is_plugins() => return self.known(parent, step),
+            _ => {}
+        }
+        let declared = cursor.place.is_some_and(|place| {
+            matches!(place.kind, Kind::Section(_)) && place.presence() != Presence::Free
+        });
+        if !declared || step.is_known() {
+            return self.known(parent, step);
+        }
+        let lower = key.to_lowercase();
+        if lower == key || !cursor.child(&lower).is_known() {
+            return self.known(parent, step);
+        }
+        let upper = key.chars().all(|c| !c.is_lowercase());
+        let is_read = self.version >= 3 || upper;
+        if is_read && !table.contains_key(&lower) {
+            return self.known(parent, cursor.child(&lower));
+        }
+        let why = match is_read {
+            true => format!("`{lower}` stands beside it and is the one that is read"),
+            false => format!("containerd 1.5 to 1.7 read `{lower}` in lower or upper case only"),
+        };
+        Known::Ignored(Code::KeyCaseIgnored, why)
+    }
+
+    pub(super) fn known(&mut self, parent: Id, step: Step<'_>) -> Known {
+        let removed = step.place().and_then(|place| place.removed());
+        if self.version >= 3 && removed.is_some_and(|removed| removed <= V2_0) {
+            let why = "containerd 2.0 removed this setting, and no older one reads a file of this version";
+            return Known::Ignored(Code::WithoutEffect, why.to_owned());
+        }
+        match step {
+            Step::Aside(cursor) => Known::Shell(cursor),
+            Step::Below(name, cursor) => Known::As {
+                parent,
+                name: name.to_owned(),
+                cursor,
+                is_moved: false,
+            },
+            Step::Moved(path, cursor) => {
+                let (name, tables) = match path.split_last() {
+                    Some((name, tables)) => ((*name).to_owned(), tables),
+                    None => (String::new(), &[][..]),
+                };
+                Known::As {
+                    parent: self.input.tree.make(ROOT, tables),
+                    name,
+                    cursor,
+                    is_moved: true,
+                }
+            }
+        }
+    }
+
+    /// Says that a table or key stands where another config version has it.
+    pub(super) fn say_other_place(&mut self, stands_in: Id, key: &str, at: &Range<usize>) {
+        let (code, why) = match self.version {
+            2 => (
+                Code::LaterPlace,
+                "config version 3 has it here, version 2 does not: containerd 1.x ignored it, 2.x reads it",
+            ),
+            _ => (
+                Code::OtherPlace,
+                "this is its place in another config version; containerd 2.3 understands it, 2.0 to 2.2 do not",
+            ),
+        };
+        self.finding(code, stands_in, key, at, why.to_owned());
+    }
+
+    /// A key whose setting this config version has elsewhere, or not at all.
+    pub(super) fn misplaced(&self, stands_in: Id, key: &str) -> Known {
+        let tree = &self.input.tree;
+        let mut path = match tree.is_setting(stands_in) {
+            true => tree.path(stands_in),
+            false => tree.spelled_path(stands_in),
+        };
+        path.push(key);
+        let version = self.version;
+        let address = address::of(version, &path);
+        let why = match address::exists_in(version, &path) && address != path {
+            true => format!(
+                "config version {version} has this setting at {}",
+                dotted(&address)
+            ),
+            false => format!("config version {version} has no such setting"),
+        };
+        Known::Ignored(Code::Misplaced, why)
+    }
+
+    /// Why a key below `plugins` is none that containerd reads.
+    pub(super) fn ignored_plugin(&self, id: &str) -> Option<String> {
+        if id == "io" {
+            let then = match self.version {
+                2 => "refuses the file",
+                _ => "ignores it",
+            };
+            return Some(format!(
+                "the URI is not in quotes, so that TOML reads tables inside of tables, and containerd {then}: [plugins.\"io.containerd…\"] is meant"
+            ));
+        }
+        let is_uri = plugin::is_uri(id);
+        match self.version {
+            3.. if !id.contains('.') => Some(format!(
+                "{id:?} is no plugin URI; containerd 2.x ignores such a section"
+            )),
+            2 if !is_uri => Some(format!(
+                "{id:?} is no plugin URI; containerd 1.3 to 1.7 refuse a version 2 file with it"
+            )),
+            2 if !self.on_2 && address::is_new_in_3(id) && !address::is_declared_plugin(id) => {
+                Some(format!(
+                    "{id:?} is a plugin of config version 3 and later, of which version 2 knows nothing"
+                ))
+            }
+            1 if is_uri => Some(format!(
+                "{id:?} is a version 2 plugin URI, which containerd ignores in a version 1 file"
+            )),
+            1 if plugin::with_short_name(id).next().is_none() => Some(format!(
+                "no plugin of containerd 1.3 to 1.7 is called {id:?}"
+            )),
+            _ => None,
+        }
+    }
+
+    /// The names in `disabled_plugins` and `required_plugins` as URIs.
+    pub(super) fn plugin_list(&mut self, node: &Node, value: &Value) -> Option<Value> {
+        let is_list = node.parent == ROOT
+            && matches!(node.key.as_str(), "disabled_plugins" | "required_plugins");
+        let items = value.as_array().filter(|_| is_list)?;
+        if items.iter().any(|item| item.as_str().is_none()) {
+            return None;
+        }
+        let mut uris = Vec::new();
+        for item in items {
+            let name = item.as_str().unwrap_or_default();
+            match self.version {
+                1 => {}
+                3.. if !name.contains('.') => {
+                    self.say_list(
+                        node,
+                        format!("{name:?} is no plugin URI; containerd 2.x refuses the file"),
+                    );
+                    continue;
+                }
+                2 if !plugin::is_uri(name) => {
+                    self.say_list(node, format!("{name:?} is no plugin URI; containerd 1.3 to 1.7 refuse a version 2 file with it"));
+                    continue;
+                }
+                3.. if address::plugin_id(3, name) != name => {
+                    self.say_list(node, format!("{name:?} is the plugin's name up to version 2; containerd 2.x does not know it"));
+                    continue;
+                }
+                version => {
+                    uris.push(Value::String(address::plugin_of(version, name).to_owned()));
+                    continue;
+                }
+            }
+            let mut known = plugin::with_short_name(name).peekable();
+            match known.peek() {
+                Some(_) => uris.extend(known.map(|uri| Value::String(uri.to_owned()))),
+                None => self.say_list(node, format!("no plugin of containerd 1.3 to 1.7 is called {name:?}, which is what a version 1 file names")),
+            }
+        }
+        Some(Value::Array(uris))
+    }
+
+    pub(super) fn say_list(&mut self, node: &Node, why: String) {
+        if let Some(source) = node.sources.first() {
+            let finding = Finding::new(Code::PluginIdIgnored, why);
+            self.input
+                .findings
+                .push(finding.at(node.key.clone(), self.span(source)));
+        }
+    }
+}
