@@ -197,6 +197,9 @@ codes! {
     /// A pattern in `imports` that no handed-in file matches.
     ImportEmpty = "import-empty", Note,
         "containerd takes no notice of a pattern without a match. If there are such files on the node, hand them in.";
+    /// A legacy file imports drop-ins, as k0s's own file does.
+    ImportsDropIns = "imports-drop-ins", Warning,
+        "Their settings are in the new drop-ins, merged as containerd merged them. Remove the old ones when you put the new ones in place, or both count.";
     /// A handed-in file that nothing imports.
     ImportUnused = "import-unused", Note,
         "No imports entry reaches this file, so it took no part.";

@@ -19,6 +19,12 @@ pub use release::{Match, Regime, Release, ReleaseError};
 /// Where drop-ins go.
 pub const DROP_IN_DIR: &str = "/etc/k0s/containerd.d";
 
+/// The name of the drop-in at a path, if it is one.
+pub(crate) fn drop_in_name(path: &str) -> Option<&str> {
+    let name = path.strip_prefix(DROP_IN_DIR)?.strip_prefix('/')?;
+    (!name.contains('/') && name.ends_with(".toml")).then_some(name)
+}
+
 /// The file that k0s manages, or the user does.
 pub const CONFIG_FILE: &str = "/etc/k0s/containerd.toml";
 

@@ -57,6 +57,12 @@ pub(super) fn in_load_order<'a>(
             }
         }
     }
+    for (file, _) in imports.iter().zip(&loaded).filter(|(_, loaded)| **loaded) {
+        if let Some(name) = k0s::drop_in_name(file.name()) {
+            let message = format!("the file imports the drop-in {name}");
+            findings.push(Finding::new(Code::ImportsDropIns, message));
+        }
+    }
     for (file, loaded) in imports.iter().zip(loaded) {
         if !loaded {
             let message = format!("no imports entry reaches {}", file.name());

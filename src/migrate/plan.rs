@@ -108,7 +108,10 @@ pub fn plan(legacy: &Document, imported: &[Document], target: &Target, options: 
         false => imports::in_load_order(legacy, imported),
     };
     if managed {
-        findings.retain(|finding| !matches!(finding.code, Code::ImportMissing | Code::ImportEmpty));
+        findings.retain(|finding| {
+            let expected = [Code::ImportMissing, Code::ImportEmpty, Code::ImportsDropIns];
+            !expected.contains(&finding.code)
+        });
     }
     let files = Files(&order);
     let rules = match (managed, target.release.regime) {
@@ -164,7 +167,11 @@ pub fn plan(legacy: &Document, imported: &[Document], target: &Target, options: 
     };
     let drop_ins = drop_in::write(&input.tree, files, &parts, &style);
     let failed = findings.iter().any(|f| f.severity == Severity::Error);
-    let steps = steps::for_legacy_file(target, managed, generated, failed, &drop_ins);
+    let old: Vec<&str> = order
+        .iter()
+        .filter_map(|file| k0s::drop_in_name(file.name()))
+        .collect();
+    let steps = steps::for_legacy_file(target, managed, generated, failed, &old, &drop_ins);
     Draft {
         target,
         file: legacy.name().to_owned(),

@@ -7,12 +7,14 @@ use crate::k0s::{self, Regime};
 const LEGACY: &str = "/etc/k0s/containerd.toml.legacy";
 
 /// For a legacy file. `trapped` says that an earlier k0s wrote it, which the
-/// target does not notice; `failed` that something cannot be kept.
+/// target does not notice; `failed` that something cannot be kept; `old` are
+/// drop-ins that the file imports.
 pub(super) fn for_legacy_file(
     target: &Target,
     managed: bool,
     trapped: bool,
     failed: bool,
+    old: &[&str],
     drop_ins: &[DropIn],
 ) -> Vec<String> {
     let (dir, file) = (k0s::DROP_IN_DIR, k0s::CONFIG_FILE);
@@ -25,6 +27,12 @@ pub(super) fn for_legacy_file(
         ];
     }
     let mut steps = unless_resolved(failed);
+    if !old.is_empty() {
+        steps.push(format!(
+            "Remove the old drop-ins from {dir}, whose settings are in the new ones: {}.",
+            old.join(", ")
+        ));
+    }
     match drop_ins {
         [] if failed => {}
         [] => steps.push("No drop-in is needed: nothing in the file is yours to keep.".to_owned()),

@@ -4,7 +4,9 @@
 
 use containerd_dropins::Document;
 use containerd_dropins::diagnostic::{Code, Severity};
-use containerd_dropins::migrate::{ExistingDropIns, Fate, Options, Plan, Target, plan_drop_ins};
+use containerd_dropins::migrate::{
+    ExistingDropIns, Fate, Options, Plan, Target, plan, plan_drop_ins,
+};
 
 use crate::support;
 
@@ -371,6 +373,19 @@ fn the_mirror_of_docker_io_stays_where_another_would_take_its_place() {
             &[],
         );
     }
+}
+
+/// A copy of k0s's own file without the marker.
+#[test]
+fn drop_ins_that_a_legacy_file_imports_are_replaced() {
+    let main = "version = 3\nimports = [\"/etc/k0s/containerd.d/*.toml\"]\noom_score = -5\n";
+    let main = Document::parse("/etc/k0s/containerd.toml", main.as_bytes()).unwrap();
+    let old = Document::parse("/etc/k0s/containerd.d/a.toml", b"oom_score = -7\n").unwrap();
+    let target = Target::find(NEW).unwrap();
+    let plan = plan(&main, &[old], &target, &Options::default());
+    says(&plan, Code::ImportsDropIns);
+    assert_eq!(settings(&plan), ["\"oom_score\" = -7"]);
+    assert!(plan.steps[0].contains("a.toml"), "{:?}", plan.steps);
 }
 
 fn carried(files: &[(&str, &str)]) -> Plan {
