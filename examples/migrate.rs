@@ -14,6 +14,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use containerd_dropins::containerd::{self, Import};
 use containerd_dropins::diagnostic::{Code, Severity};
+use containerd_dropins::k0s::DROP_IN_DIR;
 use containerd_dropins::migrate::{
     DropIn, ExistingDropIns, Options, Plan, SandboxImage, Target, plan, plan_drop_ins,
 };
@@ -129,14 +130,17 @@ fn from_legacy(path: &Path, target: &Target, options: &Options) -> Result<Plan, 
     let written = marker.is_managed_for_k0s_1_27() || marker.is_managed_for(&target.release);
     let imported = match written {
         true => Vec::new(),
-        false => load_imports(vec![&legacy])?,
+        false => load_imports(&legacy)?,
     };
     Ok(plan(&legacy, &imported, target, options))
 }
 
 fn from_dropins(directory: &Path, target: &Target, options: &Options) -> Result<Plan, String> {
-    let directory = &std::path::absolute(directory)
+    let directory = &fs::canonicalize(directory)
         .map_err(|error| format!("{}: {error}", directory.display()))?;
+    if directory.to_str().is_none() {
+        return Err(format!("{}: the name is not UTF-8", directory.display()));
+    }
     let shown = directory.display().to_string();
     let entries = fs::read_dir(directory).map_err(|error| format!("{shown}: {error}"))?;
     let mut paths = Vec::new();
@@ -157,10 +161,32 @@ fn from_dropins(directory: &Path, target: &Target, options: &Options) -> Result<
     for path in &paths {
         drop_ins.push(load(path)?);
     }
-    // What they import from folders of the directory is carried over as well.
-    let imported = load_imports(drop_ins.iter().collect())?;
-    let inside = |document: &Document| Path::new(document.name()).starts_with(directory);
-    drop_ins.extend(imported.into_iter().filter(inside));
+    // What they import from folders of the directory is carried over as well;
+    // what they import from elsewhere on the node is not theirs.
+    let mut seen: BTreeSet<PathBuf> = paths.into_iter().collect();
+    let mut at = 0;
+    while let Some(importer) = drop_ins.get(at) {
+        at += 1;
+        let below = Path::new(importer.name()).strip_prefix(directory);
+        let on_node = Path::new(DROP_IN_DIR).join(below.unwrap_or(Path::new("")));
+        let entries = importer.imports();
+        let imports = entries
+            .iter()
+            .map(|entry| Import::new(&on_node.to_string_lossy(), entry));
+        let mut found = Vec::new();
+        for import in imports {
+            let Ok(below) = Path::new(import.path()).strip_prefix(DROP_IN_DIR) else {
+                continue;
+            };
+            let here = Import::new("", &directory.join(below).to_string_lossy());
+            found.extend(matching(&here)?.into_iter().map(PathBuf::from));
+        }
+        for path in found {
+            if seen.insert(path.clone()) {
+                drop_ins.push(load(&path)?);
+            }
+        }
+    }
     let beside = directory
         .parent()
         .map(|parent| parent.join("containerd.toml"));
@@ -208,12 +234,12 @@ fn load(path: &Path) -> Result<Document, String> {
     Document::parse(path.display().to_string(), &bytes).map_err(explain)
 }
 
-/// Everything that the files import, and what that imports in turn. A file
+/// Everything that the file imports, and what that imports in turn. A file
 /// that is not there is left to the plan to report.
-fn load_imports(files: Vec<&Document>) -> Result<Vec<Document>, String> {
-    let mut seen: BTreeSet<String> = files.iter().map(|file| file.name().to_owned()).collect();
+fn load_imports(legacy: &Document) -> Result<Vec<Document>, String> {
+    let mut seen = BTreeSet::from([legacy.name().to_owned()]);
     let mut imported: Vec<Document> = Vec::new();
-    let mut queue: Vec<Import> = files.into_iter().flat_map(Import::of).collect();
+    let mut queue = Import::of(legacy);
     while let Some(import) = queue.pop() {
         for path in matching(&import)? {
             if seen.insert(path.clone()) {

@@ -121,7 +121,7 @@ codes! {
         "The file serves containerd 1.x and 2.x. Settings that the node's containerd ignored so far take effect with the drop-ins. Review them.";
     /// A key in a place that another config version has.
     OtherPlace = "other-place", Note,
-        "It counts as the setting that it is.";
+        "It is carried over to its proper place.";
     /// A key in a spelling of upper and lower case that containerd does not read.
     KeyCaseIgnored = "key-case-ignored", Warning,
         "containerd 1.5 to 1.7 read a key in lower or in upper case only, so this one had no effect and is not carried over.";
@@ -166,7 +166,7 @@ codes! {
         "Both places say the same; change both if you change one.";
     /// A setting that went to its successor.
     Converted = "converted", Note,
-        "The setting is deprecated; its successor does the same and outlives the next upgrade.";
+        "The setting is deprecated, or has another form in the target's containerd; what it becomes does the same.";
     /// A runtime type that changed with its setting.
     RuntimeTypeConverted = "runtime-type-converted", Warning,
         "The old runtime shims are deprecated in containerd 1.4 and gone in 2.0. Running containers keep their shim; new ones use io.containerd.runc.v2.";
@@ -229,13 +229,19 @@ codes! {
         "k0s 1.36 and later look for `# k0s_managed=true` on the first line only, where 1.27 to 1.29 did not write it, and do not know the file that 1.22 to 1.26 wrote. They take such a file for yours, inject no sandbox image and ignore drop-ins. Remove it; k0s writes it anew.";
     /// A main file that is the user's made k0s ignore the drop-ins.
     DropInsIgnored = "drop-ins-ignored", Warning,
-        "As long as a containerd.toml without k0s's marker is there, k0s reads no drop-in. Migrate that file too, before the drop-ins take effect together with k0s's defaults.";
+        "As long as a containerd.toml without k0s's marker is there, k0s reads no drop-in. Migrate that file first: its settings are those that are in effect, and go when it goes.";
     /// A drop-in whose config version kept others from taking effect.
     DropInVersion = "drop-in-version", Warning,
         "The settings of all drop-ins with CRI settings take effect for the first time. Review them.";
+    /// Drop-ins that the target reads as they are.
+    DropInsStay = "drop-ins-stay", Note,
+        "Leave them as they are. They need to be carried over for k0s 1.36 and later.";
+    /// Drop-ins of a config version that the target does not read.
+    NoWayBack = "no-way-back", Error,
+        "Drop-ins are carried to k0s 1.36 and later, not back. Choose such a target.";
     /// An existing drop-in that nothing is left of.
     DropInEmpty = "drop-in-empty", Note,
-        "The target has all of it by itself or does not know it any more. Remove the file.";
+        "The target has all of it by itself, does not know it any more, or another drop-in decides it. Remove the file: k0s 1.36 and later exit at start on one of version 2.";
     /// A drop-in imports a file from elsewhere.
     ImportOutside = "import-outside", Warning,
         "The import is kept and the file is left as it is. k0s does not check it; containerd 2.3 migrates a file of an older version by itself, and loses some settings in doing so. Have whoever wrote the file write it in version 3.";

@@ -1,5 +1,7 @@
 //! Comparing what is in effect, key by key, with defaults filled in.
 
+use std::collections::BTreeSet;
+
 use super::Release;
 use super::place::Place;
 use super::setting::{Kind, Merge, Presence, without_zeros};
@@ -190,8 +192,11 @@ fn same(place: Option<Place>, a: Option<&Value>, b: Option<&Value>) -> bool {
         (Some(Value::Array(a)), Some(Value::Array(b))) => {
             // Lists of plugins are appended, in whatever order.
             if place.is_some_and(|place| place.merge == Merge::Append) {
-                return a.iter().all(|item| b.contains(item))
-                    && b.iter().all(|item| a.contains(item));
+                let names = |items: &[Value]| -> BTreeSet<String> {
+                    let names = items.iter().filter_map(Value::as_str);
+                    names.map(str::to_owned).collect()
+                };
+                return names(a) == names(b);
             }
             let tables = place.is_some_and(|place| matches!(place.kind, Kind::Tables(_)));
             let same_table = |a: &Value, b: &Value| match (a.as_table(), b.as_table()) {

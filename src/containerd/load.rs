@@ -1,6 +1,8 @@
 //! How containerd loads a main file and its imports, and what is in effect
 //! afterwards.
 
+use std::collections::BTreeSet;
+
 use super::difference::{self, Difference};
 use super::place::Place;
 use super::setting::{Kind, Merge, State};
@@ -118,6 +120,19 @@ impl Effective {
     }
 }
 
+/// Appends a list of names, from containerd 2.0 on each once.
+pub(crate) fn append(into: &mut Vec<Value>, from: Vec<Value>, once: bool) {
+    let name = |item: &Value| item.as_str().map(str::to_owned);
+    let mut seen: BTreeSet<String> = match once {
+        true => into.iter().filter_map(name).collect(),
+        false => BTreeSet::new(),
+    };
+    into.extend(
+        from.into_iter()
+            .filter(|item| !once || name(item).is_none_or(|name| seen.insert(name))),
+    );
+}
+
 /// The version that a file states; 0 is none.
 fn stated_version(file: &Table) -> Option<i64> {
     match file.get("version") {
@@ -147,11 +162,7 @@ fn merge(place: &Place, into: &mut Table, from: Table, release: Release) {
         };
         match (child.merge, into.get_mut(&key), value) {
             (Merge::Append, Some(Value::Array(into)), Value::Array(from)) => {
-                for item in from {
-                    if !release.is_2() || !into.contains(&item) {
-                        into.push(item);
-                    }
-                }
+                append(into, from, release.is_2());
             }
             (Merge::Entry, Some(Value::Table(into)), Value::Table(from)) => {
                 match release.is_2() && key == "plugins" {

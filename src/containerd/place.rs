@@ -361,6 +361,11 @@ fn user_of(url: &str) -> Option<&str> {
     authority.rsplit_once('@').map(|(user, _)| user)
 }
 
+/// Whether there is a URL with a user in a text.
+pub(crate) fn has_user(text: &str) -> bool {
+    user_of(text).is_some_and(|user| !user.is_empty())
+}
+
 /// A key as it may be shown: URLs without their user.
 pub(crate) fn without_user(key: &str) -> String {
     match user_of(key) {

@@ -223,7 +223,7 @@ impl Document {
     }
 
     /// The comment lines about the file as a whole: those at its top that are
-    /// not about the first key, or stand above `version`, and those at its end.
+    /// not about the first key, those about `version`, and those at its end.
     pub(crate) fn comments_of_file(&self) -> [Vec<&str>; 2] {
         let text = self.text();
         let first = self.root().iter().next();
@@ -238,7 +238,16 @@ impl Document {
         let end = end
             .filter(|_| first.is_some())
             .and_then(|end| text.get(end));
-        [comments::lines(top), comments::lines(end.unwrap_or(""))]
+        // What is said about a version that is rewritten.
+        let version = self
+            .root()
+            .get("version")
+            .and_then(toml_edit::Item::as_value);
+        let behind = version.and_then(|value| value.decor().suffix()?.span());
+        let behind = behind.and_then(|behind| text.get(behind));
+        let mut lines = comments::lines(top);
+        lines.extend(comments::lines(behind.unwrap_or("")));
+        [lines, comments::lines(end.unwrap_or(""))]
     }
 
     /// The plugin ids that the file names, in sections and in lists.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use super::merge_patch::{self, MergeError};
 use super::preflight::{Rejection, preflight};
-use super::{DROP_IN_DIR, MARKER, Regime, Release};
+use super::{DROP_IN_DIR, MARKER, Regime, Release, is_drop_in};
 use crate::containerd::Import;
 use crate::containerd::load::{self, Effective};
 use crate::containerd::plugin;
@@ -60,8 +60,8 @@ pub struct Assembled<'a> {
 }
 
 /// Puts drop-ins together, given by name and text, as k0s does on Linux. A
-/// name is a path below the directory of drop-ins: what stands deeper is
-/// loaded only if a drop-in imports it.
+/// name is a path below the directory of drop-ins: what stands in a folder is
+/// no drop-in, and from 1.36 on is loaded if a drop-in imports it.
 ///
 /// - k0s 1.27.1 – 1.27.4 paste drop-ins with a
 ///   `plugins."io.containerd.grpc.v1.cri"` behind the text of containerd's
@@ -199,7 +199,7 @@ type Named<'a> = Vec<(&'a str, Table)>;
 
 /// The drop-ins with CRI settings, and the others.
 fn classify(tables: BTreeMap<&str, Table>) -> (Named<'_>, Named<'_>) {
-    let in_directory = tables.into_iter().filter(|(name, _)| !name.contains('/'));
+    let in_directory = tables.into_iter().filter(|(name, _)| is_drop_in(name));
     in_directory.partition(|(_, table)| has_cri(table))
 }
 
@@ -216,7 +216,7 @@ fn reached(mut tables: BTreeMap<&str, Table>) -> Named<'_> {
     let in_directory: Vec<&str> = tables
         .keys()
         .copied()
-        .filter(|name| !name.contains('/'))
+        .filter(|name| is_drop_in(name))
         .collect();
     let mut queue = VecDeque::from(in_directory);
     let mut loaded = Vec::new();

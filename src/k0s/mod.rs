@@ -22,7 +22,13 @@ pub const DROP_IN_DIR: &str = "/etc/k0s/containerd.d";
 /// The name of the drop-in at a path, if it is one.
 pub(crate) fn drop_in_name(path: &str) -> Option<&str> {
     let name = path.strip_prefix(DROP_IN_DIR)?.strip_prefix('/')?;
-    (!name.contains('/') && name.ends_with(".toml")).then_some(name)
+    is_drop_in(name).then_some(name)
+}
+
+/// Whether k0s takes a file below its directory of drop-ins for one: those with
+/// the right ending, in no folder.
+pub(crate) fn is_drop_in(name: &str) -> bool {
+    name.ends_with(".toml") && !name.contains('/')
 }
 
 /// The file that k0s manages, or the user does.

@@ -1,5 +1,6 @@
 //! What k0s 1.36 and later demand of drop-ins before they start.
 
+use super::is_drop_in;
 use crate::containerd::plugin;
 
 /// Why k0s 1.36 and later exit at start because of a drop-in.
@@ -56,8 +57,7 @@ pub enum RejectionReason {
 /// ```
 pub fn preflight<'a>(drop_ins: impl IntoIterator<Item = (&'a str, &'a str)>) -> Vec<Rejection> {
     let mut rejections = Vec::new();
-    let looked_at = |name: &str| name.ends_with(".toml") && !name.contains('/');
-    for (file, text) in drop_ins.into_iter().filter(|(name, _)| looked_at(name)) {
+    for (file, text) in drop_ins.into_iter().filter(|(name, _)| is_drop_in(name)) {
         rejections.extend(reasons(text).into_iter().map(|reason| Rejection {
             file: file.to_owned(),
             reason,

@@ -6,14 +6,13 @@ use super::Target;
 use super::ledger::Redacted;
 use super::origin::{self, Origin};
 use super::sandbox;
-use super::tree::{Dropped, ROOT, Tree, Verdict};
+use super::tree::{Dropped, ROOT, Tree, Verdict, shown};
 use crate::config::address;
 use crate::containerd::place::Place;
 use crate::containerd::releases::V2_1;
 use crate::containerd::setting::{Merge, State};
 use crate::containerd::{Release, handler::RUNTIMES, plugin};
 use crate::value::{Table, Value};
-use crate::write::dotted;
 
 /// A key whose effective value changes with the migration although no drop-in
 /// sets it.
@@ -40,7 +39,7 @@ const CNI: [&str; 3] = ["plugins", plugin::CRI, "cni"];
 
 /// A setting as the target's config version has it.
 pub(super) fn key_at(target: &Target, path: &[&str]) -> String {
-    dotted(&address::of(target.release.config_version(), path))
+    shown(&address::of(target.release.config_version(), path))
 }
 
 /// How the input was in effect.

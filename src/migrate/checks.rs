@@ -1,5 +1,7 @@
 //! What there is to say about the plan as a whole, and what cannot be written.
 
+use std::collections::BTreeMap;
+
 use super::Target;
 use super::changes::{self, Change};
 use super::sandbox;
@@ -105,20 +107,26 @@ pub(super) fn marker_trap(main: &Document, target: &Target) -> Option<Finding> {
     })
 }
 
-/// Says which settings go to a file that a drop-in imports.
-pub(super) fn nested(tree: &Tree, files: Files<'_>, parts: &[(Concern, usize)]) -> Option<Finding> {
-    let nested = parts
-        .iter()
-        .filter(|(concern, _)| concern.importer().is_some());
-    let keys: Vec<String> = nested.clone().map(|(_, id)| tree.shown(*id)).collect();
-    let (concern, id) = nested.clone().next()?;
-    let message = format!(
-        "these settings cannot stay in a drop-in and go to {}, which {} imports: {}",
-        concern.file_name(),
-        concern.importer().unwrap_or_default(),
-        keys.join(", ")
-    );
-    Some(files.finding(tree, *id, Code::NestedImport, message))
+/// Says which settings go to files that drop-ins import.
+pub(super) fn nested(tree: &Tree, files: Files<'_>, parts: &[(Concern, usize)]) -> Vec<Finding> {
+    let mut by_concern: BTreeMap<&Concern, Vec<usize>> = BTreeMap::new();
+    for (concern, id) in parts {
+        if concern.importer().is_some() {
+            by_concern.entry(concern).or_default().push(*id);
+        }
+    }
+    let say = |(concern, ids): (&Concern, Vec<usize>)| {
+        let keys: Vec<String> = ids.iter().map(|id| tree.shown(*id)).collect();
+        let message = format!(
+            "these settings cannot stay in a drop-in and go to {}, which {} imports: {}",
+            concern.file_name(),
+            concern.importer().unwrap_or_default(),
+            keys.join(", ")
+        );
+        let first = ids.first()?;
+        Some(files.finding(tree, *first, Code::NestedImport, message))
+    };
+    by_concern.into_iter().filter_map(say).collect()
 }
 
 /// Takes out what k0s 1.27.1 – 1.27.4 cannot have pasted behind the text of the

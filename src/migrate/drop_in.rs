@@ -10,7 +10,7 @@ use super::split::Concern;
 use super::tree::{Content, Files, Id, ROOT, Tree};
 use crate::Document;
 use crate::config::address;
-use crate::containerd::place::is_secret_name;
+use crate::containerd::place::{has_user, is_secret_name, without_user};
 use crate::value::{Value, table_of};
 use crate::write::Writer;
 
@@ -104,10 +104,7 @@ pub(super) fn write(
     let mut imports: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for concern in by_concern.keys() {
         if let Some(importer) = concern.importer() {
-            imports
-                .entry(importer)
-                .or_default()
-                .push(concern.file_name());
+            imports.entry(importer).or_default().push(concern.import());
         }
     }
     for importer in imports.keys() {
@@ -129,17 +126,16 @@ pub(super) fn write(
             imports: imports.get(&name).map_or(&[], Vec::as_slice),
             existing: style.existing.iter().find(|existing| existing.name == name),
         };
-        let sensitive = sheet.is_sensitive();
-        let mut used_shown = match sensitive {
-            true => used.clone(),
-            false => BTreeSet::new(),
-        };
+        let used_before = used.clone();
         let text = sheet.text(&mut used, false);
+        let text = sheet.unchanged(&text).unwrap_or(text);
+        let sensitive = sheet.is_sensitive(&text);
+        let mut used_shown = used_before;
         drop_ins.push(DropIn {
             about: sheet.about(),
             sensitive,
             redacted: sensitive.then(|| sheet.text(&mut used_shown, true)),
-            text: sheet.unchanged(&text).unwrap_or(text),
+            text,
             name,
         });
     }
@@ -172,15 +168,15 @@ impl<'a> Sheet<'a> {
         }
     }
 
-    fn is_sensitive(&self) -> bool {
-        let is_secret = |line: &&str| is_secret_comment(line);
-        let commented = |id: Id| self.comments(id).iter().any(is_secret);
-        let above = |id: &Id| commented(*id) || commented(self.tree.node(*id).above());
-        let about_file = self.about_file();
-        self.ids
-            .iter()
-            .any(|id| self.tree.is_secret(*id) || above(id))
-            || about_file.iter().flatten().any(is_secret)
+    /// Whether a value, a name or a comment in the text is a credential.
+    fn is_sensitive(&self, text: &str) -> bool {
+        let named = |id: Id| self.tree.path(id).into_iter().any(has_user);
+        let secret = |id: &Id| self.tree.is_secret(*id) || named(*id);
+        let comments = text.lines().filter_map(|line| line.split_once('#'));
+        self.ids.iter().any(secret)
+            || comments
+                .map(|(_, comment)| comment)
+                .any(|comment| is_secret_comment(comment) || has_user(comment))
     }
 
     fn header(&self) -> String {
@@ -246,7 +242,12 @@ impl<'a> Sheet<'a> {
         }
         let imports = self.all_imports();
         if !imports.is_empty() {
-            writer.key("imports", &Value::Array(imports), &[]);
+            let own = self
+                .ids
+                .iter()
+                .filter(|id| !redacted && self.is_imports(**id));
+            let comments: Vec<&str> = own.flat_map(|id| self.comments(*id)).collect();
+            writer.key("imports", &Value::Array(imports), &comments);
         }
         for (path, ids) in self.tables() {
             let mut above = Vec::new();
@@ -263,7 +264,13 @@ impl<'a> Sheet<'a> {
             }
             let above = above.iter().flat_map(|id| self.comments(*id));
             let above: Vec<&str> = above.filter(|_| !redacted).collect();
-            if !path.is_empty() {
+            if redacted {
+                let shown: Vec<String> = path.iter().map(|key| without_user(key)).collect();
+                let shown: Vec<&str> = shown.iter().map(String::as_str).collect();
+                if !shown.is_empty() {
+                    writer.open(&shown, &above);
+                }
+            } else if !path.is_empty() {
                 writer.open(&path, &above);
             }
             for id in ids {
@@ -351,7 +358,11 @@ impl<'a> Sheet<'a> {
             (false, None) => value,
         };
         let path = self.tree.written_path(id);
-        writer.key(path.last().unwrap_or(&""), shown, &comments);
+        let key = path.last().copied().unwrap_or_default();
+        match redacted {
+            true => writer.key(&without_user(key), shown, &comments),
+            false => writer.key(key, shown, &comments),
+        }
     }
 
     /// The plugin ids in a list as the target's config version has them.

@@ -393,7 +393,10 @@ pub(super) fn without_place(tree: &mut Tree, files: Files<'_>, target: &Target) 
             .since()
             .filter(|since| since.is_2() && !containerd.is_2());
         let parent = tree.node(id).parent;
-        let is_tls = tree.node(parent).key == "tls";
+        let is_tls = matches!(
+            tree.path(id).as_slice(),
+            ["plugins", plugin::CRI, "registry", "configs", _, "tls", _]
+        );
         let (code, dropped, message) = match (gone, later) {
             (Some(gone), _) if is_tls => (
                 Code::RegistryTls,

@@ -4,7 +4,7 @@
 use std::collections::{BTreeSet, VecDeque};
 
 use super::changes::{self, Before};
-use super::drop_in::{self, Existing, Style};
+use super::drop_in::{self, DropIn, Existing, Style};
 use super::origin;
 use super::plan::{Draft, Plan, judge};
 use super::read::{self, Rules};
@@ -66,7 +66,7 @@ pub fn plan_drop_ins(existing: &ExistingDropIns<'_>, target: &Target, options: &
     let mut findings = target.findings();
     let set = Set::of(existing, &mut findings);
     let files = Files(&set.order);
-    let mut input = read::read(files.0, set.rules, true, target.containerd());
+    let mut input = read::read(files.0, set.rules, &set.names, target.containerd());
     findings.append(&mut input.findings);
     let tree = &mut input.tree;
     tree.write_as(target.release.config_version());
@@ -74,12 +74,13 @@ pub fn plan_drop_ins(existing: &ExistingDropIns<'_>, target: &Target, options: &
     let mut parts = Vec::new();
     let mut emptied = Vec::new();
     let mut changes = Vec::new();
+    let mut untouched = false;
     if target.release.regime == Regime::ImportsV3 {
         findings.extend(judge(tree, files, &origin, target, options));
         parts = set.split(tree, target);
         emptied = set.emptied(&parts);
         findings.extend(emptied.iter().map(|(name, document)| {
-            let message = format!("nothing is left of {name}");
+            let message = format!("{name} is not needed any more");
             let mut finding = Finding::new(Code::DropInEmpty, message);
             finding.span = Some(document.span(0..0));
             finding
@@ -92,15 +93,9 @@ pub fn plan_drop_ins(existing: &ExistingDropIns<'_>, target: &Target, options: &
         };
         changes = changes::find(tree, target, &origin, before);
     } else {
-        let why = format!(
-            "existing drop-ins are carried to k0s 1.36 and later; k0s {} reads those of version 2 as they are",
-            target.release
-        );
-        if target.release.regime != Regime::Monolith {
-            findings.push(Finding::new(Code::TargetUnsupported, why.clone()));
-        }
-        for id in tree.leaves(ROOT) {
-            tree.judge(id, Verdict::Drop(Dropped::NotExpressible, why.clone()));
+        untouched = set.leave(tree, target, &mut findings);
+        if untouched {
+            parts = split::split_by_file(tree, target.containerd(), &set.names);
         }
     }
     let beside = beside(existing, target);
@@ -124,21 +119,23 @@ pub fn plan_drop_ins(existing: &ExistingDropIns<'_>, target: &Target, options: &
         pasted: false,
         existing: &documents,
     };
-    let drop_ins = drop_in::write(&input.tree, files, &parts, &style);
+    let drop_ins = match untouched {
+        true => Vec::new(),
+        false => drop_in::write(&input.tree, files, &parts, &style),
+    };
     let names: Vec<String> = emptied.into_iter().map(|(name, _)| name).collect();
     let failed = findings.iter().any(|f| f.severity == Severity::Error);
-    let unchanged = names.is_empty()
-        && drop_ins.len() == documents.len()
-        && documents.iter().all(|document| {
-            drop_ins.iter().any(|drop_in| {
-                drop_in.name == document.name && drop_in.text() == document.document.text()
-            })
-        });
+    let as_it_was = |drop_in: &DropIn| {
+        documents.iter().any(|existing| {
+            existing.name == drop_in.name && existing.document.text() == drop_in.text()
+        })
+    };
+    let unchanged = names.is_empty() && drop_ins.iter().all(as_it_was);
     if unchanged {
         // Said when the drop-in was made.
         findings.retain(|finding| finding.code != Code::SandboxImageCustom);
     }
-    let steps = match unchanged && main == Main::Fine && !failed {
+    let steps = match (unchanged || untouched) && main == Main::Fine && !failed {
         true => vec!["Nothing: the drop-ins are as the target wants them.".to_owned()],
         false => steps::for_drop_ins(target, main, failed, &drop_ins, &names),
     };
@@ -151,6 +148,8 @@ pub fn plan_drop_ins(existing: &ExistingDropIns<'_>, target: &Target, options: &
         input,
         parts,
         drop_ins,
+        removed: names,
+        untouched,
         changes,
         findings,
         steps,
@@ -184,30 +183,27 @@ struct Set<'a> {
     rules: Rules,
 }
 
+impl ExistingDropIns<'_> {
+    /// The name of a drop-in below the directory.
+    fn name_of(&self, document: &Document) -> String {
+        let directory = self.directory.trim_end_matches('/');
+        let below = document.name().strip_prefix(directory);
+        let below = below.and_then(|name| name.strip_prefix('/'));
+        below.unwrap_or(document.name()).to_owned()
+    }
+}
+
 impl<'a> Set<'a> {
     fn of(existing: &ExistingDropIns<'a>, findings: &mut Vec<Finding>) -> Self {
-        let directory = existing.directory.trim_end_matches('/');
-        let name = |document: &Document| {
-            let below = document.name().strip_prefix(directory);
-            let below = below.map(|name| name.trim_start_matches('/'));
-            below.unwrap_or(document.name()).to_owned()
-        };
         let mut all: Vec<(String, &Document)> = existing
             .drop_ins
             .iter()
-            .map(|document| (name(document), document))
+            .map(|document| (existing.name_of(document), document))
             .collect();
         all.sort_by(|(a, _), (b, _)| a.cmp(b));
-        let in_directory = |name: &str| !name.contains('/') && name.ends_with(".toml");
         let mut first: Vec<(String, &Document)> = all.clone();
-        first.retain(|(name, _)| in_directory(name));
-        let old = first
-            .iter()
-            .any(|(_, document)| read::version_of(document).is_some_and(|version| version <= 2));
-        let rules = match old {
-            true => Rules::K0sMerge,
-            false => Rules::Containerd2,
-        };
+        first.retain(|(name, _)| k0s::is_drop_in(name));
+        let rules = rules(first.iter().map(|(_, document)| *document));
         if rules == Rules::K0sMerge {
             // k0s 1.27 – 1.35 have containerd load the merged CRI settings last.
             first.sort_by_key(|(_, document)| read::has_cri(document));
@@ -224,11 +220,13 @@ impl<'a> Set<'a> {
             if !loaded.insert(name.clone()) {
                 continue;
             }
-            for import in Import::of(document) {
-                let matching = all.iter().filter(|(_, file)| import.matches(file.name()));
+            for import in imports(&name, document) {
+                let matching = all
+                    .iter()
+                    .filter(|(name, _)| import.matches(&on_node(name)));
                 let matching: Vec<_> = matching.cloned().collect();
                 if matching.is_empty() {
-                    findings.extend(unresolved(document, &import, directory));
+                    findings.extend(unresolved(document, &import));
                 }
                 queue.extend(matching);
             }
@@ -237,11 +235,53 @@ impl<'a> Set<'a> {
         }
         for (name, document) in &all {
             if !loaded.contains(name) {
-                let message = format!("{} is no drop-in, and none imports it", document.name());
+                let message = format!(
+                    "{} is neither a drop-in nor imported by one; it is not carried over",
+                    document.name()
+                );
                 findings.push(Finding::new(Code::ImportUnused, message));
             }
         }
         set
+    }
+
+    /// For a target before 1.36: its drop-ins are of version 2, and may stay as
+    /// they are. Gives whether they do.
+    fn leave(&self, tree: &mut Tree, target: &Target, findings: &mut Vec<Finding>) -> bool {
+        let later = self
+            .order
+            .iter()
+            .find(|file| read::version_of(file).is_some_and(|version| version >= 3));
+        let release = &target.release;
+        let (may_stay, why) = match later {
+            _ if release.regime == Regime::Monolith => {
+                (false, format!("k0s {release} reads no drop-ins"))
+            }
+            Some(file) => (
+                false,
+                format!(
+                    "{} is of config version 3, and k0s {release} wants version 2",
+                    file.name()
+                ),
+            ),
+            None => (
+                true,
+                format!("k0s {release} reads drop-ins of version 2 as they are"),
+            ),
+        };
+        for id in tree.leaves(ROOT) {
+            let verdict = match may_stay {
+                true => Verdict::Keep(Why::Edit("stays as it is".to_owned())),
+                false => Verdict::Drop(Dropped::NotExpressible, why.clone()),
+            };
+            tree.judge(id, verdict);
+        }
+        if may_stay {
+            findings.push(Finding::new(Code::DropInsStay, why));
+        } else if release.regime != Regime::Monolith {
+            findings.push(Finding::new(Code::NoWayBack, why));
+        }
+        may_stay
     }
 
     /// What goes where: into the file where it was. Imports stay, but for
@@ -253,52 +293,52 @@ impl<'a> Set<'a> {
             .into_iter()
             .filter(|id| tree.path(*id) == ["imports"])
             .collect();
+        let mut written: BTreeSet<String> = parts.iter().map(|(c, _)| c.file_name()).collect();
         // What is imported last is settled first.
         for id in imports.into_iter().rev() {
-            let left = self.imports_left(tree, id, &parts);
+            let source = tree.node(id).sources.first();
+            let Some(name) = source.and_then(|source| self.names.get(source.file)) else {
+                continue;
+            };
+            let left = self.imports_left(tree, id, name, &written);
             if left.is_empty() {
                 continue;
             }
             tree.change(id, Value::Array(left));
             let why = "the drop-in goes on to import it";
             tree.judge(id, Verdict::Keep(Why::Edit(why.to_owned())));
-            let source = tree.node(id).sources.first();
-            let name = source.and_then(|source| self.names.get(source.file));
-            parts.push((Concern::File(name.cloned().unwrap_or_default()), id));
+            written.insert(name.clone());
+            parts.push((Concern::File(name.clone()), id));
         }
         parts
     }
 
     /// The imports of a drop-in that lead anywhere.
-    fn imports_left(&self, tree: &Tree, id: Id, parts: &[(Concern, Id)]) -> Vec<Value> {
-        let source = tree.node(id).sources.first();
-        let importer = source.and_then(|source| self.order.get(source.file));
-        let Some(importer) = importer else {
-            return Vec::new();
-        };
+    fn imports_left(
+        &self,
+        tree: &Tree,
+        id: Id,
+        importer: &str,
+        written: &BTreeSet<String>,
+    ) -> Vec<Value> {
         let entries = tree.value(id).and_then(Value::as_array).unwrap_or_default();
         let leads_on = |entry: &&Value| {
             let Some(entry) = entry.as_str() else {
                 return false;
             };
-            let import = Import::new(importer.name(), entry);
+            let import = Import::new(&on_node(importer), entry);
             let mut reached = self
                 .names
                 .iter()
-                .zip(&self.order)
-                .filter(|(_, file)| import.matches(file.name()))
+                .filter(|name| import.matches(&on_node(name)))
                 .peekable();
-            reached.peek().is_none()
-                || reached.any(|(name, _)| {
-                    parts
-                        .iter()
-                        .any(|(concern, _)| concern.file_name() == *name)
-                })
+            reached.peek().is_none() || reached.any(|name| written.contains(name))
         };
         entries.iter().filter(leads_on).cloned().collect()
     }
 
-    /// Files of which nothing is left.
+    /// Files of which nothing is left. One that says nothing to begin with, in
+    /// a way that the target takes, may stay.
     fn emptied(&self, parts: &[(Concern, Id)]) -> Vec<(String, &'a Document)> {
         let written: BTreeSet<String> = parts
             .iter()
@@ -307,13 +347,45 @@ impl<'a> Set<'a> {
                 std::iter::once(concern.file_name()).chain(importer)
             })
             .collect();
+        let says_nothing = |file: &Document| {
+            file.holds_only(&["version"]) && file.version().is_none_or(|version| version == 3)
+        };
         let files = self.names.iter().cloned().zip(self.order.iter().copied());
-        files.filter(|(name, _)| !written.contains(name)).collect()
+        files
+            .filter(|(name, file)| !written.contains(name) && !says_nothing(file))
+            .collect()
     }
 }
 
+/// By whose rules drop-ins were put together: those of the k0s that takes the
+/// version that they state; what they speak tells where none states one.
+fn rules<'d>(files: impl Iterator<Item = &'d Document> + Clone) -> Rules {
+    let any = |of: &dyn Fn(&Document) -> Option<i64>, is: &dyn Fn(i64) -> bool| {
+        files.clone().any(|file| of(file).is_some_and(is))
+    };
+    let old = |of: &dyn Fn(&Document) -> Option<i64>| any(of, &|version| version <= 2);
+    let new = any(&Document::version, &|version| version >= 3);
+    match old(&Document::version) || !new && old(&read::version_of) {
+        true => Rules::K0sMerge,
+        false => Rules::Containerd2,
+    }
+}
+
+/// The path of a drop-in on a node.
+fn on_node(name: &str) -> String {
+    format!("{}/{name}", k0s::DROP_IN_DIR)
+}
+
+/// What a drop-in imports, by the paths on a node.
+fn imports(name: &str, document: &Document) -> Vec<Import> {
+    let entries = document.imports();
+    let import = |entry: &String| Import::new(&on_node(name), entry);
+    entries.iter().map(import).collect()
+}
+
 /// An import that no file which was handed in answers to.
-fn unresolved(file: &Document, import: &Import, directory: &str) -> Option<Finding> {
+fn unresolved(file: &Document, import: &Import) -> Option<Finding> {
+    let directory = k0s::DROP_IN_DIR;
     let span = file.span_of(&["imports"]).map(|(key, _)| key);
     let inside = import.path().starts_with(&format!("{directory}/"));
     let finding = match (inside, import.is_pattern()) {

@@ -173,7 +173,7 @@ pub fn check(document: &Document) -> Vec<Finding> {
     let input = read::read(
         &files,
         rules,
-        false,
+        &[],
         if rules == Rules::Containerd2 {
             V2_0
         } else {

@@ -29,7 +29,7 @@ pub struct Plan {
     pub schema: u32,
     /// What the plan is for.
     pub target: Target,
-    /// The legacy file.
+    /// The legacy file, or the directory of existing drop-ins.
     pub file: String,
     /// The config version by which it is read.
     pub config_version: i64,
@@ -38,8 +38,12 @@ pub struct Plan {
     pub k0s_managed: bool,
     /// Where its text came from.
     pub origin: Origin,
-    /// The files to put into `/etc/k0s/containerd.d`.
+    /// The files to put into `/etc/k0s/containerd.d`. One with a folder in its
+    /// name is imported by another.
     pub drop_ins: Vec<DropIn>,
+    /// Existing drop-ins of which nothing is left, by name: to be removed, as
+    /// k0s 1.36 and later exit at start on one of version 2.
+    pub removed: Vec<String>,
     /// What becomes of every key of the input, in its order.
     pub ledger: Vec<LedgerEntry>,
     /// What changes on a node that runs the target's containerd with the
@@ -119,7 +123,7 @@ pub fn plan(legacy: &Document, imported: &[Document], target: &Target, options: 
         (true, Regime::ImportsV3) => Rules::Containerd2,
         _ => Rules::of(files.0),
     };
-    let mut input = read::read(files.0, rules, false, target.containerd());
+    let mut input = read::read(files.0, rules, &[], target.containerd());
     findings.extend(target.findings());
     findings.append(&mut input.findings);
     findings.extend(checks::byte_order_mark(legacy));
@@ -181,6 +185,8 @@ pub fn plan(legacy: &Document, imported: &[Document], target: &Target, options: 
         input,
         parts,
         drop_ins,
+        removed: Vec::new(),
+        untouched: false,
         changes,
         findings,
         steps,
@@ -222,6 +228,9 @@ pub(super) struct Draft<'a> {
     pub(super) input: Input,
     pub(super) parts: Vec<(Concern, Id)>,
     pub(super) drop_ins: Vec<DropIn>,
+    pub(super) removed: Vec<String>,
+    /// The input stays as it is, so that there is nothing to prove.
+    pub(super) untouched: bool,
     pub(super) changes: Vec<Change>,
     pub(super) findings: Vec<Finding>,
     pub(super) steps: Vec<String>,
@@ -236,14 +245,18 @@ impl Draft<'_> {
             parts,
             drop_ins,
             mut findings,
+            mut steps,
             ..
         } = self;
         let writable = target.release.regime != Regime::Monolith;
-        let mut verified = false;
-        if writable && !options.unverified {
+        let mut verified = self.untouched;
+        if writable && !self.untouched && !options.unverified {
             match verify::verify(target, &drop_ins, &wanted(&input.tree, &parts)) {
                 Ok(()) => verified = true,
-                Err(error) => findings.push(Finding::new(Code::Internal, error.to_string())),
+                Err(error) => {
+                    findings.push(Finding::new(Code::Internal, error.to_string()));
+                    steps = steps::after_a_defect();
+                }
             }
         }
         let ledger = ledger::ledger(&input.tree, self.files, &parts, input.without_effect);
@@ -256,10 +269,11 @@ impl Draft<'_> {
             k0s_managed: self.k0s_managed,
             origin: self.origin,
             drop_ins,
+            removed: self.removed,
             ledger,
             changes: self.changes,
             findings,
-            steps: self.steps,
+            steps,
             verified,
         }
     }

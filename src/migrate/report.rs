@@ -73,11 +73,9 @@ fn head(plan: &Plan, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             }
         }
     }
-    let verified = match (plan.verified, plan.k0s_managed) {
-        (true, _) => {
-            "yes: the configuration with the drop-ins was computed and compared, key by key"
-        }
-        (false, _) => "no",
+    let verified = match plan.verified {
+        true => "yes: the configuration with the drop-ins was computed and compared, key by key",
+        false => "no",
     };
     writeln!(f, "  verified {verified}")
 }

@@ -51,8 +51,24 @@ impl Concern {
             Concern::ProxyPlugins => "40-proxy-plugins.toml".to_owned(),
             Concern::StreamProcessors => "50-stream-processors.toml".to_owned(),
             Concern::File(name) => name.clone(),
-            Concern::Nested(name) => format!("{NESTED}/{name}"),
+            Concern::Nested(name) => {
+                let (folder, name) = name
+                    .rsplit_once('/')
+                    .map_or(("", name.as_str()), |(folder, name)| (folder, name));
+                let parts = [folder, NESTED, name];
+                let parts = parts.into_iter().filter(|part| !part.is_empty());
+                parts.collect::<Vec<_>>().join("/")
+            }
         }
+    }
+
+    /// How the drop-in that imports the file names it.
+    pub(super) fn import(&self) -> String {
+        let name = self.file_name();
+        let name = name
+            .rsplit_once('/')
+            .map_or(name.as_str(), |(_, name)| name);
+        format!("{NESTED}/{name}")
     }
 
     /// The drop-in that imports the file, where k0s does not.
@@ -153,10 +169,16 @@ pub(super) fn split_by_file(tree: &Tree, target: Release, names: &[String]) -> V
     let concern = |id: Id| {
         let name = names.get(file(id)).cloned().unwrap_or_default();
         let shims = tree.path(id).get(1) == Some(&plugin::SHIM_MANAGER);
-        let apart = is_stream_server(tree, id) || shims && has_tasks.contains(&file(id));
-        match apart && !name.contains('/') {
-            true => Concern::Nested(name),
-            false => Concern::File(name),
+        let refused = is_stream_server(tree, id) && !name.contains('/');
+        if !refused && !(shims && has_tasks.contains(&file(id))) {
+            return Concern::File(name);
+        }
+        let nested = Concern::Nested(name);
+        // A file of that name that is imported already will do.
+        let there = nested.file_name();
+        match names.contains(&there) {
+            true => Concern::File(there),
+            false => nested,
         }
     };
     ids.iter().map(|id| (concern(*id), *id)).collect()

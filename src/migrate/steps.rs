@@ -98,6 +98,14 @@ pub(super) fn for_drop_ins(
     steps
 }
 
+/// When the drop-ins are not proven.
+pub(super) fn after_a_defect() -> Vec<String> {
+    vec![
+        "Change nothing on the node: the drop-ins are not proven. Report the defect above."
+            .to_owned(),
+    ]
+}
+
 fn unless_resolved(failed: bool) -> Vec<String> {
     let first = "First settle the errors above: without that, settings of yours are lost.";
     failed.then(|| first.to_owned()).into_iter().collect()

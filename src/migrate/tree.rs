@@ -179,9 +179,9 @@ impl Tree {
         }
     }
 
-    /// The same as TOML writes it.
+    /// The same, fit to be shown.
     pub(super) fn written(&self, id: Id) -> String {
-        dotted(&self.written_path(id))
+        shown(&self.written_path(id))
     }
 
     /// Ids come from this tree, which never shrinks.
@@ -401,18 +401,19 @@ impl Tree {
 
     /// The path of a node as the input spells it, fit to be shown.
     pub(super) fn shown(&self, id: Id) -> String {
-        let path: Vec<String> = self
-            .spelled_path(id)
-            .into_iter()
-            .map(without_user)
-            .collect();
-        let path: Vec<&str> = path.iter().map(String::as_str).collect();
-        dotted(&path)
+        shown(&self.spelled_path(id))
     }
 
     pub(super) fn is_kept(&self, id: Id) -> bool {
         matches!(self.verdict(id), Some(Verdict::Keep(_)))
     }
+}
+
+/// A path as TOML writes it, without the users of URLs.
+pub(super) fn shown(path: &[&str]) -> String {
+    let path: Vec<String> = path.iter().map(|key| without_user(key)).collect();
+    let path: Vec<&str> = path.iter().map(String::as_str).collect();
+    dotted(&path)
 }
 
 /// The input files, for saying where something stands.

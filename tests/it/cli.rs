@@ -432,14 +432,56 @@ fn a_main_file_of_the_user_is_why_drop_ins_never_took_effect() {
     );
 }
 
+/// Up to 1.35 k0s reads drop-ins of version 2 as they are.
 #[test]
-fn drop_ins_are_carried_to_1_36_only() {
-    let (_dir, drop_ins) = node("older", "# k0s_managed=true\n");
+fn drop_ins_are_carried_to_1_36_and_later() {
+    let (dir, drop_ins) = node("older", "# k0s_managed=true\n");
+    let output = run(&["--from-dropins", &drop_ins, "--k0s", "1.35.7"]);
+    let text = stdout(&output);
+    assert_eq!(output.status.code(), Some(0), "{text}");
+    assert!(text.contains("note[drop-ins-stay]"), "{text}");
+    assert!(text.contains("1. Nothing"), "{text}");
+    std::fs::write(
+        dir.path().join("containerd.d/60-new.toml"),
+        "version = 3\noom_score = -5\n",
+    )
+    .unwrap();
     let output = run(&["--from-dropins", &drop_ins, "--k0s", "1.35.7"]);
     assert_eq!(output.status.code(), Some(1));
-    assert!(stdout(&output).contains("error[target-unsupported]"));
+    assert!(stdout(&output).contains("error[no-way-back]"));
     let output = run(&["--k0s", "1.36.3"]);
     assert_eq!(output.status.code(), Some(2));
     let output = run(&["--from-dropins", "/no/such", "--k0s", "1.36.3"]);
     assert_eq!(output.status.code(), Some(2));
+}
+
+/// A copy of a node's drop-ins, by a path with `..`, with imports that say
+/// where they are on the node.
+#[test]
+fn a_copy_of_a_nodes_drop_ins_is_as_good() {
+    let (dir, drop_ins) = node("copy", "# k0s_managed=true\n");
+    let nested = dir.path().join("containerd.d/sub");
+    std::fs::create_dir_all(&nested).unwrap();
+    std::fs::write(nested.join("a.toml"), "version = 2\noom_score = -5\n").unwrap();
+    std::fs::write(
+        nested.join("b.toml"),
+        "version = 2\n[debug]\nformat = \"json\"\n",
+    )
+    .unwrap();
+    std::fs::write(
+        dir.path().join("containerd.d/60-imports.toml"),
+        "imports = [\"/etc/k0s/containerd.d/sub/a.toml\", \"sub/b.toml\"]\n",
+    )
+    .unwrap();
+    let odd = format!("{drop_ins}/../containerd.d");
+    let output = run(&["--from-dropins", &odd, "--k0s", "1.36.3"]);
+    let text = stdout(&output);
+    assert_eq!(output.status.code(), Some(0), "{text}");
+    assert!(!text.contains("import-outside"), "{text}");
+    for name in ["sub/a.toml", "sub/b.toml"] {
+        assert!(
+            text.contains(&format!("\n  {name} (carried over)")),
+            "{name}: {text}"
+        );
+    }
 }

@@ -250,11 +250,11 @@ fn old_places_in_a_version_3_file() {
     );
 }
 
-/// A file for both: containerd 1.7 ignores the plugins of version 3, 2.x keeps
-/// them and lays version 2's over those of images.
+/// A file for both: containerd 1.7 ignores the plugins of version 3, so that
+/// its own settings are those that were in effect.
 #[test]
 fn plugins_of_version_3_in_a_version_2_file() {
-    let text = "version = 2\n[CRI]\nmax_concurrent_downloads = 9\n[IMAGES]\nmax_concurrent_downloads = 5\nsnapshotter = \"native\"\n[RUNTIME]\nenable_selinux = true\n";
+    let text = "version = 2\n[CRI]\nmax_concurrent_downloads = 9\nmax_container_log_line_size = 5\n[IMAGES]\nmax_concurrent_downloads = 5\nsnapshotter = \"native\"\n[RUNTIME]\nenable_selinux = true\nmax_container_log_line_size = 6\n";
     check(
         text,
         NEW,
@@ -262,13 +262,17 @@ fn plugins_of_version_3_in_a_version_2_file() {
             "IMAGES.\"max_concurrent_downloads\" = 9",
             "IMAGES.\"snapshotter\" = \"native\"",
             "RUNTIME.\"enable_selinux\" = true",
+            "RUNTIME.\"max_container_log_line_size\" = 5",
         ],
         &[Code::LaterPlace],
     );
     check(
         text,
         OLD,
-        &["CRI.\"max_concurrent_downloads\" = 9"],
+        &[
+            "CRI.\"max_concurrent_downloads\" = 9",
+            "CRI.\"max_container_log_line_size\" = 5",
+        ],
         &[Code::PluginIdIgnored],
     );
 }
@@ -582,15 +586,15 @@ fn an_old_name_in_a_list_of_version_3_had_no_effect() {
     );
 }
 
-/// containerd 2.1 reads `sandboxer` in a version 2 file, and prefers it.
+/// containerd 1.7 reads the old key only, and the node ran it.
 #[test]
-fn the_new_key_prevails_over_the_old_one() {
+fn in_a_version_2_file_its_own_keys_prevail() {
     check(
         "version = 2\n[CRI.containerd.runtimes.x]\nruntime_type = \"io.containerd.x.v2\"\nsandboxer = \"a\"\nsandbox_mode = \"b\"\n",
         NEW,
         &[
             "RUNTIME.\"containerd\".\"runtimes\".\"x\".\"runtime_type\" = \"io.containerd.x.v2\"",
-            "RUNTIME.\"containerd\".\"runtimes\".\"x\".\"sandboxer\" = \"a\"",
+            "RUNTIME.\"containerd\".\"runtimes\".\"x\".\"sandboxer\" = \"b\"",
         ],
         &[Code::Contradiction],
     );
@@ -607,5 +611,97 @@ fn a_dump_of_version_4_is_read_without_remarks() {
         [Code::SandboxImageStale, Code::ImportEmpty],
         "{:?}",
         plan.findings
+    );
+}
+
+/// Credentials in comments of whatever is written, and users in names.
+#[test]
+fn no_secret_shows() {
+    let secrets = ["hunter2", "hunter3", "hunter4", "hunter7"];
+    let text = "version = 3 # password = \"hunter2\"\n# auth = \"hunter3\"\n[plugins]\n[IMAGES.registry.mirrors.\"https://u:hunter7@h\"]\nendpoint = [\"https://m\"]\n[IMAGES.registry.configs.\"https://u:hunter4@h\".tls]\nca_file = \"/ca\"\n";
+    let legacy = support::migrate(&long(text), NEW);
+    for plan in [legacy, carried(&[("a.toml", text)])] {
+        let shown = format!("{plan}{plan:?}{}", serde_json::to_string(&plan).unwrap());
+        for secret in secrets {
+            assert!(!shown.contains(secret), "{secret}: {shown}");
+        }
+        assert!(plan.drop_ins.iter().all(|drop_in| drop_in.sensitive));
+    }
+}
+
+/// What is said about a drop-in as a whole, its version and its imports stays.
+#[test]
+fn comments_of_a_drop_in_stay() {
+    let plan = carried(&[(
+        "a.toml",
+        "# top\n\nversion = 2 # old\n# why\nimports = [\"/x.toml\"] # keep\noom_score = -5\n# end\n",
+    )]);
+    let text = plan.drop_ins[0].text();
+    for comment in ["# top", "# old", "# why", "# keep", "# end"] {
+        assert_eq!(text.matches(comment).count(), 1, "{comment}: {text}");
+    }
+}
+
+/// A file that says nothing, in a way that k0s 1.36 takes, may stay.
+#[test]
+fn empty_drop_ins_are_left_alone() {
+    let plan = carried(&[
+        ("a.toml", "# to be filled in\n"),
+        ("b.toml", "version = 3\n"),
+        ("c.toml", "version = 2\n"),
+    ]);
+    assert_eq!(plan.removed, ["c.toml"]);
+    assert!(plan.drop_ins.is_empty());
+}
+
+/// One drop-in of version 3 and one without a version are those of k0s 1.36.
+#[test]
+fn drop_ins_without_a_version_go_by_their_neighbours() {
+    let scheduler = "[plugins.\"io.containerd.gc.v1.scheduler\"]";
+    let plan = carried(&[
+        (
+            "10.toml",
+            &format!("version = 3\n{scheduler}\nmutation_threshold = 5\n"),
+        ),
+        ("20.toml", &format!("{scheduler}\ndeletion_threshold = 7\n")),
+    ]);
+    assert_eq!(plan.drop_ins.len(), 2);
+    assert!(plan.findings.is_empty(), "{:?}", plan.findings);
+}
+
+/// A nested file of the wanted name is there already.
+#[test]
+fn the_stream_server_joins_an_imported_file_of_its_name() {
+    let plan = carried(&[
+        (
+            "10.toml",
+            "version = 2\nimports = [\"nested/10.toml\"]\n[CRI]\nstream_server_port = \"10010\"\n",
+        ),
+        ("nested/10.toml", "version = 2\noom_score = -5\n"),
+    ]);
+    assert!(plan.is_sound(), "{:?}", plan.findings);
+    let text = &support::drop_ins(&plan)["nested/10.toml"];
+    assert!(
+        text.contains("oom_score") && text.contains("stream_server_port"),
+        "{text}"
+    );
+}
+
+/// k0s merges drop-ins, not what they import: there containerd 1.7 replaces.
+#[test]
+fn an_imported_file_replaces_the_cri_section() {
+    let plan = carried(&[
+        ("10.toml", "version = 2\n[CRI]\nenable_selinux = true\n"),
+        ("20.toml", "version = 2\nimports = [\"sub/x.toml\"]\n"),
+        (
+            "sub/x.toml",
+            "version = 2\n[CRI]\nmax_concurrent_downloads = 9\n",
+        ),
+    ]);
+    says(&plan, Code::Shadowed);
+    assert!(
+        !settings(&plan)
+            .iter()
+            .any(|line| line.contains("enable_selinux"))
     );
 }

@@ -103,10 +103,14 @@ pub(crate) struct Cursor {
 /// The rank of a key in its own version's place.
 pub(crate) const OWN: u8 = 1;
 
-/// The rank of a key in another version's place, by the order in which
-/// containerd 2.x merges them: what it migrates prevails in the images plugin
-/// and gives way in all others.
+/// The rank of a key in another version's place. In a version 2 file it gives
+/// way: containerd 1.x reads the other one only. In one of version 3 it goes by
+/// the order in which containerd 2.3 merges: what it migrates prevails in the
+/// images plugin and gives way in all others.
 fn rank(version: i64, moved: &Move) -> u8 {
+    if version < 3 {
+        return OWN - 1;
+    }
     let in_images = match moved.to {
         MovedTo::Path(path) | MovedTo::Into(path) => path.get(1) == Some(&plugin::CRI_IMAGES),
         MovedTo::Key(_) => false,
@@ -223,7 +227,7 @@ impl Cursor {
             let place = renamed.and_then(|key| place.child(key));
             let is_later = renamed.is_some() && self.version < 3
                 || self.is_plugins && self.is_of_later_version(key);
-            let rank = if is_later { OWN + 1 } else { self.inside };
+            let rank = if is_later { OWN - 1 } else { self.inside };
             let below = Cursor {
                 place,
                 rank,

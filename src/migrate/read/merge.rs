@@ -1,12 +1,11 @@
 //! How what a later file says goes over what an earlier one says.
 
-use super::{Ignored, Reader, Rules, has_cri};
-use crate::containerd::plugin;
+use super::{Ignored, Reader, Rules};
+use crate::containerd::load;
 use crate::containerd::setting::Merge;
 use crate::diagnostic::{Code, Finding};
-use crate::migrate::tree::{Content, Dropped, Files, Id, Node, ROOT, Tree, Verdict};
+use crate::migrate::tree::{Content, Dropped, Files, Id, Node, ROOT, Tree, Verdict, shown};
 use crate::value::Value;
-use crate::write::dotted;
 
 fn node_value(node: &Node) -> Option<&Value> {
     match &node.content {
@@ -41,7 +40,7 @@ impl Reader<'_> {
             return (self.input.tree.push(parent, node), None);
         };
         let is_leaf = matches!(self.input.tree.node(old).content, Content::Leaf { .. });
-        if is_leaf || self.replaces(parent, &node.key, old) {
+        if is_leaf || self.replaces(parent, old) {
             self.shadow(old, None);
             return (self.input.tree.push(parent, node), None);
         }
@@ -65,7 +64,7 @@ impl Reader<'_> {
     /// Whether a later file's table replaces an earlier one's as a whole:
     /// plugin sections, up to containerd 1.7, and the entries of proxy_plugins
     /// and the like.
-    pub(super) fn replaces(&self, parent: Id, key: &str, old: Id) -> bool {
+    pub(super) fn replaces(&self, parent: Id, old: Id) -> bool {
         let tree = &self.input.tree;
         let earlier = self.file_of(old);
         if earlier.is_none_or(|earlier| earlier == self.file) {
@@ -74,7 +73,7 @@ impl Reader<'_> {
         let merged = match self.rules {
             Rules::Containerd1 => false,
             // k0s makes one file of all that have CRI settings.
-            Rules::K0sMerge => key == plugin::CRI || self.both_have_cri(earlier),
+            Rules::K0sMerge => self.both_have_cri(earlier),
             Rules::Containerd2 => tree.node(parent).key == "plugins",
         };
         let parent = tree.node(parent);
@@ -90,12 +89,8 @@ impl Reader<'_> {
 
     /// Whether k0s 1.27.5 – 1.35 merge this file and an earlier one.
     pub(super) fn both_have_cri(&self, other: Option<usize>) -> bool {
-        let files = [Some(self.file), other];
-        self.rules == Rules::K0sMerge
-            && files.iter().all(|file| {
-                file.and_then(|file| self.files.get(file))
-                    .is_some_and(|file| has_cri(file))
-            })
+        let is_merged = |file: usize| self.merged.get(file).copied().unwrap_or(false);
+        self.rules == Rules::K0sMerge && is_merged(self.file) && other.is_some_and(is_merged)
     }
 
     pub(super) fn leaf_node(&mut self, mut node: Node) {
@@ -149,12 +144,8 @@ impl Reader<'_> {
         match (self.input.tree.value(old), value) {
             (Some(Value::Array(old_items)), value @ Value::Array(_)) if append => {
                 let mut items = old_items.clone();
-                let dedupe = self.rules == Rules::Containerd2;
-                for item in value.as_array().unwrap_or_default() {
-                    if !dedupe || !items.contains(item) {
-                        items.push(item.clone());
-                    }
-                }
+                let more = value.as_array().unwrap_or_default().to_vec();
+                load::append(&mut items, more, self.rules == Rules::Containerd2);
                 let own = std::mem::replace(value, Value::Array(items));
                 node.original.get_or_insert(own);
                 self.input.tree.detach(old);
@@ -189,7 +180,7 @@ impl Reader<'_> {
     /// config versions.
     pub(super) fn same_file(&mut self, old: Id, node: Node) {
         let parent = node.parent;
-        let why = "the file has the setting twice, in the places of two config versions; containerd 2.3 takes the other one";
+        let why = "the file has the setting twice, in the places of two config versions; the other one counts";
         if self.input.tree.node(old).rank <= node.rank {
             let finding =
                 Files(self.files).finding(&self.input.tree, old, Code::Contradiction, why);
@@ -220,13 +211,7 @@ impl Reader<'_> {
         let source = tree.node(old).sources.first();
         if let Some(source) = source.filter(|_| !same) {
             let pair = (source.file, self.file);
-            let at = self.span(source);
-            let shown = tree.shown(old);
-            let keys = self
-                .shadowed
-                .entry(pair)
-                .or_insert_with(|| (at, Vec::new()));
-            keys.1.push(shown);
+            self.shadowed.entry(pair).or_default().push(old);
         }
         for id in self.input.tree.leaves(old) {
             let verdict = Verdict::Drop(Dropped::NoEffect, why.clone());
@@ -235,21 +220,26 @@ impl Reader<'_> {
         self.input.tree.detach(old);
     }
 
-    /// One finding for all that one file replaces of another.
+    /// One finding for all that one file replaces of another, but for what
+    /// came to count after all.
     pub(super) fn say_shadowed(&mut self) {
-        for ((_, by), (span, keys)) in std::mem::take(&mut self.shadowed) {
+        for ((_, by), mut ids) in std::mem::take(&mut self.shadowed) {
+            let tree = &self.input.tree;
+            ids.retain(|id| tree.verdict(*id) != Some(&Verdict::Pending));
+            let Some(first) = ids.first() else {
+                continue;
+            };
             let by = self.files.get(by).map_or("", |file| file.name());
-            let more = match keys.len().checked_sub(5) {
+            let more = match ids.len().checked_sub(5) {
                 Some(more @ 1..) => format!(" and {more} more"),
                 _ => String::new(),
             };
-            let named: Vec<&str> = keys.iter().take(5).map(String::as_str).collect();
+            let named: Vec<String> = ids.iter().take(5).map(|id| tree.shown(*id)).collect();
             let message = format!(
                 "{by} is loaded later and decides {}{more}",
                 named.join(", ")
             );
-            let mut finding = Finding::new(Code::Shadowed, message);
-            finding.span = span;
+            let finding = Files(self.files).finding(tree, *first, Code::Shadowed, message);
             self.input.findings.push(finding);
         }
     }
@@ -261,7 +251,7 @@ impl Reader<'_> {
         };
         let mut path = self.input.tree.spelled_path(node.parent);
         path.push(node.spelled.as_deref().unwrap_or(&node.key));
-        let key = dotted(&path);
+        let key = shown(&path);
         for source in node.sources {
             let finding = Finding::new(Code::ZeroValueIgnored, why.clone());
             self.input

@@ -11,7 +11,7 @@ use toml_edit::{Item, TableLike};
 
 use names::Known;
 
-use super::tree::{Content, Files, Id, Node, ROOT, Source, Tree, Verdict};
+use super::tree::{Content, Files, Id, Node, ROOT, Source, Tree, Verdict, shown};
 use crate::Document;
 use crate::config::address::{self, Cursor, OWN};
 use crate::containerd::place::{is_secret_name, is_secret_value};
@@ -19,8 +19,8 @@ use crate::containerd::setting::Kind;
 use crate::containerd::{Release, plugin};
 use crate::diagnostic::{Code, Finding, Span};
 use crate::document::Comments;
+use crate::k0s;
 use crate::value::{self, Value};
-use crate::write::dotted;
 
 /// By whose rules several files became one configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,9 +83,15 @@ pub(super) struct Ignored {
 }
 
 /// Reads files in the order in which containerd loads them, the main file
-/// first, for a target with this containerd. With `apart`, lists that are
-/// appended stay with their files.
-pub(super) fn read(files: &[&Document], rules: Rules, apart: bool, target: Release) -> Input {
+/// first, for a target with this containerd. Drop-ins by themselves have
+/// `names` below their directory; lists that are appended stay with them.
+pub(super) fn read(files: &[&Document], rules: Rules, names: &[String], target: Release) -> Input {
+    let is_drop_in = |at: usize, file: &Document| match names.get(at) {
+        Some(name) => k0s::is_drop_in(name),
+        None => k0s::drop_in_name(file.name()).is_some(),
+    };
+    let merged = files.iter().enumerate();
+    let merged = merged.map(|(at, file)| is_drop_in(at, file) && has_cri(file));
     let stated = match rules {
         // The last file that states a version decides for all (containerd 1.3 – 1.7).
         Rules::Containerd1 => files.iter().filter_map(|file| file.version()).next_back(),
@@ -108,7 +114,8 @@ pub(super) fn read(files: &[&Document], rules: Rules, apart: bool, target: Relea
         file: 0,
         version: 1,
         rules,
-        apart,
+        apart: !names.is_empty(),
+        merged: merged.collect(),
         on_2: target.is_2(),
         shadowed: BTreeMap::new(),
         hidden: BTreeMap::new(),
@@ -166,11 +173,12 @@ struct Reader<'a> {
     version: i64,
     rules: Rules,
     apart: bool,
+    /// Which files k0s 1.27.5 – 1.35 merge.
+    merged: Vec<bool>,
     /// containerd 2.x is to read the settings.
     on_2: bool,
-    /// Settings of one file that another replaces, by the two, and where the
-    /// first of them stands.
-    shadowed: BTreeMap<(usize, usize), (Option<Span>, Vec<String>)>,
+    /// Settings of one file that another replaces, by the two.
+    shadowed: BTreeMap<(usize, usize), Vec<Id>>,
     /// What a setting of k0s's merge hides, by the setting.
     hidden: BTreeMap<Id, Id>,
 }
@@ -345,7 +353,7 @@ impl Reader<'_> {
         } else if let Some(value) = value::value_of(item) {
             let path: Vec<&str> = path.iter().map(String::as_str).collect();
             self.input.without_effect.push(Ignored {
-                key: dotted(&path),
+                key: shown(&path),
                 source: Source {
                     file: self.file,
                     at,
@@ -365,7 +373,7 @@ impl Reader<'_> {
             file: self.file,
             at: at.clone(),
         };
-        let finding = Finding::new(code, why).at(dotted(&path), self.span(&source));
+        let finding = Finding::new(code, why).at(shown(&path), self.span(&source));
         self.input.findings.push(finding);
     }
 

@@ -10,9 +10,8 @@ use crate::containerd::plugin;
 use crate::containerd::releases::V2_0;
 use crate::containerd::setting::{Kind, Presence};
 use crate::diagnostic::{Code, Finding};
-use crate::migrate::tree::{Id, Node, ROOT};
+use crate::migrate::tree::{Id, Node, ROOT, shown};
 use crate::value::Value;
-use crate::write::dotted;
 
 /// What a key of the input is.
 pub(super) enum Known {
@@ -133,7 +132,7 @@ impl Reader<'_> {
         let why = match address::exists_in(version, &path) && address != path {
             true => format!(
                 "config version {version} has this setting at {}",
-                dotted(&address)
+                shown(&address)
             ),
             false => format!("config version {version} has no such setting"),
         };
