@@ -210,6 +210,8 @@ fn print(text: &str) -> Result<(), String> {
 }
 
 fn say(message: &str) {
+    // A drop-in may have any name.
+    let message = message.replace(|c: char| c.is_control() && c != '\n', "\u{fffd}");
     let _ = writeln!(io::stderr(), "{message}");
 }
 

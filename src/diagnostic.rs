@@ -46,7 +46,9 @@ pub struct Span {
 
 impl fmt::Display for Span {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}:{}", self.file, self.line, self.column)
+        // A file may have any name.
+        let file = self.file.replace(char::is_control, "\u{fffd}");
+        write!(f, "{file}:{}:{}", self.line, self.column)
     }
 }
 

@@ -17,7 +17,7 @@ use crate::containerd::difference::Difference;
 use crate::containerd::load::Effective;
 use crate::containerd::plugin;
 use crate::k0s::{self, AssembleError, Regime};
-use crate::migrate::{DropIn, Target};
+use crate::migrate::{DropIn, Target, split};
 use crate::value::{Table, Value, table_of};
 use crate::write::dotted;
 
@@ -38,10 +38,8 @@ pub(crate) enum VerifyError {
         second: String,
         key: String,
     },
-    #[error(
-        "containerd 2.3 loses the shim manager's settings in {file}, beside the task manager's"
-    )]
-    ShimManager { file: String },
+    #[error("containerd 2.3 loses settings in {file} by others that stand beside them")]
+    Migrated { file: String },
     #[error("the effective configuration differs from the wanted one at {}", keys(.0))]
     Differs(Vec<Difference>),
 }
@@ -75,7 +73,7 @@ pub(crate) fn verify(
         disjoint(&tables, release.regime)?;
     }
     if release.regime == Regime::ImportsV3 {
-        keeps_shim_manager(&tables)?;
+        survives_migration(&tables)?;
     }
     let texts = drop_ins
         .iter()
@@ -93,17 +91,24 @@ pub(crate) fn verify(
     }
 }
 
-/// containerd 2.3 migrates each file once more, and in doing so replaces the
-/// section of the shim manager where there is one of the task manager.
-fn keeps_shim_manager(tables: &BTreeMap<&str, Table>) -> Result<(), VerifyError> {
-    let lost = tables.iter().find(|(_, table)| {
+/// containerd 2.3 migrates each file once more. In doing so it replaces the
+/// section of the shim manager where there is one of the task manager, and
+/// leaves a server's settings behind where there is a section of its plugin.
+fn survives_migration(tables: &BTreeMap<&str, Table>) -> Result<(), VerifyError> {
+    let loses = |table: &Table| {
         let plugins = table.get("plugins").and_then(Value::as_table);
-        plugins.is_some_and(|plugins| {
-            plugins.contains_key(plugin::TASK) && plugins.contains_key(plugin::SHIM_MANAGER)
-        })
-    });
-    match lost {
-        Some((file, _)) => Err(VerifyError::ShimManager {
+        let has = |id: &str| plugins.is_some_and(|plugins| plugins.contains_key(id));
+        let mut ids = plugins.into_iter().flat_map(Table::keys);
+        let server_plugin = ids.any(|id| split::is_server_plugin(&["plugins", id]));
+        let server = table.iter().any(|(key, value)| {
+            let inner = value.as_table().into_iter().flat_map(Table::keys);
+            let mut paths = inner.map(|inner| [key.as_str(), inner.as_str()]);
+            paths.any(|path| split::is_server(&path))
+        });
+        has(plugin::TASK) && has(plugin::SHIM_MANAGER) || server && server_plugin
+    };
+    match tables.iter().find(|(_, table)| loses(table)) {
+        Some((file, _)) => Err(VerifyError::Migrated {
             file: (*file).to_owned(),
         }),
         None => Ok(()),

@@ -3,6 +3,7 @@
 
 mod comments;
 mod error;
+mod plain;
 mod toml_1_1;
 
 pub(crate) use comments::Comments;
@@ -215,6 +216,13 @@ impl Document {
             1..=MAX_CONFIG_VERSION => Ok(Some(version)),
             _ => Err(ParseError::version_unsupported(&self.name, span, version)),
         }
+    }
+
+    /// Whether every parser in play reads the text alike.
+    pub(crate) fn is_plain(&self) -> bool {
+        let text = self.text();
+        let plain = !self.byte_order_mark && !text.contains('\r') && self.toml_1_1().is_none();
+        plain && plain::is_plain(self.root(), text)
     }
 
     /// Whether no other keys than these stand at the top of the file.

@@ -207,10 +207,8 @@ impl<'a> Sheet<'a> {
             Some((table, version))
         };
         let (is, version) = parse(own)?;
-        let plain =
-            !document.has_byte_order_mark() && !own.contains('\r') && document.toml_1_1().is_none();
         let fits = version.is_none_or(|version| version == Value::Integer(self.tree.version()));
-        (plain && fits && is == parse(text)?.0).then(|| own.to_owned())
+        (document.is_plain() && fits && is == parse(text)?.0).then(|| own.to_owned())
     }
 
     /// The comments about an existing drop-in as a whole: at its top, and at

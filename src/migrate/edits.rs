@@ -187,7 +187,12 @@ impl Judge<'_> {
         let items = tree.value(id).and_then(Value::as_array).unwrap_or_default();
         let mut kept = Vec::new();
         let mut dropped = None;
+        let mut seen = BTreeSet::new();
         for item in items {
+            // containerd 2.x takes each name once.
+            if self.target.containerd().is_2() && !seen.insert(item.as_str()) {
+                continue;
+            }
             let plugin = item.as_str().unwrap_or_default();
             let out = match self.misfit(plugin) {
                 _ if disabled && CRI_PLUGINS.contains(&plugin) => Some((
@@ -293,6 +298,12 @@ impl Judge<'_> {
             let message = format!("containerd {containerd} of the target does not know this key");
             self.say(tree, id, Code::NotInTarget, message.clone());
             return Verdict::Keep(Why::Unknown(message));
+        }
+        if tree.is_of_1_x() && place.since().is_some_and(Release::is_2) {
+            let message = format!(
+                "containerd 1.x ignored this setting, containerd {containerd} of the target reads it"
+            );
+            self.say(tree, id, Code::LaterPlace, message);
         }
         let changed = origin.is_some_and(|origin| {
             let (old, new) = (place.state(origin), place.state(containerd));

@@ -20,7 +20,7 @@ mod plan;
 mod read;
 mod report;
 mod sandbox;
-mod split;
+pub(crate) mod split;
 mod steps;
 mod successors;
 mod tree;

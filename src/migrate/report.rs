@@ -104,7 +104,8 @@ fn kept(plan: &Plan, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         } else {
             ""
         };
-        writeln!(f, "\n  {} ({}{mode})", drop_in.name, drop_in.about)?;
+        let name = drop_in.name.replace(char::is_control, "\u{fffd}");
+        writeln!(f, "\n  {name} ({}{mode})", drop_in.about)?;
         let entries = by_file
             .get(drop_in.name.as_str())
             .map(Vec::as_slice)
@@ -146,7 +147,8 @@ fn line(plan: &Plan, entry: &LedgerEntry, f: &mut fmt::Formatter<'_>) -> fmt::Re
         // Drop-ins by their names.
         let name = entry.span.file.strip_prefix(&plan.file);
         let name = name.map(|name| name.trim_start_matches('/'));
-        write!(f, "{} ", name.unwrap_or(&entry.span.file))?;
+        let name = name.unwrap_or(&entry.span.file);
+        write!(f, "{} ", name.replace(char::is_control, "\u{fffd}"))?;
     }
     writeln!(
         f,

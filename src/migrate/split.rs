@@ -55,7 +55,12 @@ impl Concern {
                 let (folder, name) = name
                     .rsplit_once('/')
                     .map_or(("", name.as_str()), |(folder, name)| (folder, name));
-                let parts = [folder, NESTED, name];
+                // What would make a pattern of an entry of imports.
+                let name: String = name
+                    .chars()
+                    .map(|c| if "*?[]\\".contains(c) { '_' } else { c })
+                    .collect();
+                let parts = [folder, NESTED, &name];
                 let parts = parts.into_iter().filter(|part| !part.is_empty());
                 parts.collect::<Vec<_>>().join("/")
             }
@@ -166,11 +171,18 @@ pub(super) fn split_by_file(tree: &Tree, target: Release, names: &[String]) -> V
         .filter(|id| tree.path(**id).get(1) == Some(&plugin::TASK))
         .map(|id| file(*id))
         .collect();
+    let has_servers: BTreeSet<usize> = ids
+        .iter()
+        .filter(|id| is_server(&tree.written_path(**id)))
+        .map(|id| file(*id))
+        .collect();
     let concern = |id: Id| {
         let name = names.get(file(id)).cloned().unwrap_or_default();
         let shims = tree.path(id).get(1) == Some(&plugin::SHIM_MANAGER);
         let refused = is_stream_server(tree, id) && !name.contains('/');
-        if !refused && !(shims && has_tasks.contains(&file(id))) {
+        let lost = shims && has_tasks.contains(&file(id))
+            || is_server_plugin(&tree.written_path(id)) && has_servers.contains(&file(id));
+        if !refused && !lost {
             return Concern::File(name);
         }
         let nested = Concern::Nested(name);
@@ -182,6 +194,21 @@ pub(super) fn split_by_file(tree: &Tree, target: Release, names: &[String]) -> V
         }
     };
     ids.iter().map(|id| (concern(*id), *id)).collect()
+}
+
+/// Whether a path is that of a server's setting up to config version 3.
+pub(crate) fn is_server(path: &[&str]) -> bool {
+    matches!(
+        path,
+        ["grpc" | "ttrpc" | "metrics", ..] | ["debug", "address" | "uid" | "gid"]
+    )
+}
+
+/// Whether a path is in a plugin that config version 4 makes of a server:
+/// containerd 2.3 makes none of the server's settings in a file that has one.
+pub(crate) fn is_server_plugin(path: &[&str]) -> bool {
+    let prefixes = ["io.containerd.server.v1.", "io.containerd.metrics.v1."];
+    matches!(path, ["plugins", id, ..] if prefixes.iter().any(|prefix| id.starts_with(prefix)))
 }
 
 /// What containerd takes as a whole from one file: an entry of these maps, or

@@ -139,6 +139,8 @@ pub(super) struct Tree {
     index: HashMap<Id, HashMap<String, Id>>,
     /// The config version in which it is to be written.
     version: i64,
+    /// The config version by which it was read.
+    read_as: i64,
 }
 
 impl Tree {
@@ -152,7 +154,18 @@ impl Tree {
             )],
             index: HashMap::new(),
             version: 2,
+            read_as: 2,
         }
+    }
+
+    /// Notes the config version by which it was read.
+    pub(super) fn read_as(&mut self, version: i64) {
+        self.read_as = version;
+    }
+
+    /// Whether containerd 1.x could read the input.
+    pub(super) fn is_of_1_x(&self) -> bool {
+        self.read_as < 3
     }
 
     /// Sets the config version in which it is to be written.

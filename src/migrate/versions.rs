@@ -76,6 +76,13 @@ impl Steps<'_> {
             self.kept(Some(cni), "bin_dirs"),
         );
         match (dir, dirs) {
+            (Some(_), Some(dirs)) if self.tree.is_of_1_x() => {
+                let why = "containerd 1.x reads bin_dir only, and 2.x migrates it over bin_dirs";
+                self.say(dirs, Code::Contradiction, why);
+                self.tree
+                    .judge(dirs, Verdict::Drop(Dropped::NoEffect, why.to_owned()));
+                return self.cni_bin_dirs();
+            }
             (Some(dir), Some(_)) if self.target >= V2_1 => {
                 let why = "bin_dirs is set as well; containerd 2.1 and later refuse CRI with both";
                 self.say(dir, Code::Contradiction, why);

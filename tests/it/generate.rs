@@ -304,6 +304,73 @@ fn make<'a>(
     }
 }
 
+/// Drop-ins of version 2 that get in each other's way: by name, and the paths
+/// that any of them sets.
+#[derive(Clone, Debug)]
+pub struct DropIns {
+    pub files: BTreeMap<String, String>,
+    pub touched: Vec<Vec<String>>,
+}
+
+/// The releases between which drop-ins are carried.
+pub const FROM: &str = "v1.30.4+k0s.0";
+pub const TO: &str = "v1.36.3+k0s.2";
+
+pub fn drop_ins() -> impl Strategy<Value = DropIns> {
+    let containerd = |k0s| k0s::Release::find(k0s).unwrap().0.containerd;
+    let mut leaves = Vec::new();
+    let always = (Release::new(1, 2, 0), None);
+    collect(Config::SETTINGS, &mut Vec::new(), always, &mut leaves);
+    leaves.retain(|leaf| {
+        leaf.is_in(2) && leaf.is_for(containerd(FROM)) && leaf.is_for(containerd(TO))
+    });
+    // Few settings, so that files meet; all of the daemon's among them.
+    let daemon = leaves
+        .iter()
+        .position(|leaf| leaf.path[0] == "plugins")
+        .unwrap();
+    let settings = prop_oneof![0..daemon, 0..leaves.len()];
+    let edit = (settings, any::<u32>(), 0..NAMES.len());
+    let file = prop::collection::vec(edit, 1..8);
+    let pool = prop::collection::vec(file, 2..5);
+    (
+        pool,
+        prop::collection::vec((any::<prop::sample::Index>(), any::<u32>()), 0..8),
+    )
+        .prop_map(move |(mut pool, again)| {
+            // Settings of one file again in another, with other values.
+            for (index, seed) in again {
+                let from = index.index(pool.len());
+                let to = (from + 1) % pool.len();
+                let (leaf, _, name) = pool[from][0];
+                pool[to].push((leaf, seed, name));
+            }
+            let mut files = BTreeMap::new();
+            let mut touched = Vec::new();
+            for (number, edits) in pool.iter().enumerate() {
+                let mut table = Table::from([("version".to_owned(), Value::Integer(2))]);
+                for (leaf, seed, name) in edits {
+                    let leaf = &leaves[*leaf];
+                    let name = NAMES[*name];
+                    let key = |key: &&str| if *key == "*" { name } else { key }.to_owned();
+                    let path: Vec<String> = leaf.path.iter().map(key).collect();
+                    set(&mut table, &path, value(&leaf.kind, None, *seed, true));
+                    if path[0] == "proxy_plugins" {
+                        let kind = [path[0].clone(), path[1].clone(), "type".to_owned()];
+                        set(&mut table, &kind, Value::String("snapshot".into()));
+                    }
+                    touched.push(path);
+                }
+                let text = toml_edit::ser::to_string_pretty(&table).unwrap();
+                files.insert(
+                    format!("{}{number}.toml", ["b", "a", "d", "c"][number]),
+                    text,
+                );
+            }
+            DropIns { files, touched }
+        })
+}
+
 fn at<'t>(table: &'t Table, path: &[String]) -> Option<&'t Value> {
     let path: Vec<&str> = path.iter().map(String::as_str).collect();
     support::at(table, &path)

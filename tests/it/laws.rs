@@ -2,15 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use containerd_dropins::Document;
 use containerd_dropins::containerd::load::Effective;
 use containerd_dropins::diagnostic::{Code, Severity};
 use containerd_dropins::k0s::{self, assemble};
 use containerd_dropins::migrate::{ExistingDropIns, Options, Plan, Target, plan, plan_drop_ins};
 use containerd_dropins::value::{Table, Value};
+use containerd_dropins::{Config, Document};
 use proptest::prelude::*;
 
-use crate::generate::{Case, cases};
+use crate::generate::{Case, FROM, TO, cases, drop_ins};
 use crate::support;
 
 /// What is in effect with drop-ins, whose text is read anew.
@@ -217,8 +217,7 @@ fn is_idempotent(case: &Case, plan_1: &Plan) -> Result<(), TestCaseError> {
 /// from the file itself, every difference to the result has its reason.
 fn lists_what_changes(case: &Case, plan: &Plan) -> Result<(), TestCaseError> {
     let (release, _) = k0s::Release::find(case.k0s).unwrap();
-    let mut config =
-        containerd_dropins::Config::read(&Document::parse("t", case.text.as_bytes()).unwrap());
+    let mut config = Config::read(&Document::parse("t", case.text.as_bytes()).unwrap());
     // Without what containerd's command line decides.
     // A file that the target's containerd cannot read was never in effect there.
     if case.version > release.containerd.config_version() {
@@ -276,16 +275,56 @@ proptest! {
         prop_assert_eq!(support::drop_ins(&plan), support::drop_ins(&again));
     }
 
+    /// Carried over, existing drop-ins mean what they meant: each key that any
+    /// of them sets has the value that it had, or neither has one.
+    #[test]
+    fn existing_drop_ins_mean_what_they_meant(set in drop_ins()) {
+        let effective = |k0s: &str, files: &BTreeMap<String, String>| {
+            let release = k0s::Release::find(k0s).unwrap().0;
+            let given = files.iter().map(|(name, text)| (name.as_str(), text.as_str()));
+            assemble(&release, release.pause_image, given).map(|assembled| assembled.effective())
+        };
+        let none = BTreeMap::new();
+        let before = effective(FROM, &set.files).unwrap();
+        let directory = "/etc/k0s/containerd.d";
+        let documents: Vec<Document> = set.files.iter()
+            .map(|(name, text)| Document::parse(format!("{directory}/{name}"), text.as_bytes()).unwrap())
+            .collect();
+        let existing = ExistingDropIns { directory, drop_ins: &documents, main: None };
+        let plan = plan_drop_ins(&existing, &Target::find(TO).unwrap(), &Options::default());
+        prop_assert!(plan.is_sound(), "{:?}", plan.findings);
+        let after = effective(TO, &support::drop_ins(&plan)).unwrap();
+        let [unset_before, unset_after] = [FROM, TO].map(|k0s| effective(k0s, &none).unwrap());
+        for path in &set.touched {
+            let path: Vec<&str> = path.iter().map(String::as_str).collect();
+            let address = Config::address(4, &path).unwrap();
+            let address: Vec<&str> = address.iter().map(String::as_str).collect();
+            let zero = |value: Option<Value>| value.filter(|value| !value.is_zero());
+            let was = zero(before.get(&path));
+            let is = zero(after.get(&address));
+            let neither = was == zero(unset_before.get(&path)) && is == zero(unset_after.get(&address));
+            prop_assert!(was == is || neither, "{path:?} was {was:?} and is {is:?}");
+        }
+        // And once more nothing is left to do.
+        let documents: Vec<Document> = support::drop_ins(&plan).iter()
+            .map(|(name, text)| Document::parse(format!("{directory}/{name}"), text.as_bytes()).unwrap())
+            .collect();
+        let existing = ExistingDropIns { directory, drop_ins: &documents, main: None };
+        let again = plan_drop_ins(&existing, &Target::find(TO).unwrap(), &Options::default());
+        prop_assert_eq!(support::drop_ins(&again), support::drop_ins(&plan));
+        prop_assert_eq!(again.steps.len(), 1);
+    }
+
     /// The typed model writes back what it read.
     #[test]
     fn the_typed_model_keeps_everything(case in cases()) {
         let document = Document::parse("t", case.text.as_bytes()).unwrap();
-        let config = containerd_dropins::Config::read(&document);
+        let config = Config::read(&document);
         prop_assert_eq!(config.to_table(), document.to_table());
         let written = Document::parse("t", config.to_toml().as_bytes()).unwrap();
         prop_assert_eq!(written.to_table(), document.to_table());
         let json = serde_json::to_string(&config).unwrap();
-        let back: containerd_dropins::Config = serde_json::from_str(&json).unwrap();
+        let back: Config = serde_json::from_str(&json).unwrap();
         prop_assert_eq!(back.to_table(), config.to_table());
     }
 

@@ -104,21 +104,20 @@ pub(crate) struct Cursor {
 pub(crate) const OWN: u8 = 1;
 
 /// The rank of a key in another version's place. In a version 2 file it gives
-/// way: containerd 1.x reads the other one only. In one of version 3 it goes by
-/// the order in which containerd 2.3 merges: what it migrates prevails in the
-/// images plugin and gives way in all others.
+/// way: containerd 1.x reads the other one only. In one of version 3 it
+/// prevails, but for what containerd 2.3 migrates to the runtime plugin where
+/// there is nothing yet.
 fn rank(version: i64, moved: &Move) -> u8 {
     if version < 3 {
         return OWN - 1;
     }
-    let in_images = match moved.to {
-        MovedTo::Path(path) | MovedTo::Into(path) => path.get(1) == Some(&plugin::CRI_IMAGES),
+    let in_runtime = match moved.to {
+        MovedTo::Path(path) | MovedTo::Into(path) => path.get(1) == Some(&plugin::CRI_RUNTIME),
         MovedTo::Key(_) => false,
     };
-    let is_old = applies(moved, version);
-    match is_old == in_images {
-        true => OWN + 1,
-        false => OWN - 1,
+    match applies(moved, version) && in_runtime {
+        true => OWN - 1,
+        false => OWN + 1,
     }
 }
 

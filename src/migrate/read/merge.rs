@@ -19,7 +19,8 @@ fn daemon_scalar(tree: &Tree, node: &Node) -> bool {
     let by_value = node
         .place
         .is_some_and(|place| place.merge == Merge::NonZero);
-    by_value && !tree.path(node.parent).contains(&"plugins")
+    // What config version 4 has in plugins is merged as they are.
+    by_value && tree.spelled_path(node.above()).first() != Some(&"plugins")
 }
 
 impl Reader<'_> {
@@ -246,10 +247,11 @@ impl Reader<'_> {
 
     pub(super) fn say_zero(&mut self, node: Node) {
         let why = "a zero value overrides nothing that an earlier file sets".to_owned();
+        let above = node.above();
         let Content::Leaf { value, .. } = node.content else {
             return;
         };
-        let mut path = self.input.tree.spelled_path(node.parent);
+        let mut path = self.input.tree.spelled_path(above);
         path.push(node.spelled.as_deref().unwrap_or(&node.key));
         let key = shown(&path);
         for source in node.sources {

@@ -120,6 +120,7 @@ pub(super) fn read(files: &[&Document], rules: Rules, names: &[String], target: 
         shadowed: BTreeMap::new(),
         hidden: BTreeMap::new(),
     };
+    reader.input.tree.read_as(reader.input.version);
     if let Some(meant) = meant {
         reader.say_version_meant(meant);
     }
@@ -131,7 +132,7 @@ pub(super) fn read(files: &[&Document], rules: Rules, names: &[String], target: 
         };
         // containerd 2.3 understands the places of other versions.
         let lenient = match reader.version {
-            2 => reader.on_2,
+            1 | 2 => reader.on_2,
             version => version == 3,
         };
         let cursor = Cursor::root(reader.version, lenient);

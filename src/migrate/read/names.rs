@@ -77,7 +77,9 @@ impl Reader<'_> {
 
     pub(super) fn known(&mut self, parent: Id, step: Step<'_>) -> Known {
         let removed = step.place().and_then(|place| place.removed());
-        if self.version >= 3 && removed.is_some_and(|removed| removed <= V2_0) {
+        // containerd 2.3 looks for it in files of version 3 still.
+        let migrated = self.version == 3 && matches!(step, Step::Below("sched_core", _));
+        if self.version >= 3 && !migrated && removed.is_some_and(|removed| removed <= V2_0) {
             let why = "containerd 2.0 removed this setting, and no older one reads a file of this version";
             return Known::Ignored(Code::WithoutEffect, why.to_owned());
         }
@@ -202,6 +204,8 @@ impl Reader<'_> {
                     continue;
                 }
                 version => {
+                    // containerd 2.x knows the later name in any file.
+                    let version = if self.on_2 { version.max(3) } else { version };
                     uris.push(Value::String(address::plugin_of(version, name).to_owned()));
                     continue;
                 }
