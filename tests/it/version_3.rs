@@ -705,3 +705,159 @@ fn an_imported_file_replaces_the_cri_section() {
             .any(|line| line.contains("enable_selinux"))
     );
 }
+
+/// Two names of one plugin are one.
+#[test]
+fn the_old_and_the_new_name_of_a_plugin() {
+    let plan = checked(
+        "version = 2\ndisabled_plugins = [\"io.containerd.internal.v1.restart\", \"io.containerd.monitor.container.v1.restart\"]\n",
+        NEW,
+        &["\"disabled_plugins\" = [\"io.containerd.monitor.container.v1.restart\"]"],
+        &[],
+    );
+    assert!(plan.is_sound(), "{:?}", plan.findings);
+    check(
+        "[plugins.cri.containerd.runtimes.x]\nruntime_type = \"io.containerd.x.v2\"\nsandboxer = \"shim\"\n",
+        NEW,
+        &[
+            "RUNTIME.\"containerd\".\"runtimes\".\"x\".\"runtime_type\" = \"io.containerd.x.v2\"",
+            "RUNTIME.\"containerd\".\"runtimes\".\"x\".\"sandboxer\" = \"shim\"",
+        ],
+        &[Code::LaterPlace],
+    );
+}
+
+/// containerd 2.3 loses one of the two sections in one file, be it imported.
+#[test]
+fn what_an_imported_file_may_not_hold_is_imported_by_it() {
+    let plan = carried(&[
+        ("a.toml", "version = 3\nimports = [\"sub/x.toml\"]\n"),
+        (
+            "sub/x.toml",
+            "version = 3\n[plugins.\"io.containerd.shim.v1.manager\"]\nenv = [\"A=1\"]\n[plugins.\"io.containerd.runtime.v2.task\"]\nplatforms = [\"m\"]\n",
+        ),
+    ]);
+    assert!(plan.is_sound(), "{:?}", plan.findings);
+    let files = support::drop_ins(&plan);
+    assert!(
+        files["sub/x.toml"].contains("imports = [\"nested/x.toml\"]"),
+        "{files:?}"
+    );
+    assert!(files["sub/nested/x.toml"].contains("A=1"), "{files:?}");
+}
+
+#[test]
+fn a_nested_file_has_no_name_that_is_a_pattern() {
+    let plan = carried(&[(
+        "a[*].toml",
+        "version = 2\n[CRI]\nstream_server_port = \"1\"\n",
+    )]);
+    assert!(plan.is_sound(), "{:?}", plan.findings);
+    assert!(
+        plan.drop_ins[0]
+            .text()
+            .contains("imports = [\"nested/a___.toml\"]")
+    );
+}
+
+/// containerd 2.3 leaves a server's settings behind where there is a section
+/// of the plugin that it makes of the server.
+#[test]
+fn a_server_and_its_plugin_stay_apart() {
+    let tcp = "plugins.\"io.containerd.server.v1.grpc-tcp\"";
+    let plan = carried(&[(
+        "a.toml",
+        &format!("version = 3\n[{tcp}]\naddress = \"t:1\"\nmax_recv_message_size = 7\n"),
+    )]);
+    assert!(plan.is_sound(), "{:?}", plan.findings);
+    let files = support::drop_ins(&plan);
+    assert!(
+        files["a.toml"].contains("tcp_address") && !files["a.toml"].contains("max_recv"),
+        "{files:?}"
+    );
+    assert!(
+        files["nested/a.toml"].contains("max_recv_message_size = 7"),
+        "{files:?}"
+    );
+    let apart = [
+        (
+            "a.toml",
+            "version = 3\n[grpc]\ntcp_address = \"t:1\"\n".to_owned(),
+        ),
+        (
+            "b.toml",
+            format!("version = 3\n[{tcp}]\nmax_recv_message_size = 7\n"),
+        ),
+    ];
+    let apart = apart.each_ref().map(|(name, text)| (*name, text.as_str()));
+    let plan = carried(&apart);
+    assert_eq!(
+        support::drop_ins(&plan),
+        apart
+            .map(|(name, text)| (name.to_owned(), text.to_owned()))
+            .into()
+    );
+}
+
+/// k0s checks drop-ins with go-toml 1.9, which does not read every TOML.
+#[test]
+fn a_drop_in_that_k0s_could_not_read_is_written_anew() {
+    for text in [
+        "version = 3\ngrpc. \"gid\" = 5\n",
+        "version = 3\ntemp = \"\"\"\"x\"\"\"\"\n",
+    ] {
+        let plan = carried(&[("a.toml", text)]);
+        assert!(plan.is_sound(), "{:?}", plan.findings);
+        assert_ne!(plan.drop_ins[0].text(), text);
+    }
+}
+
+/// In a version 2 file the node's containerd read `bin_dir` only.
+#[test]
+fn bin_dir_prevails_in_a_version_2_file() {
+    check(
+        "version = 2\n[CRI.cni]\nbin_dir = \"/a\"\nbin_dirs = [\"/b\"]\n",
+        NEW,
+        &["RUNTIME.\"cni\".\"bin_dirs\" = [\"/a\"]"],
+        &[Code::Contradiction],
+    );
+}
+
+/// In plugin tables of containerd 2.x zeros override.
+#[test]
+fn a_zero_in_a_servers_plugin_overrides() {
+    let metrics = "plugins.\"io.containerd.server.v1.metrics\"";
+    let plan = carried(&[
+        (
+            "a.toml",
+            &format!("version = 3\n[{metrics}]\naddress = \":1\"\n"),
+        ),
+        (
+            "b.toml",
+            &format!("version = 3\n[{metrics}]\naddress = \"\"\n"),
+        ),
+    ]);
+    assert!(settings(&plan).is_empty(), "{:?}", settings(&plan));
+}
+
+/// containerd 2.3 migrates version 3 files once more.
+#[test]
+fn core_scheduling_in_a_version_3_file() {
+    check(
+        "version = 3\n[plugins.\"io.containerd.runtime.v2.task\"]\nsched_core = true\n",
+        NEW,
+        &["\"plugins\".\"io.containerd.shim.v1.manager\".\"env\" = [\"SCHED_CORE=1\"]"],
+        &[Code::Converted],
+    );
+}
+
+/// What containerd 1.x ignored takes effect for the first time.
+#[test]
+fn a_setting_of_2_x_in_a_version_2_file_is_remarked() {
+    check(
+        "version = 2\n[CRI.cni]\nuse_internal_loopback = true\n",
+        NEW,
+        &["RUNTIME.\"cni\".\"use_internal_loopback\" = true"],
+        &[Code::LaterPlace],
+    );
+}

@@ -109,9 +109,9 @@ impl Reader<'_> {
     /// Says that a table or key stands where another config version has it.
     pub(super) fn say_other_place(&mut self, stands_in: Id, key: &str, at: &Range<usize>) {
         let (code, why) = match self.version {
-            2 => (
+            ..=2 => (
                 Code::LaterPlace,
-                "config version 3 has it here, version 2 does not: containerd 1.x ignored it, 2.x reads it",
+                "config version 3 has it here, earlier ones do not: containerd 1.x ignored it, 2.x reads it",
             ),
             _ => (
                 Code::OtherPlace,
