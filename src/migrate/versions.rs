@@ -81,7 +81,7 @@ impl Steps<'_> {
                 self.say(dirs, Code::Contradiction, why);
                 self.tree
                     .judge(dirs, Verdict::Drop(Dropped::NoEffect, why.to_owned()));
-                return self.cni_bin_dirs();
+                self.cni_bin_dirs();
             }
             (Some(dir), Some(_)) if self.target >= V2_1 => {
                 let why = "bin_dirs is set as well; containerd 2.1 and later refuse CRI with both";

@@ -4,8 +4,8 @@
 use std::time::{Duration, Instant};
 
 use containerd_dropins::Document;
-use containerd_dropins::diagnostic::Code;
-use containerd_dropins::migrate::{Options, Target, plan};
+use containerd_dropins::diagnostic::{Code, Finding};
+use containerd_dropins::migrate::{ExistingDropIns, Options, Target, plan, plan_drop_ins};
 
 /// Whether it parsed; the plan must then come in bounded time, without a
 /// defect.
@@ -14,20 +14,25 @@ fn survives(text: String) -> bool {
     let thread = std::thread::Builder::new().stack_size(512 * 1024);
     let work = move || {
         let start = Instant::now();
-        let Ok(document) = Document::parse("t", text.as_bytes()) else {
+        let Ok(document) = Document::parse("t.toml", text.as_bytes()) else {
             return false;
         };
-        let plan = plan(
-            &document,
-            &[],
-            &Target::find("1.30.4").unwrap(),
-            &Options::default(),
-        );
-        assert!(
-            plan.findings.iter().all(|f| f.code != Code::Internal),
-            "{:?}",
-            plan.findings
-        );
+        let [old, new] = ["1.30.4", "1.36.3"].map(|k0s| Target::find(k0s).unwrap());
+        let options = Options::default();
+        let existing = ExistingDropIns {
+            directory: "",
+            drop_ins: std::slice::from_ref(&document),
+            main: None,
+        };
+        let plans = [
+            plan(&document, &[], &old, &options),
+            plan(&document, &[], &new, &options),
+            plan_drop_ins(&existing, &new, &options),
+        ];
+        for plan in plans {
+            let defect = |f: &&Finding| f.code == Code::Internal;
+            assert_eq!(plan.findings.iter().find(defect), None);
+        }
         assert!(start.elapsed() < Duration::from_secs(120));
         true
     };
@@ -87,6 +92,19 @@ fn many_of_everything() {
     )));
 }
 
+/// Half a minute of this would be a look-up per pair of entries.
+#[test]
+fn long_lists_take_no_square_of_time() {
+    let start = Instant::now();
+    let ids: String = (0..100_000)
+        .map(|n| format!("\"io.containerd.x.v1.p{n}\","))
+        .collect();
+    assert!(survives(format!(
+        "version = 2\ndisabled_plugins = [{ids}]\n"
+    )));
+    assert!(start.elapsed() < Duration::from_secs(30));
+}
+
 #[test]
 fn ten_megabytes() {
     let hosts = (0..10_000).map(|n| {
@@ -124,6 +142,12 @@ fn odd_values_in_odd_places() {
         "version = 2\n[plugins.\"io.containerd.grpc.v1.cri\".containerd]\ndefault_runtime = 1\nruntimes = []\n",
         "version = 2\n[plugins.\"io.containerd.grpc.v1.cri\".containerd.default_runtime]\nruntime_type = 1\noptions = 2\n",
         "version = 2\n[plugins.\"io.containerd.grpc.v1.cri\".registry.auths.\"://\"]\nusername = \"x\"\n",
+        "version = 3\n[plugins]\n\"io.containerd.cri.v1.images\" = 1\n\"io.containerd.cri.v1.runtime\" = []\n",
+        "version = 3\n[plugins.\"io.containerd.cri.v1.images\"]\npinned_images = 1\nregistry = \"x\"\n[plugins.\"io.containerd.grpc.v1.cri\"]\nregistry = 2\nsandbox_image = []\n",
+        "version = 3\n[plugins.\"io.containerd.cri.v1.runtime\".cni]\nbin_dir = 1\nbin_dirs = 2\n[plugins.\"io.containerd.shim.v1.manager\"]\nenv = 3\n[plugins.\"io.containerd.runtime.v2.task\"]\nsched_core = \"x\"\n",
+        "version = 4\ngrpc = 1\n[plugins.\"io.containerd.server.v1.grpc\"]\naddress = 5\n[plugins.\"io.containerd.grpc.v1.cri\"]\nstream_server_port = 5\n",
+        "version = 3\nVersion = 2\nVERSION = \"x\"\n[Plugins]\n",
+        "imports = [\"nested/a.toml\", 5]\ndisabled_plugins = 1\n",
     ] {
         assert!(survives(text.to_owned()), "{text}");
     }
