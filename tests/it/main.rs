@@ -12,6 +12,7 @@
 mod cli;
 mod conversions;
 mod defaults;
+mod existing;
 mod generate;
 mod hostile;
 mod k0s_examples;
