@@ -1,4 +1,6 @@
-//! The entries of `imports`.
+//! The entries of `imports`, and the order in which they have files loaded.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::Document;
 
@@ -79,6 +81,40 @@ impl Import {
                 matches_part(&pattern, &part)
             })
     }
+}
+
+/// The files that containerd loads, in its order, as places in `paths`: `first`,
+/// then what those import, then what that imports. Each is loaded once; what a
+/// pattern matches goes by path (containerd 1.3 – 2.3). `met` is told of every
+/// import: by which file, and the files that it leads to.
+pub(crate) fn load_order(
+    paths: &[&str],
+    first: impl IntoIterator<Item = usize>,
+    imports: impl Fn(usize) -> Vec<Import>,
+    mut met: impl FnMut(usize, &Import, &[usize]),
+) -> Vec<usize> {
+    let mut by_path: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+    for (at, path) in paths.iter().enumerate() {
+        by_path.entry(clean(path)).or_default().push(at);
+    }
+    let mut seen = BTreeSet::new();
+    let mut queue: VecDeque<usize> = first.into_iter().filter(|at| seen.insert(*at)).collect();
+    let mut order = Vec::new();
+    while let Some(file) = queue.pop_front() {
+        order.push(file);
+        for import in imports(file) {
+            let reached: Vec<usize> = match import.is_pattern() {
+                true => {
+                    let matching = by_path.iter().filter(|(path, _)| import.matches(path));
+                    matching.flat_map(|(_, at)| at.iter().copied()).collect()
+                }
+                false => by_path.get(import.path()).cloned().unwrap_or_default(),
+            };
+            met(file, &import, &reached);
+            queue.extend(reached.into_iter().filter(|at| seen.insert(*at)));
+        }
+    }
+    order
 }
 
 /// Go's `filepath.Clean` for slash-separated paths.
@@ -185,5 +221,33 @@ mod tests {
         assert!(!matches("x.tom?", "/d/x.toml"));
         assert!(matches("../e/./x.toml", "/e/x.toml"));
         assert!(matches("**********b", "/d/aaaaaaaaaaaaaaaaaaaaaaaaaaaab"));
+    }
+
+    #[test]
+    fn imports_of_imports_come_last_and_files_once() {
+        let files = [
+            ("/d/main.toml", &["b.toml", "s/*.toml", "none.toml"][..]),
+            ("/d/s/2.toml", &["../c.toml"]),
+            ("/d/s/1.toml", &["../main.toml", "../b.toml"]),
+            ("/d/c.toml", &[]),
+            ("/d/b.toml", &["./s//../c.toml"]),
+            ("/d/unused.toml", &[]),
+        ];
+        let paths = files.map(|(path, _)| path);
+        let imports = |at: usize| {
+            let (path, entries) = files[at];
+            entries
+                .iter()
+                .map(|entry| Import::new(path, entry))
+                .collect()
+        };
+        let mut unmet = Vec::new();
+        let order = load_order(&paths, [0], imports, |file, import, reached| {
+            if reached.is_empty() {
+                unmet.push((file, import.path().to_owned()));
+            }
+        });
+        assert_eq!(order, [0, 4, 2, 1, 3]);
+        assert_eq!(unmet, [(0, "/d/none.toml".to_owned())]);
     }
 }

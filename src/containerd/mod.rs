@@ -4,7 +4,7 @@
 pub(crate) mod difference;
 mod duration;
 pub(crate) mod handler;
-mod import;
+pub(crate) mod import;
 pub mod load;
 pub(crate) mod place;
 pub mod plugin;

@@ -1,11 +1,12 @@
 //! What k0s generates from a directory of drop-ins, release by release.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 
 use super::merge_patch::{self, MergeError};
 use super::preflight::{Rejection, preflight};
-use super::{DROP_IN_DIR, MARKER, Regime, Release, is_drop_in};
+use super::{MARKER, Regime, Release, is_drop_in, path_of};
 use crate::containerd::Import;
+use crate::containerd::import::load_order;
 use crate::containerd::load::{self, Effective};
 use crate::containerd::plugin;
 use crate::value::{Table, Value, table_of};
@@ -209,34 +210,29 @@ fn has_cri(table: &Table) -> bool {
     plugins.is_some_and(|plugins| plugins.contains_key(plugin::CRI))
 }
 
-/// The drop-ins that containerd loads, in its order: those of the directory by
-/// name, then what they import, then what that imports.
-fn reached(mut tables: BTreeMap<&str, Table>) -> Named<'_> {
-    let path = |name: &str| format!("{DROP_IN_DIR}/{name}");
-    let in_directory: Vec<&str> = tables
-        .keys()
-        .copied()
-        .filter(|name| is_drop_in(name))
-        .collect();
-    let mut queue = VecDeque::from(in_directory);
-    let mut loaded = Vec::new();
-    while let Some(name) = queue.pop_front() {
-        // A file is loaded once.
-        let Some(table) = tables.remove(name) else {
-            continue;
-        };
-        let entries = table
-            .get("imports")
-            .and_then(Value::as_array)
-            .unwrap_or_default();
-        for entry in entries.iter().filter_map(Value::as_str) {
-            let import = Import::new(&path(name), entry);
-            let matching = tables.keys().copied();
-            queue.extend(matching.filter(|other| import.matches(&path(other))));
-        }
-        loaded.push((name, table));
-    }
-    loaded
+/// The drop-ins that containerd loads, in its order.
+fn reached(tables: BTreeMap<&str, Table>) -> Named<'_> {
+    let mut files: Vec<Option<(&str, Table)>> = tables.into_iter().map(Some).collect();
+    let names = || files.iter().flatten().map(|(name, _)| *name);
+    let paths: Vec<String> = names().map(path_of).collect();
+    let paths: Vec<&str> = paths.iter().map(String::as_str).collect();
+    let first = names()
+        .enumerate()
+        .filter(|(_, name)| is_drop_in(name))
+        .map(|(at, _)| at);
+    let imports = |at: usize| {
+        let table = files
+            .get(at)
+            .and_then(Option::as_ref)
+            .map(|(_, table)| table);
+        let entries = table.and_then(|table| table.get("imports")?.as_array());
+        let entries = entries.unwrap_or_default().iter().filter_map(Value::as_str);
+        let path = paths.get(at).copied().unwrap_or_default();
+        entries.map(|entry| Import::new(path, entry)).collect()
+    };
+    let order = load_order(&paths, first, imports, |_, _, _| {});
+    let mut take = |at| files.get_mut(at).and_then(Option::take);
+    order.into_iter().filter_map(&mut take).collect()
 }
 
 impl Assembled<'_> {

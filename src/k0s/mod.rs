@@ -19,6 +19,11 @@ pub use release::{Match, Regime, Release, ReleaseError};
 /// Where drop-ins go.
 pub const DROP_IN_DIR: &str = "/etc/k0s/containerd.d";
 
+/// The path of a drop-in, or of a file in a folder beside it.
+pub(crate) fn path_of(name: &str) -> String {
+    format!("{DROP_IN_DIR}/{name}")
+}
+
 /// The name of the drop-in at a path, if it is one.
 pub(crate) fn drop_in_name(path: &str) -> Option<&str> {
     let name = path.strip_prefix(DROP_IN_DIR)?.strip_prefix('/')?;

@@ -1,73 +1,64 @@
 //! Which files a config file imports, in the order in which containerd loads
 //! them.
 
-use std::collections::VecDeque;
+use std::collections::BTreeSet;
 
 use crate::Document;
 use crate::containerd::Import;
+use crate::containerd::import::load_order;
 use crate::diagnostic::{Code, Finding};
 use crate::k0s;
 
-/// The files in load order, the main one first: imports are loaded after the
-/// file that names them, theirs after all of those (containerd 1.3 – 1.7).
+/// The files in load order, the main one first.
 pub(super) fn in_load_order<'a>(
     main: &'a Document,
     imports: &'a [Document],
 ) -> (Vec<&'a Document>, Vec<Finding>) {
-    let mut order = vec![main];
+    const MAIN: usize = 0;
+    let files: Vec<&Document> = std::iter::once(main).chain(imports).collect();
+    let paths: Vec<&str> = files.iter().map(|file| file.name()).collect();
     let mut findings = Vec::new();
-    let mut loaded = vec![false; imports.len()];
-    let mut queue = VecDeque::from([main]);
-    while let Some(file) = queue.pop_front() {
-        for import in Import::of(file) {
-            let mut matching: Vec<usize> = (0..imports.len())
-                .filter(|at| {
-                    imports
-                        .get(*at)
-                        .is_some_and(|file| import.matches(file.name()))
-                })
-                .collect();
-            matching.sort_by_key(|at| imports.get(*at).map(Document::name));
-            let is_main = import.matches(main.name());
-            // What k0s generates anew at every start holds nothing to keep.
-            let generated = import.path().rsplit('/').next() == Some(k0s::CRI_FILE);
-            if matching.is_empty() && !is_main && !import.is_pattern() && !generated {
+    let of = |at: usize| files.get(at).copied().map(Import::of).unwrap_or_default();
+    let order = load_order(&paths, [MAIN], of, |file, import, reached| {
+        let imports = files.get(file).and_then(|file| file.span_of(&["imports"]));
+        let mut say = |code, message: String| {
+            let span = imports.clone().map(|(key, _)| key);
+            findings.push(Finding::new(code, message).at("imports", span));
+        };
+        // What k0s generates anew at every start holds nothing to keep.
+        let generated = import.path().rsplit('/').next() == Some(k0s::CRI_FILE);
+        match (reached.is_empty(), import.is_pattern()) {
+            (true, false) if !generated => {
                 let message = format!("the imported file {} is missing", import.path());
-                let span = file.span_of(&["imports"]).map(|(key, _)| key);
-                findings.push(Finding::new(Code::ImportMissing, message).at("imports", span));
+                say(Code::ImportMissing, message);
             }
-            if matching.is_empty() && !is_main && import.is_pattern() {
+            (true, true) => {
                 let message = format!("no file matches the import {}", import.path());
-                let span = file.span_of(&["imports"]).map(|(key, _)| key);
-                findings.push(Finding::new(Code::ImportEmpty, message).at("imports", span));
+                say(Code::ImportEmpty, message);
             }
-            if is_main && !import.is_pattern() {
-                let message = "the file imports itself, as a dump of a running containerd does";
-                let span = file.span_of(&["imports"]).map(|(key, _)| key);
-                findings.push(Finding::new(Code::ForeignContainerd, message).at("imports", span));
-            }
-            for at in matching {
-                let (Some(file), Some(loaded)) = (imports.get(at), loaded.get_mut(at)) else {
-                    continue;
-                };
-                if !std::mem::replace(loaded, true) {
-                    order.push(file);
-                    queue.push_back(file);
-                }
-            }
+            _ => {}
         }
-    }
-    for (file, _) in imports.iter().zip(&loaded).filter(|(_, loaded)| **loaded) {
+        if reached.contains(&MAIN) && !import.is_pattern() {
+            let message = "the file imports itself, as a dump of a running containerd does";
+            say(Code::ForeignContainerd, message.to_owned());
+        }
+    });
+    let loaded: BTreeSet<usize> = order.iter().copied().collect();
+    let (reached, unused): (Vec<_>, Vec<_>) = files
+        .iter()
+        .enumerate()
+        .skip(1)
+        .partition(|(at, _)| loaded.contains(at));
+    for (_, file) in reached {
         if let Some(name) = k0s::drop_in_name(file.name()) {
             let message = format!("the file imports the drop-in {name}");
             findings.push(Finding::new(Code::ImportsDropIns, message));
         }
     }
-    for (file, loaded) in imports.iter().zip(loaded) {
-        if !loaded {
-            let message = format!("no imports entry reaches {}", file.name());
-            findings.push(Finding::new(Code::ImportUnused, message));
-        }
+    for (_, file) in unused {
+        let message = format!("no imports entry reaches {}", file.name());
+        findings.push(Finding::new(Code::ImportUnused, message));
     }
-    (order, findings)
+    let order = order.into_iter().filter_map(|at| files.get(at).copied());
+    (order.collect(), findings)
 }

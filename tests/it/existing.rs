@@ -376,3 +376,14 @@ fn a_zero_in_a_servers_plugin_overrides() {
     ]);
     assert!(settings(&plan).is_empty(), "{:?}", settings(&plan));
 }
+
+/// Nobody can say which of the two is on the node.
+#[test]
+fn a_drop_in_that_is_given_twice_is_told() {
+    let plan = carried(&[
+        ("a.toml", "version = 3\noom_score = -5\n"),
+        ("a.toml", "version = 3\noom_score = -6\n"),
+    ]);
+    says(&plan, Code::ImportUnused);
+    assert_eq!(settings(&plan), ["\"oom_score\" = -5"]);
+}

@@ -1,0 +1,172 @@
+//! Existing drop-ins, carried over to a release that wants another config
+//! version: file by file, with the precedence that they had.
+
+mod set;
+
+use super::changes::{self, Before};
+use super::drop_in::{self, DropIn, Existing, Style};
+use super::plan::{Draft, Plan, judge};
+use super::steps::{self, Main};
+use super::tree::Files;
+use super::{Options, Target, checks, origin, read, split};
+use crate::Document;
+use crate::diagnostic::{Code, Finding, Severity};
+use crate::k0s::{self, Regime};
+use set::Set;
+
+/// The drop-ins of a node, and the main file beside them.
+#[derive(Clone, Copy, Debug)]
+pub struct ExistingDropIns<'a> {
+    /// The directory that holds them, `/etc/k0s/containerd.d` on a node. The
+    /// names of the drop-ins begin with it.
+    pub directory: &'a str,
+    /// The drop-ins, and what they import from folders of the directory.
+    pub drop_ins: &'a [Document],
+    /// `containerd.toml`, if there is one.
+    pub main: Option<&'a Document>,
+}
+
+/// Plans how existing drop-ins of k0s 1.27.5 and later are carried to 1.36 and
+/// later.
+///
+/// Names, comments and the division into files stay. Where several drop-ins
+/// set the same key, the one that prevailed keeps it: up to k0s 1.35 a drop-in
+/// with CRI settings prevails over one without, and a later name over an
+/// earlier one. A file that k0s accepts as it is stays as it is, to the byte.
+///
+/// ```
+/// use containerd_dropins::Document;
+/// use containerd_dropins::migrate::{ExistingDropIns, Options, Target, plan_drop_ins};
+///
+/// let nvidia = r#"
+/// version = 2
+/// [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.nvidia]
+///   runtime_type = "io.containerd.runc.v2"
+/// "#;
+/// let directory = "/etc/k0s/containerd.d";
+/// let drop_ins = [Document::parse(format!("{directory}/nvidia.toml"), nvidia.as_bytes())?];
+/// let existing = ExistingDropIns { directory, drop_ins: &drop_ins, main: None };
+/// let plan = plan_drop_ins(&existing, &Target::find("v1.36.3+k0s.2")?, &Options::default());
+///
+/// assert!(plan.is_sound());
+/// assert_eq!(plan.drop_ins[0].name, "nvidia.toml");
+/// assert!(plan.drop_ins[0].text().ends_with(r#"
+/// version = 3
+///
+/// [plugins."io.containerd.cri.v1.runtime".containerd.runtimes.nvidia]
+/// runtime_type = "io.containerd.runc.v2"
+/// "#));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn plan_drop_ins(existing: &ExistingDropIns<'_>, target: &Target, options: &Options) -> Plan {
+    let mut findings = target.findings();
+    let set = Set::of(existing, &mut findings);
+    let files = Files(&set.order);
+    let mut input = read::read(files.0, set.rules, &set.names, target.containerd());
+    findings.append(&mut input.findings);
+    let tree = &mut input.tree;
+    tree.write_as(target.release.config_version());
+    let origin = origin::of(tree, options.origin);
+    let mut parts = Vec::new();
+    let mut emptied = Vec::new();
+    let mut changes = Vec::new();
+    let mut untouched = false;
+    if target.release.regime == Regime::ImportsV3 {
+        findings.extend(judge(tree, files, &origin, target, options));
+        parts = set.split(tree, target);
+        emptied = set.emptied(&parts);
+        findings.extend(emptied.iter().map(|(name, document)| {
+            let message = format!("{name} is not needed any more");
+            let mut finding = Finding::new(Code::DropInEmpty, message);
+            finding.span = Some(document.span(0..0));
+            finding
+        }));
+        findings.extend(checks::nested(tree, files, &parts));
+        let before = Before {
+            ignored: false,
+            merged: true,
+            injected: true,
+        };
+        changes = changes::find(tree, target, &origin, before);
+    } else {
+        untouched = set.leave(tree, target, &mut findings);
+        if untouched {
+            parts = split::split_by_file(tree, target.containerd(), &set.names);
+        }
+    }
+    let beside = beside(existing, target);
+    let main = match beside.as_ref().map(|finding| finding.code) {
+        Some(Code::DropInsIgnored) => Main::Yours,
+        Some(_) => Main::Trap,
+        None => Main::Fine,
+    };
+    findings.extend(beside);
+    let documents: Vec<Existing<'_>> = set
+        .names
+        .iter()
+        .zip(&set.order)
+        .map(|(name, document)| Existing {
+            name: name.clone(),
+            document,
+        })
+        .collect();
+    let style = Style {
+        origin: k0s::DROP_IN_DIR,
+        pasted: false,
+        existing: &documents,
+    };
+    let drop_ins = match untouched {
+        true => Vec::new(),
+        false => drop_in::write(&input.tree, files, &parts, &style),
+    };
+    let names: Vec<String> = emptied.into_iter().map(|(name, _)| name).collect();
+    let failed = findings.iter().any(|f| f.severity == Severity::Error);
+    let as_it_was = |drop_in: &DropIn| {
+        documents.iter().any(|existing| {
+            existing.name == drop_in.name && existing.document.text() == drop_in.text()
+        })
+    };
+    let unchanged = names.is_empty() && drop_ins.iter().all(as_it_was);
+    if unchanged {
+        // Said when the drop-in was made.
+        findings.retain(|finding| finding.code != Code::SandboxImageCustom);
+    }
+    let steps = match (unchanged || untouched) && main == Main::Fine && !failed {
+        true => vec!["Nothing: the drop-ins are as the target wants them.".to_owned()],
+        false => steps::for_drop_ins(target, main, failed, &drop_ins, &names),
+    };
+    Draft {
+        target,
+        file: existing.directory.to_owned(),
+        k0s_managed: false,
+        origin,
+        files,
+        input,
+        parts,
+        drop_ins,
+        removed: names,
+        untouched,
+        changes,
+        findings,
+        steps,
+    }
+    .finish(options)
+}
+
+/// What the main file beside the drop-ins means for them.
+fn beside(existing: &ExistingDropIns<'_>, target: &Target) -> Option<Finding> {
+    let main = existing.main?;
+    if let Some(trap) = checks::marker_trap(main, target) {
+        return Some(trap);
+    }
+    if main.marker().is_managed_for(&target.release) {
+        return None;
+    }
+    let message = format!(
+        "{} has no marker of k0s, so k0s takes it for yours and has ignored these drop-ins: what they set takes effect for the first time once that file is gone",
+        main.name()
+    );
+    let mut finding = Finding::new(Code::DropInsIgnored, message);
+    finding.span = Some(main.span(0..0));
+    Some(finding)
+}
