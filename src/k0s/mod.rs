@@ -39,8 +39,10 @@ pub(crate) fn is_drop_in(name: &str) -> bool {
 /// The file that k0s manages, or the user does.
 pub const CONFIG_FILE: &str = "/etc/k0s/containerd.toml";
 
-/// The name of the file into which k0s 1.27 – 1.35 merge the CRI settings, in
-/// its run directory.
+/// The directory of the file into which k0s 1.27 – 1.35 merge the CRI settings.
+pub(crate) const RUN_DIR: &str = "/run/k0s";
+
+/// The name of that file.
 pub(crate) const CRI_FILE: &str = "containerd-cri.toml";
 
 /// Values of the keys that k0s sets on containerd's command line which are

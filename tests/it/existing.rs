@@ -244,7 +244,7 @@ fn the_stream_server_joins_an_imported_file_of_its_name() {
     let plan = carried(&[
         (
             "10.toml",
-            "version = 2\nimports = [\"nested/10.toml\"]\n[CRI]\nstream_server_port = \"10010\"\n",
+            "version = 2\nimports = [\"/etc/k0s/containerd.d/nested/10.toml\"]\n[CRI]\nstream_server_port = \"10010\"\n",
         ),
         ("nested/10.toml", "version = 2\noom_score = -5\n"),
     ]);
@@ -386,4 +386,31 @@ fn a_drop_in_that_is_given_twice_is_told() {
     ]);
     says(&plan, Code::ImportUnused);
     assert_eq!(settings(&plan), ["\"oom_score\" = -5"]);
+}
+
+/// k0s 1.27 – 1.35 merge drop-ins with CRI settings into a file elsewhere, lists
+/// of imports included: the last one counts, and starts from there.
+#[test]
+fn imports_of_merged_drop_ins_start_from_the_run_directory() {
+    let cri = |imports: &str| format!("version = 2\n{imports}\n[CRI]\nenable_selinux = true\n");
+    let before = cri("imports = [\"/etc/a.toml\"]");
+    let last = cri("imports = [\"sub/*.toml\", \"/etc/k0s/containerd.d/sub/y.toml\"]");
+    let plan = carried(&[
+        ("10.toml", &before),
+        ("20.toml", &last),
+        ("sub/x.toml", "version = 2\noom_score = -5\n"),
+        ("sub/y.toml", "version = 2\n[grpc]\ngid = 7\n"),
+    ]);
+    assert!(plan.is_sound(), "{:?}", plan.findings);
+    says(&plan, Code::Shadowed);
+    says(&plan, Code::ImportOutside);
+    says(&plan, Code::ImportUnused);
+    assert_eq!(
+        settings(&plan),
+        [
+            "\"grpc\".\"gid\" = 7",
+            "\"imports\" = [\"/run/k0s/sub/*.toml\",\"/etc/k0s/containerd.d/sub/y.toml\"]",
+            "RUNTIME.\"enable_selinux\" = true",
+        ]
+    );
 }

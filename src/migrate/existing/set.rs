@@ -19,6 +19,8 @@ pub(super) struct Set<'a> {
     pub(super) order: Vec<&'a Document>,
     /// Their names below the directory.
     pub(super) names: Vec<String>,
+    /// What their relative imports start from.
+    importers: Vec<String>,
     pub(super) rules: Rules,
 }
 
@@ -51,30 +53,37 @@ impl<'a> Set<'a> {
             }
             twice
         });
-        let mut first: Vec<usize> = Vec::new();
-        first.extend(
-            (0..all.len()).filter(|at| all.get(*at).is_some_and(|(name, _)| k0s::is_drop_in(name))),
-        );
-        let file = |at: usize| all.get(at).map(|(_, document)| *document);
-        let rules = rules(first.iter().filter_map(|at| file(*at)));
-        if rules == Rules::K0sMerge {
-            // k0s 1.27 – 1.35 have containerd load the merged CRI settings last.
-            first.sort_by_key(|at| file(*at).is_some_and(read::has_cri));
-            let files = first.iter().filter_map(|at| file(*at));
-            findings.extend(files.filter_map(states_version_1));
-        }
-        let paths: Vec<String> = all.iter().map(|(name, _)| k0s::path_of(name)).collect();
+        let file = |at: &usize| all.get(*at).map(|(_, document)| *document);
+        let name = |at: &usize| all.get(*at).map_or("", |(name, _)| name.as_str());
+        let mut first: Vec<usize> = (0..all.len())
+            .filter(|at| k0s::is_drop_in(name(at)))
+            .collect();
+        let rules = rules(first.iter().filter_map(file));
+        let has_cri = |at: &usize| file(at).is_some_and(read::has_cri);
+        let is_merged = |at: &usize| rules == Rules::K0sMerge && has_cri(at);
+        let merged: BTreeSet<usize> = first.iter().copied().filter(is_merged).collect();
+        // k0s 1.27 – 1.35 have containerd load the merged CRI settings last.
+        first.sort_by_key(|at| merged.contains(at));
+        findings.extend(merged.iter().filter_map(file).filter_map(states_version_1));
+        // Of what is merged, the last list of imports replaces the others.
+        let has_imports =
+            |at: &&usize| file(at).is_some_and(|file| file.span_of(&["imports"]).is_some());
+        let imports_last = merged.iter().rev().find(has_imports);
+        let paths: Vec<String> = (0..all.len()).map(|at| k0s::path_of(name(&at))).collect();
         let paths: Vec<&str> = paths.iter().map(String::as_str).collect();
+        let importer = |at: &usize| match merged.contains(at) {
+            true => format!("{}/{}", k0s::RUN_DIR, k0s::CRI_FILE),
+            false => k0s::path_of(name(at)),
+        };
         let imports = |at: usize| {
-            let path = paths.get(at).copied().unwrap_or_default();
-            let entries = file(at).map(Document::imports).unwrap_or_default();
-            entries
-                .iter()
-                .map(|entry| Import::new(path, entry))
-                .collect()
+            let counts = !merged.contains(&at) || imports_last == Some(&at);
+            let entries = file(&at).filter(|_| counts).map(Document::imports);
+            let importer = importer(&at);
+            let import = |entry: &String| Import::new(&importer, entry);
+            entries.iter().flatten().map(import).collect()
         };
         let order = load_order(&paths, first, imports, |at, import, reached| {
-            if let (Some(file), []) = (file(at), reached) {
+            if let (Some(file), []) = (file(&at), reached) {
                 findings.extend(unresolved(file, import));
             }
         });
@@ -90,13 +99,10 @@ impl<'a> Set<'a> {
             );
             findings.push(Finding::new(Code::ImportUnused, message));
         }
-        let (names, order) = order
-            .into_iter()
-            .filter_map(|at| all.get(at).cloned())
-            .unzip();
         Set {
-            order,
-            names,
+            importers: order.iter().map(importer).collect(),
+            names: order.iter().map(|at| name(at).to_owned()).collect(),
+            order: order.iter().filter_map(file).collect(),
             rules,
         }
     }
@@ -157,11 +163,14 @@ impl<'a> Set<'a> {
         let mut written: BTreeSet<String> = parts.iter().map(|(c, _)| c.file_name()).collect();
         // What is imported last is settled first.
         for id in imports.into_iter().rev() {
-            let source = tree.node(id).sources.first();
-            let Some(name) = source.and_then(|source| self.names.get(source.file)) else {
+            let Some(file) = tree.node(id).sources.first().map(|source| source.file) else {
                 continue;
             };
-            let left = self.imports_left(tree, id, name, &written);
+            let (Some(name), Some(importer)) = (self.names.get(file), self.importers.get(file))
+            else {
+                continue;
+            };
+            let left = self.imports_left(tree, id, [importer, &k0s::path_of(name)], &written);
             if left.is_empty() {
                 continue;
             }
@@ -174,28 +183,32 @@ impl<'a> Set<'a> {
         parts
     }
 
-    /// The imports of a drop-in that lead anywhere.
+    /// The imports of a drop-in that lead anywhere, from where they started and
+    /// now start.
     fn imports_left(
         &self,
         tree: &Tree,
         id: Id,
-        importer: &str,
+        [before, now]: [&str; 2],
         written: &BTreeSet<String>,
     ) -> Vec<Value> {
         let entries = tree.value(id).and_then(Value::as_array).unwrap_or_default();
-        let leads_on = |entry: &&Value| {
-            let Some(entry) = entry.as_str() else {
-                return false;
-            };
-            let import = Import::new(&k0s::path_of(importer), entry);
+        let left = entries.iter().filter_map(|entry| {
+            let text = entry.as_str()?;
+            let import = Import::new(before, text);
             let mut reached = self
                 .names
                 .iter()
                 .filter(|name| import.matches(&k0s::path_of(name)))
                 .peekable();
-            reached.peek().is_none() || reached.any(|name| written.contains(name))
-        };
-        entries.iter().filter(leads_on).cloned().collect()
+            let leads_on = reached.peek().is_none() || reached.any(|name| written.contains(name));
+            let moves = import != Import::new(now, text);
+            leads_on.then(|| match moves {
+                true => Value::String(import.path().to_owned()),
+                false => entry.clone(),
+            })
+        });
+        left.collect()
     }
 
     /// Files of which nothing is left. One that says nothing to begin with, in
@@ -243,10 +256,13 @@ fn unresolved(file: &Document, import: &Import) -> Option<Finding> {
             Code::ImportMissing,
             format!("the imported file {} is missing", import.path()),
         ),
-        (false, _) => Finding::new(
-            Code::ImportOutside,
-            format!("{} is imported from outside of {directory}", import.path()),
-        ),
+        (false, _) => {
+            let mut message = format!("{} is imported from outside of {directory}", import.path());
+            if import.path().starts_with(k0s::RUN_DIR) {
+                message.push_str("; k0s 1.27 to 1.35 copy what drop-ins with CRI settings import into a file there, from which relative paths start");
+            }
+            Finding::new(Code::ImportOutside, message)
+        }
     };
     Some(finding.at("imports", span))
 }

@@ -104,14 +104,15 @@ impl Reader<'_> {
             self.input.tree.push(parent, node);
             return;
         };
-        if self.apart
-            && node.place.is_some_and(|place| place.merge == Merge::Append)
-            && (node.key == "imports" || !self.both_have_cri(self.file_of(old)))
-        {
+        let is_list = node.place.is_some_and(|place| place.merge == Merge::Append);
+        let earlier = self.file_of(old);
+        let by_key = self.both_have_cri(earlier);
+        if self.apart && is_list && !by_key {
             self.input.tree.push(parent, node);
             return;
         }
-        if let Some(why) = node.place.and_then(|place| place.owned) {
+        let owned = node.place.and_then(|place| place.owned);
+        if let Some(why) = owned.filter(|_| !(is_list && by_key)) {
             // Neither counts; each file's line has its own fate.
             let verdict = Verdict::Drop(Dropped::Owned, why.to_owned());
             self.input.tree.judge(old, verdict);
@@ -119,12 +120,10 @@ impl Reader<'_> {
             self.input.tree.push(parent, node);
             return;
         }
-        let earlier = self.file_of(old);
         if earlier == Some(self.file) {
             self.same_file(old, node);
             return;
         }
-        let by_key = self.both_have_cri(earlier);
         let is_zero = node_value(&node).is_some_and(Value::is_zero);
         let scalar = daemon_scalar(&self.input.tree, &node);
         if by_key && scalar && is_zero {
@@ -137,7 +136,7 @@ impl Reader<'_> {
             }
             return;
         }
-        let append = !by_key && node.place.is_some_and(|place| place.merge == Merge::Append);
+        let append = !by_key && is_list;
         let by_value = !by_key && scalar;
         let Content::Leaf { value, .. } = &mut node.content else {
             return;
