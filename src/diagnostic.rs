@@ -122,8 +122,8 @@ codes! {
     LaterPlace = "later-place", Warning,
         "The file serves containerd 1.x and 2.x. Settings that the node's containerd ignored so far take effect with the drop-ins. Review them.";
     /// A key in a place that another config version has.
-    OtherPlace = "other-place", Note,
-        "It is carried over to its proper place.";
+    OtherPlace = "other-place", Warning,
+        "It is carried over to its proper place, and takes effect with every containerd 2.x. Review it.";
     /// A key in a spelling of upper and lower case that containerd does not read.
     KeyCaseIgnored = "key-case-ignored", Warning,
         "containerd 1.5 to 1.7 read a key in lower or in upper case only, so this one had no effect and is not carried over.";
@@ -192,7 +192,7 @@ codes! {
         "k0s 1.27.5 to 1.35 pass CRI drop-ins through JSON and YAML, which would change this value or stop k0s.";
     /// A name that go-toml 1.9 cannot read in any spelling.
     NotPortable = "not-portable", Error,
-        "There is no TOML spelling of this name that all parsers in play read alike. Rename it.";
+        "There is no TOML spelling of this name that all parsers in play read alike. Rename it; a registry may have a host name in place of an address.";
     /// A file named in `imports` is missing.
     ImportMissing = "import-missing", Error,
         "Its settings would be lost. Put the file where it is imported from, or remove it from imports if it is gone for good (containerd 1.5 and later do not start without it).";

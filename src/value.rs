@@ -140,6 +140,35 @@ pub(crate) fn value_of(item: &toml_edit::Item) -> Option<Value> {
     }
 }
 
+/// Puts a value into a table; a table goes into the one that is there.
+pub(crate) fn put(table: &mut Table, key: &str, value: Value) {
+    match (table.get_mut(key), value) {
+        (Some(Value::Table(into)), Value::Table(from)) => merge(into, from),
+        (_, value) => drop(table.insert(key.to_owned(), value)),
+    }
+}
+
+/// Adds the keys of a table to another, in tables that both have too; what is
+/// no table replaces.
+pub(crate) fn merge(into: &mut Table, from: Table) {
+    for (key, value) in from {
+        put(into, &key, value);
+    }
+}
+
+/// Puts a value at a path, whose tables are made where they are not there.
+pub(crate) fn put_at(table: &mut Table, path: &[&str], value: Value) {
+    match path {
+        [] => {}
+        [key] => put(table, key, value),
+        [key, rest @ ..] => {
+            let mut inner = Table::new();
+            put_at(&mut inner, rest, value);
+            put(table, key, Value::Table(inner));
+        }
+    }
+}
+
 /// The key under which the toml crates hand a date-time through serde.
 const DATETIME_FIELD: &str = "$__toml_private_datetime";
 

@@ -8,7 +8,7 @@ use super::place::Place;
 use super::setting::{Kind, Merge, State};
 use super::{Release, plugin};
 use crate::config::{Config, address};
-use crate::value::{Table, Value};
+use crate::value::{self, Table, Value};
 
 /// What containerd runs with: the merged files over its built-in defaults.
 #[derive(Clone, Debug)]
@@ -166,7 +166,7 @@ fn merge(place: &Place, into: &mut Table, from: Table, release: Release) {
             }
             (Merge::Entry, Some(Value::Table(into)), Value::Table(from)) => {
                 match release.is_2() && key == "plugins" {
-                    true => address::merge(into, from),
+                    true => value::merge(into, from),
                     false => into.extend(from),
                 }
             }

@@ -341,11 +341,22 @@ pub(crate) fn is_secret_name(key: &str) -> bool {
     whole.iter().any(|name| key.eq_ignore_ascii_case(name)) || ends.into_iter().any(ends_with)
 }
 
-/// Whether a value holds a credential by itself: a URL with a user in it, or a
-/// table with a key of such a name.
+/// Whether a text gives something such a name: `password=…`, `token: …`.
+pub(crate) fn assigns_secret(text: &str) -> bool {
+    text.match_indices(['=', ':']).any(|(at, _)| {
+        let before = text.get(..at).unwrap_or("");
+        let before = before.trim_end_matches([' ', '\t', '"', '\'', ']']);
+        let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+        let name = before.rsplit(|c| !is_part(c)).next();
+        name.is_some_and(|name| is_secret_name(name.trim_start_matches('-')))
+    })
+}
+
+/// Whether a value holds a credential by itself: a URL with a user in it, an
+/// assignment, or a table with a key of such a name.
 pub(crate) fn is_secret_value(value: &Value) -> bool {
     match value {
-        Value::String(text) => user_of(text).is_some(),
+        Value::String(text) => user_of(text).is_some() || assigns_secret(text),
         Value::Array(items) => items.iter().any(is_secret_value),
         Value::Table(table) => table
             .iter()

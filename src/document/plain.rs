@@ -4,12 +4,14 @@ use toml_edit::{Item, Key, TableLike};
 
 /// Whether a text may be handed on as it is: it has none of what go-toml 1.9,
 /// with which k0s checks drop-ins, or another parser stumbles over. Dates,
-/// strings of several lines, dotted keys, and names with quotes, backslashes or
-/// brackets are all counted as such; few files have any.
+/// strings of several lines, dotted keys, names with quotes or backslashes, and
+/// headers with brackets in names are all counted as such; few files have any.
 pub(crate) fn is_plain(table: &dyn TableLike, text: &str) -> bool {
     table.iter().all(|(name, item)| {
         let key = table.key(name);
-        let named = !name.contains(['"', '\\', '[', ']']) && key.is_none_or(is_written_plainly);
+        let in_header = !matches!(item, Item::Value(_));
+        let unwritable = name.contains(['"', '\\']) || in_header && name.contains(['[', ']']);
+        let named = !unwritable && key.is_none_or(is_written_plainly);
         let inside = match item {
             Item::Value(value) => is_plain_value(value, text),
             Item::Table(table) => !table.is_dotted() && is_plain(table, text),
@@ -51,7 +53,7 @@ mod tests {
     fn tells_what_go_toml_stumbles_over() {
         let plain = |text: &str| Document::parse("t", text.as_bytes()).unwrap().is_plain();
         assert!(plain(
-            "# x\n[a.'b.c']\nd = [1, { e = 'f' }]\n[[g]]\nh = 0x1f\n"
+            "# x\n[a.'b.c']\nd = [1, { e = 'f' }]\n[[g]]\nh = 0x1f\n\"[::1]\" = {}\n"
         ));
         for text in [
             "grpc. \"uid\" = 5\n",
@@ -61,6 +63,7 @@ mod tests {
             "a = '''x''''\n",
             "\"a\\\"b\" = 1\n",
             "[x.\"a]b\"]\n",
+            "[x.\"a[b\".c]\n",
             "a = { b.c = 1 }\n",
         ] {
             assert!(!plain(text), "{text}");

@@ -243,20 +243,28 @@ const DEEPEST: usize = 64;
 fn obstacle(tree: &Tree, id: usize, regime: Regime) -> Option<(Code, String)> {
     let node = tree.node(id);
     let is_table = matches!(node.content, Content::Table(_));
-    if !write::is_portable_key(&node.key) || is_table && !write::is_portable_in_header(&node.key) {
+    if !write::is_portable_key(&node.key) {
         return Some((
             Code::NotPortable,
             "the name cannot be written so that all parsers read it".to_owned(),
         ));
     }
     let path = tree.path(id);
+    let is_merged = regime == Regime::CriMerge && path.get(1) == Some(&plugin::CRI);
+    if is_merged && is_table && !write::is_portable_in_header(&node.key) {
+        return Some((
+            Code::NotPortable,
+            "k0s's merge writes the name in a header, where containerd 1.7 cannot read it"
+                .to_owned(),
+        ));
+    }
     if path.len() > DEEPEST {
         return Some((
             Code::NotPortable,
             format!("nested more than {DEEPEST} levels deep"),
         ));
     }
-    if regime != Regime::CriMerge || path.get(1) != Some(&plugin::CRI) {
+    if !is_merged {
         return None;
     }
     let survives = match tree.value(id) {

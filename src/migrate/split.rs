@@ -55,11 +55,7 @@ impl Concern {
                 let (folder, name) = name
                     .rsplit_once('/')
                     .map_or(("", name.as_str()), |(folder, name)| (folder, name));
-                // What would make a pattern of an entry of imports.
-                let name: String = name
-                    .chars()
-                    .map(|c| if "*?[]\\".contains(c) { '_' } else { c })
-                    .collect();
+                let name = without_pattern(name);
                 let parts = [folder, NESTED, &name];
                 let parts = parts.into_iter().filter(|part| !part.is_empty());
                 parts.collect::<Vec<_>>().join("/")
@@ -138,6 +134,19 @@ fn file_part(name: &str) -> String {
         part.push_str(&format!("_{hash:016x}"));
     }
     part
+}
+
+/// A name that makes no pattern of an entry of imports, and is no other's.
+fn without_pattern(name: &str) -> String {
+    const SIGNS: &str = "*?[]\\%";
+    let mut out = String::new();
+    for c in name.chars() {
+        match SIGNS.contains(c) {
+            true => out.push_str(&format!("%{:02x}", u32::from(c))),
+            false => out.push(c),
+        }
+    }
+    out
 }
 
 /// What goes where: the kept leaves, and the tables whose mere existence is

@@ -352,10 +352,6 @@ fn refuses(text: &str, code: Code) {
 #[test]
 fn what_containerd_refuses_is_not_written() {
     refuses(
-        "[proxy_plugins.\"a[b\"]\ntype = \"snapshot\"\n",
-        Code::NotPortable,
-    );
-    refuses(
         "[CRI.registry.mirrors.\"[::1]:5000\"]\nendpoint = [\"http://x\"]\n",
         Code::NotPortable,
     );
@@ -507,6 +503,10 @@ fn no_output_shows_a_credential() {
         "[CRI.registry.headers]\nX-Auth = [\"S3CRET\"]\n",
         "[plugins.\"io.containerd.foo.v1.bar\"]\napi_token = \"S3CRET\"\n",
         "[CRI.cni]\n# password = \"S3CRET\"\nconf_dir = \"/c\"\n",
+        "[CRI.cni]\n# password: S3CRET\nconf_dir = \"/c\"\n",
+        "[CRI.cni]\n# Authorization: Bearer S3CRET\nconf_dir = \"/c\"\n",
+        "[stream_processors.a]\nenv = [\"DB_PASSWORD=S3CRET\"]\npath = \"/a\"\n",
+        "[stream_processors.a]\nargs = [\"--token=S3CRET\"]\npath = \"/a\"\n",
     ];
     for text in texts {
         let plan = support::migrate(

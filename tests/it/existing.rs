@@ -304,8 +304,43 @@ fn a_nested_file_has_no_name_that_is_a_pattern() {
     assert!(
         plan.drop_ins[0]
             .text()
-            .contains("imports = [\"nested/a___.toml\"]")
+            .contains("imports = [\"nested/a%5b%2a%5d.toml\"]")
     );
+}
+
+/// Two drop-ins have two nested files, whatever their names are.
+#[test]
+fn nested_files_of_patterns_are_not_one() {
+    let plan = carried(&[
+        (
+            "a*.toml",
+            "version = 2\n[CRI]\nstream_server_port = \"1\"\n",
+        ),
+        (
+            "a_.toml",
+            "version = 2\n[CRI]\nstream_idle_timeout = \"1h\"\n",
+        ),
+    ]);
+    assert!(plan.is_sound(), "{:?}", plan.findings);
+    let files = support::drop_ins(&plan);
+    let nested = ["nested/a%2a.toml", "nested/a_.toml"];
+    assert!(nested.iter().all(|name| files.contains_key(*name)));
+}
+
+/// What is carried over once is left alone the second time.
+#[test]
+fn own_output_stays() {
+    let plan = support::migrate(
+        &long(
+            "version = 2\n[timeouts]\n'a\"b' = \"1s\"\n[CRI.registry.mirrors.\"[::1]\"]\nendpoint = [\"http://x\"]\n",
+        ),
+        NEW,
+    );
+    assert_eq!(plan.drop_ins.len(), 2);
+    for first in &plan.drop_ins {
+        let again = carried(&[(&first.name, first.text())]);
+        assert_eq!(again.drop_ins[0].text(), first.text());
+    }
 }
 
 /// containerd 2.3 leaves a server's settings behind where there is a section

@@ -3,7 +3,7 @@
 use super::cursor::{Cursor, Step};
 use super::{meant, of, plugin_id, plugin_of};
 use crate::containerd::setting::Section;
-use crate::value::{Table, Value};
+use crate::value::{Table, Value, merge, put, put_at};
 
 /// The path of the setting that stands at an address of a config version.
 pub(crate) fn setting_at(version: i64, address: &[&str]) -> Vec<String> {
@@ -167,32 +167,4 @@ const ASIDE: &str = "ignored in version ";
 
 fn aside(version: i64, key: &str) -> String {
     format!("{ASIDE}{version}: {key}")
-}
-
-/// Puts a value into a table; a table goes into the one that is there.
-fn put(table: &mut Table, key: &str, value: Value) {
-    match (table.get_mut(key), value) {
-        (Some(Value::Table(into)), Value::Table(from)) => merge(into, from),
-        (_, value) => drop(table.insert(key.to_owned(), value)),
-    }
-}
-
-/// Adds the keys of a table to another, in tables that both have too; what is
-/// no table replaces.
-pub(crate) fn merge(into: &mut Table, from: Table) {
-    for (key, value) in from {
-        put(into, &key, value);
-    }
-}
-
-fn put_at(table: &mut Table, path: &[&str], value: Value) {
-    match path {
-        [] => {}
-        [key] => put(table, key, value),
-        [key, rest @ ..] => {
-            let mut inner = Table::new();
-            put_at(&mut inner, rest, value);
-            put(table, key, Value::Table(inner));
-        }
-    }
 }

@@ -115,7 +115,7 @@ impl Reader<'_> {
             ),
             _ => (
                 Code::OtherPlace,
-                "this is its place in another config version; containerd 2.3 understands it, 2.0 to 2.2 do not",
+                "this is its place in another config version; containerd 2.3 understands it, mostly in files that have nothing of it in its own, 2.0 to 2.2 do not",
             ),
         };
         self.finding(code, stands_in, key, at, why.to_owned());

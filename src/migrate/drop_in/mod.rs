@@ -1,0 +1,144 @@
+//! Drop-ins: which files there are, and what of them may be shown.
+
+mod sheet;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use serde::{Serialize, Serializer};
+
+use super::split::Concern;
+use super::tree::{Files, Id, Tree};
+use crate::Document;
+use sheet::Sheet;
+
+/// A file for `/etc/k0s/containerd.d`.
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct DropIn {
+    /// Its name.
+    pub name: String,
+    /// What it is about.
+    pub about: String,
+    /// Whether it holds a credential and should be readable by root only.
+    pub sensitive: bool,
+    text: String,
+    /// The text without the values of credentials.
+    redacted: Option<String>,
+}
+
+impl DropIn {
+    /// The text to write, credentials included.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The text to show: credentials are blotted out, and so are comments
+    /// that might repeat them.
+    pub fn redacted_text(&self) -> &str {
+        self.redacted.as_deref().unwrap_or(&self.text)
+    }
+}
+
+impl fmt::Debug for DropIn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DropIn")
+            .field("name", &self.name)
+            .field("sensitive", &self.sensitive)
+            .field("text", &self.redacted_text())
+            .finish()
+    }
+}
+
+impl Serialize for DropIn {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        use serde::ser::SerializeStruct;
+        let mut shown = serializer.serialize_struct("DropIn", 4)?;
+        shown.serialize_field("name", &self.name)?;
+        shown.serialize_field("about", &self.about)?;
+        shown.serialize_field("sensitive", &self.sensitive)?;
+        shown.serialize_field("text", self.redacted_text())?;
+        shown.end()
+    }
+}
+
+/// How the drop-ins are to be written.
+#[derive(Debug)]
+pub(super) struct Style<'a> {
+    /// What the settings come from.
+    pub(super) origin: &'a str,
+    /// k0s pastes drop-ins with CRI settings behind other text: a key at their
+    /// top would not be one.
+    pub(super) pasted: bool,
+    /// Existing drop-ins, which keep what is said about them as a whole.
+    pub(super) existing: &'a [Existing<'a>],
+}
+
+/// An existing drop-in.
+#[derive(Debug)]
+pub(super) struct Existing<'a> {
+    pub(super) name: String,
+    pub(super) document: &'a Document,
+}
+
+/// Writes the parts of the tree, a file for each concern.
+pub(super) fn write(
+    tree: &Tree,
+    files: Files<'_>,
+    parts: &[(Concern, Id)],
+    style: &Style<'_>,
+) -> Vec<DropIn> {
+    let mut by_concern: BTreeMap<Concern, Vec<Id>> = BTreeMap::new();
+    for (concern, id) in parts {
+        match by_concern.get_mut(concern) {
+            Some(ids) => ids.push(*id),
+            None => drop(by_concern.insert(concern.clone(), vec![*id])),
+        }
+    }
+    // What imports a file may have nothing else to say.
+    let mut imports: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for concern in by_concern.keys() {
+        if let Some(importer) = concern.importer() {
+            imports.entry(importer).or_default().push(concern.import());
+        }
+    }
+    for importer in imports.keys() {
+        by_concern
+            .entry(Concern::File(importer.clone()))
+            .or_default();
+    }
+    // A table's comments go to the first drop-in that has a key of it.
+    let mut used = BTreeSet::new();
+    let mut drop_ins = Vec::new();
+    for (concern, ids) in &by_concern {
+        let name = concern.file_name();
+        let sheet = Sheet {
+            tree,
+            files,
+            style,
+            concern,
+            ids,
+            imports: imports.get(&name).map_or(&[], Vec::as_slice),
+            existing: style.existing.iter().find(|existing| existing.name == name),
+        };
+        let used_before = used.clone();
+        let text = sheet.text(&mut used, false);
+        let text = sheet.unchanged(&text).unwrap_or(text);
+        let sensitive = sheet.is_sensitive(&text);
+        let mut used_shown = used_before;
+        drop_ins.push(DropIn {
+            about: sheet.about(),
+            sensitive,
+            redacted: sensitive.then(|| sheet.text(&mut used_shown, true)),
+            text,
+            name,
+        });
+    }
+    drop_ins.sort_by(|a, b| {
+        a.name
+            .contains('/')
+            .cmp(&b.name.contains('/'))
+            .then_with(|| a.name.cmp(&b.name))
+    });
+    drop_ins
+}
