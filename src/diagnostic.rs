@@ -121,9 +121,9 @@ codes! {
     /// A plugin of a later config version in a file of version 2.
     LaterPlace = "later-place", Warning,
         "The file serves containerd 1.x and 2.x. Settings that the node's containerd ignored so far take effect with the drop-ins. Review them.";
-    /// A key in a place that another config version has.
+    /// A key in a place where not every containerd 2.x reads it.
     OtherPlace = "other-place", Warning,
-        "It is carried over to its proper place, and takes effect with every containerd 2.x. Review it.";
+        "It is carried over to where every containerd 2.x reads it. Review it.";
     /// A key in a spelling of upper and lower case that containerd does not read.
     KeyCaseIgnored = "key-case-ignored", Warning,
         "containerd 1.5 to 1.7 read a key in lower or in upper case only, so this one had no effect and is not carried over.";

@@ -257,6 +257,22 @@ fn old_places_in_a_version_3_file() {
     );
 }
 
+/// containerd 2.3 makes the shim manager's section anew where there is one of
+/// the task manager.
+#[test]
+fn the_shim_manager_beside_the_task_manager() {
+    let text = "version = 3\n[plugins.\"io.containerd.shim.v1.manager\"]\nenv = [\"A=1\"]\n[plugins.\"io.containerd.runtime.v2.task\"]\nplatforms = [\"m\"]\n";
+    check(
+        text,
+        NEW,
+        &[
+            "\"plugins\".\"io.containerd.runtime.v2.task\".\"platforms\" = [\"m\"]",
+            "\"plugins\".\"io.containerd.shim.v1.manager\".\"env\" = [\"A=1\"]",
+        ],
+        &[Code::OtherPlace],
+    );
+}
+
 /// A file for both: containerd 1.7 ignores the plugins of version 3, so that
 /// its own settings are those that were in effect.
 #[test]

@@ -238,6 +238,7 @@ impl Reader<'_> {
                     if at_key.rank != OWN && cursor.rank == OWN {
                         self.say_other_place(shell.unwrap_or(parent), key, &at);
                     }
+                    self.say_replaced(table, parent, key, &at);
                     let shell = if is_moved {
                         Some(shell.unwrap_or(parent))
                     } else {

@@ -121,6 +121,28 @@ impl Reader<'_> {
         self.finding(code, stands_in, key, at, why.to_owned());
     }
 
+    /// Says that containerd 2.3, which looks for `sched_core` in files of version
+    /// 3 still, replaces the shim manager's section for it.
+    pub(super) fn say_replaced(
+        &mut self,
+        table: &dyn TableLike,
+        parent: Id,
+        key: &str,
+        at: &Range<usize>,
+    ) {
+        let is_manager = self.version == 3 && key == plugin::SHIM_MANAGER;
+        if is_manager
+            && table.contains_key(plugin::TASK)
+            && self.input.tree.path(parent) == ["plugins"]
+        {
+            let why = format!(
+                "containerd 2.3 reads this section only in files that have none of {}; 2.0 to 2.2 read both",
+                plugin::TASK
+            );
+            self.finding(Code::OtherPlace, parent, key, at, why);
+        }
+    }
+
     /// A key whose setting this config version has elsewhere, or not at all.
     pub(super) fn misplaced(&self, stands_in: Id, key: &str) -> Known {
         let tree = &self.input.tree;
