@@ -237,7 +237,8 @@ fn make<'a>(
 ) -> Case {
     let containerd = k0s::Release::find(k0s).unwrap().0.containerd;
     let defaults = default_config(containerd);
-    let mut table = base.map(support::parse).unwrap_or_default();
+    let dump = base.map(support::parse).unwrap_or_default();
+    let mut table = dump.clone();
     let mut effect = BTreeMap::new();
     // Version 1 has short names in the end.
     let spelled = version.max(2);
@@ -256,12 +257,13 @@ fn make<'a>(
         let in_entry = leaf.path.contains(&"*");
         let zero_matters = in_plugin && !in_entry && default.is_some_and(|value| !value.is_zero());
         let value = value(&leaf.kind, default, seed, zero_matters);
-        // What the dump says already is no edit.
         let here = Config::address(spelled, &keys).unwrap();
-        if at(&table, &here) == Some(&value) {
+        set(&mut table, &here, value.clone());
+        // What the dump says already is no edit, nor is an edit taken back.
+        if at(&dump, &here) == Some(&value) {
+            effect.remove(&after);
             continue;
         }
-        set(&mut table, &here, value.clone());
         effect.insert(after, value);
         if keys[0] == "proxy_plugins" {
             let kind = ["proxy_plugins", keys[1], "type"].map(str::to_owned);

@@ -256,8 +256,6 @@ fn lists_what_changes(case: &Case, plan: &Plan) -> Result<(), TestCaseError> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 256, ..ProptestConfig::default() })]
-
     #[test]
     fn laws_hold(case in cases()) {
         let plan = support::migrate(&case.text, case.k0s);
