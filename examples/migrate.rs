@@ -130,7 +130,7 @@ fn from_legacy(path: &Path, target: &Target, options: &Options) -> Result<Plan, 
     let written = marker.is_managed_for_k0s_1_27() || marker.is_managed_for(&target.release);
     let imported = match written {
         true => Vec::new(),
-        false => load_imports(&legacy)?,
+        false => load_imports(&[&legacy], Import::of)?,
     };
     Ok(plan(&legacy, &imported, target, options))
 }
@@ -163,30 +163,19 @@ fn from_dropins(directory: &Path, target: &Target, options: &Options) -> Result<
     }
     // What they import from folders of the directory is carried over as well;
     // what they import from elsewhere on the node is not theirs.
-    let mut seen: BTreeSet<PathBuf> = paths.into_iter().collect();
-    let mut at = 0;
-    while let Some(importer) = drop_ins.get(at) {
-        at += 1;
+    let imports = |importer: &Document| {
         let below = Path::new(importer.name()).strip_prefix(directory);
         let on_node = Path::new(DROP_IN_DIR).join(below.unwrap_or(Path::new("")));
         let entries = importer.imports();
-        let imports = entries
-            .iter()
-            .map(|entry| Import::new(&on_node.to_string_lossy(), entry));
-        let mut found = Vec::new();
-        for import in imports {
-            let Ok(below) = Path::new(import.path()).strip_prefix(DROP_IN_DIR) else {
-                continue;
-            };
-            let here = Import::new("", &directory.join(below).to_string_lossy());
-            found.extend(matching(&here)?.into_iter().map(PathBuf::from));
-        }
-        for path in found {
-            if seen.insert(path.clone()) {
-                drop_ins.push(load(&path)?);
-            }
-        }
-    }
+        let here = entries.iter().filter_map(|entry| {
+            let import = Import::new(&on_node.to_string_lossy(), entry);
+            let below = Path::new(import.path()).strip_prefix(DROP_IN_DIR).ok()?;
+            Some(Import::new("", &directory.join(below).to_string_lossy()))
+        });
+        here.collect()
+    };
+    let imported = load_imports(&drop_ins.iter().collect::<Vec<_>>(), imports)?;
+    drop_ins.extend(imported);
     let beside = directory
         .parent()
         .map(|parent| parent.join("containerd.toml"));
@@ -236,17 +225,21 @@ fn load(path: &Path) -> Result<Document, String> {
     Document::parse(path.display().to_string(), &bytes).map_err(explain)
 }
 
-/// Everything that the file imports, and what that imports in turn. A file
-/// that is not there is left to the plan to report.
-fn load_imports(legacy: &Document) -> Result<Vec<Document>, String> {
-    let mut seen = BTreeSet::from([legacy.name().to_owned()]);
+/// Everything that files import, and what that imports in turn, by where the
+/// imports of a file are found here. A file that is not there is left to the
+/// plan to report.
+fn load_imports(
+    files: &[&Document],
+    imports: impl Fn(&Document) -> Vec<Import>,
+) -> Result<Vec<Document>, String> {
+    let mut seen: BTreeSet<String> = files.iter().map(|file| file.name().to_owned()).collect();
     let mut imported: Vec<Document> = Vec::new();
-    let mut queue = Import::of(legacy);
+    let mut queue: Vec<Import> = files.iter().flat_map(|file| imports(file)).collect();
     while let Some(import) = queue.pop() {
         for path in matching(&import)? {
             if seen.insert(path.clone()) {
                 let document = load(Path::new(&path))?;
-                queue.extend(Import::of(&document));
+                queue.extend(imports(&document));
                 imported.push(document);
             }
         }

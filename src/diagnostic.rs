@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::Serialize;
 
+use crate::Document;
+
 /// How much a finding matters.
 ///
 /// Only [`Severity::Error`] makes the example program exit with status 1.
@@ -306,6 +308,12 @@ impl Finding {
     pub(crate) fn at(mut self, key: impl Into<String>, span: Option<Span>) -> Self {
         self.key = Some(key.into());
         self.span = span;
+        self
+    }
+
+    /// About a file as a whole.
+    pub(crate) fn about(mut self, file: &Document) -> Self {
+        self.span = Some(file.span(0..0));
         self
     }
 }

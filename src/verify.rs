@@ -13,12 +13,14 @@
 
 use std::collections::BTreeMap;
 
+use crate::config::Config;
 use crate::containerd::difference::Difference;
 use crate::containerd::load::Effective;
 use crate::containerd::plugin;
+use crate::containerd::setting::Merge;
 use crate::k0s::{self, AssembleError, Regime};
 use crate::migrate::{DropIn, Target, split};
-use crate::value::{Table, Value, table_of};
+use crate::value::{Table, Value};
 use crate::write::dotted;
 
 /// A key that the effective configuration must hold beyond the target's own.
@@ -28,8 +30,6 @@ pub(crate) type Wanted<'t> = (Vec<&'t str>, Option<&'t Value>);
 /// How the computed configuration fails to be the wanted one.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum VerifyError {
-    #[error("{file} does not parse: {message}")]
-    Unparsable { file: String, message: String },
     #[error("{0}")]
     Assemble(#[from] AssembleError),
     #[error("{first} and {second} both set {key}")]
@@ -58,16 +58,10 @@ pub(crate) fn verify(
     drop_ins: &[DropIn],
     wanted: &[Wanted<'_>],
 ) -> Result<(), VerifyError> {
-    let mut tables = BTreeMap::new();
-    for drop_in in drop_ins {
-        let parsed = toml_edit::Document::parse(drop_in.text()).map_err(|error| {
-            VerifyError::Unparsable {
-                file: drop_in.name.clone(),
-                message: error.message().to_owned(),
-            }
-        })?;
-        tables.insert(drop_in.name.as_str(), table_of(parsed.as_table()));
-    }
+    let texts = drop_ins.iter();
+    let texts = texts.map(|drop_in| (drop_in.name.as_str(), drop_in.text()));
+    let parsed = k0s::parse_all(texts)?;
+    let tables = k0s::tables_of(&parsed);
     let release = &target.release;
     if tables.len() > 1 {
         disjoint(&tables, release.regime)?;
@@ -75,11 +69,8 @@ pub(crate) fn verify(
     if release.regime == Regime::ImportsV3 {
         survives_migration(&tables)?;
     }
-    let texts = drop_ins
-        .iter()
-        .map(|drop_in| (drop_in.name.as_str(), drop_in.text()));
     let image = target.pause_image();
-    let after = k0s::put_together(release, image, &texts.collect(), tables)?.effective();
+    let after = k0s::put_together(release, image, &parsed, tables)?.effective();
     let mut expected: Effective = k0s::assemble(release, image, [])?.effective();
     for (path, value) in wanted {
         expected.set(path, *value);
@@ -127,8 +118,9 @@ fn disjoint(tables: &BTreeMap<&str, Table>, regime: Regime) -> Result<(), Verify
         paths.dedup();
         for path in paths {
             // What is not a setting, or is appended.
-            let apart = ["version", "imports", "disabled_plugins", "required_plugins"];
-            if matches!(path.as_slice(), [key] if apart.contains(key)) {
+            let merge = |key: &str| Config::place_of(&[key]).map(|place| place.merge);
+            let apart = |key: &str| key == "version" || merge(key) == Some(Merge::Append);
+            if matches!(path.as_slice(), [key] if apart(key)) {
                 continue;
             }
             if let Some(first) = owners.insert(path.clone(), file) {
@@ -152,13 +144,13 @@ fn collect<'t>(
 ) {
     for (key, value) in table {
         at.push(key);
-        let is_cri = at.get(1) == Some(&plugin::CRI);
-        let whole = match at.first() {
+        let whole = match at.as_slice() {
             // containerd 2.3 makes plugins of the servers file by file, and
             // leaves behind what the file alone does not bear out.
-            Some(&("grpc" | "ttrpc" | "metrics")) if sections_merge => at.len() == 1,
-            Some(&"plugins") => at.len() == 2 && !is_cri && !sections_merge,
-            Some(&("proxy_plugins" | "stream_processors" | "timeouts")) => at.len() == 2,
+            ["grpc" | "ttrpc" | "metrics"] => sections_merge,
+            ["plugins", plugin::CRI] => false,
+            ["plugins", _] if sections_merge => false,
+            [map, _] => Config::place_of(&[map]).is_some_and(|map| map.merge == Merge::Entry),
             _ => false,
         };
         match value {

@@ -113,6 +113,12 @@ impl Config {
         exists.then(|| address().into_iter().map(str::to_owned).collect())
     }
 
+    /// What is known of the setting at a path of version 2.
+    pub(crate) fn place_of(path: &[&str]) -> Option<Place> {
+        let top = Config::place();
+        path.iter().try_fold(top, |place, key| place.child(key))
+    }
+
     /// Where walks along the declarations begin.
     pub(crate) fn place() -> Place {
         Place::root(Config::SETTINGS)

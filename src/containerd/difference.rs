@@ -127,14 +127,12 @@ impl Walk {
             }
         };
         let [first, second] = places;
-        let removed = first.or(second).and_then(|place| place.removed());
-        if removed.is_some_and(|removed| removed <= self.release) {
+        let place = first.or(second);
+        if place.is_some_and(|place| place.is_gone(self.release)) {
             return;
         }
         if is_table(0) || is_table(1) {
-            let matters = first
-                .or(second)
-                .is_some_and(|place| place.presence_matters());
+            let matters = place.is_some_and(|place| place.presence_matters());
             let [a, b] = [
                 self.exists(first, values[0]),
                 self.exists(second, values[1]),
@@ -156,7 +154,7 @@ impl Walk {
             |place: Option<Place>| place.and_then(|place| place.state(self.release).printed());
         let a = values[0].cloned().or_else(|| default(first));
         let b = values[1].cloned().or_else(|| default(second));
-        if !same(first.or(second), a.as_ref(), b.as_ref()) {
+        if !same(place, a.as_ref(), b.as_ref()) {
             self.differ([a, b]);
         }
     }

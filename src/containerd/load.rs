@@ -7,7 +7,8 @@ use super::difference::{self, Difference};
 use super::place::Place;
 use super::setting::{Kind, Merge, State};
 use super::{Release, plugin};
-use crate::config::{Config, address};
+use crate::config::Config;
+use crate::config::address::{self, stated_version};
 use crate::value::{self, Table, Value};
 
 /// What containerd runs with: the merged files over its built-in defaults.
@@ -57,7 +58,7 @@ impl Effective {
     /// that of the config version that the release writes, see
     /// [`Release::config_version`].
     pub fn get(&self, path: &[&str]) -> Option<Value> {
-        let path = address::setting_at(self.release.config_version().max(2), path);
+        let path = address::setting_at(paths_of(self.release), path);
         let mut place = Some(Config::place());
         let mut found: Option<&Value> = None;
         let mut table = Some(&self.table);
@@ -81,7 +82,7 @@ impl Effective {
     /// Every key that is in effect with another value in `other`.
     pub fn differences(&self, other: &Effective) -> Vec<Difference> {
         let mut found = difference::between(&self.table, &other.table, self.release);
-        let version = self.release.config_version().max(2);
+        let version = paths_of(self.release);
         for difference in &mut found {
             let path: Vec<&str> = difference.path.iter().map(String::as_str).collect();
             let address = address::of(version, &path);
@@ -120,6 +121,12 @@ impl Effective {
     }
 }
 
+/// The config version whose paths a release goes by; plugins have URIs even for
+/// containerd 1.2.
+fn paths_of(release: Release) -> i64 {
+    release.config_version().max(2)
+}
+
 /// Appends a list of names, from containerd 2.0 on each once.
 pub(crate) fn append(into: &mut Vec<Value>, from: Vec<Value>, once: bool) {
     let name = |item: &Value| item.as_str().map(str::to_owned);
@@ -131,14 +138,6 @@ pub(crate) fn append(into: &mut Vec<Value>, from: Vec<Value>, once: bool) {
         from.into_iter()
             .filter(|item| !once || name(item).is_none_or(|name| seen.insert(name))),
     );
-}
-
-/// The version that a file states; 0 is none.
-fn stated_version(file: &Table) -> Option<i64> {
-    match file.get("version") {
-        Some(Value::Integer(version)) if *version != 0 => Some(*version),
-        _ => None,
-    }
 }
 
 /// The version by which containerd 2.3 reads a file: without one it understands
@@ -188,13 +187,12 @@ fn merge(place: &Place, into: &mut Table, from: Table, release: Release) {
 /// that it writes; plugins have URIs even for containerd 1.2.
 pub fn default_config(release: Release) -> Table {
     let table = printed(&Config::place(), release);
-    address::write(table, release.config_version().max(2))
+    address::write(table, paths_of(release))
 }
 
 /// The defaults of the CRI plugin, as `config default` prints them.
 pub(crate) fn default_cri(release: Release) -> Table {
-    let plugins = Config::place().child("plugins");
-    let cri = plugins.and_then(|plugins| plugins.child(plugin::CRI));
+    let cri = Config::place_of(&["plugins", plugin::CRI]);
     cri.map(|cri| printed(&cri, release)).unwrap_or_default()
 }
 

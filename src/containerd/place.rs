@@ -137,7 +137,7 @@ impl Place {
     /// The state of a leaf in a release. Leaves of map entries that are not
     /// built in are never printed.
     pub(crate) fn state(&self, release: Release) -> State {
-        if self.gone.is_some_and(|gone| gone <= release) {
+        if self.is_gone(release) {
             return State::Absent;
         }
         let built_in = state_at(self.built_in, release);
@@ -165,6 +165,16 @@ impl Place {
     /// The release that removed the setting.
     pub(crate) fn removed(&self) -> Option<Release> {
         self.gone
+    }
+
+    /// Whether a release no longer has the setting.
+    pub(crate) fn is_gone(&self, release: Release) -> bool {
+        self.gone.is_some_and(|gone| gone <= release)
+    }
+
+    /// Whether the setting came with containerd 2.x, and the release is of 1.x.
+    pub(crate) fn is_too_new(&self, release: Release) -> bool {
+        !release.is_2() && self.since.is_some_and(Release::is_2)
     }
 
     /// Whether a value was the setting's default in some release; the zero

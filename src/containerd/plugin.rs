@@ -10,6 +10,9 @@ pub const CRI_IMAGES: &str = "io.containerd.cri.v1.images";
 /// The plugin that runs containers for CRI, from config version 3 on.
 pub const CRI_RUNTIME: &str = "io.containerd.cri.v1.runtime";
 
+/// The settings that list plugins.
+pub(crate) const LISTS: [&str; 2] = ["disabled_plugins", "required_plugins"];
+
 /// The plugin that manages tasks.
 pub(crate) const TASK: &str = "io.containerd.runtime.v2.task";
 

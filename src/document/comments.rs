@@ -80,11 +80,8 @@ impl Comments {
             .further
             .iter()
             .filter_map(|range| text.get(range.clone()));
-        let lines = above
-            .lines()
-            .chain(further.flat_map(str::lines))
-            .map(str::trim);
-        lines.filter(|line| line.starts_with('#')).collect()
+        let texts = std::iter::once(above).chain(further);
+        texts.flat_map(lines).collect()
     }
 }
 

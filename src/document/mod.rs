@@ -12,6 +12,7 @@ pub(crate) use toml_1_1::find as toml_1_1;
 
 use std::ops::Range;
 
+use crate::containerd::plugin;
 use crate::diagnostic::Span;
 use crate::k0s::Marker;
 use crate::value::{self, Table};
@@ -262,7 +263,7 @@ impl Document {
     pub(crate) fn plugin_ids(&self) -> impl Iterator<Item = &str> {
         let root = self.root();
         let sections = root.get("plugins").and_then(toml_edit::Item::as_table_like);
-        let lists = ["disabled_plugins", "required_plugins"].into_iter();
+        let lists = plugin::LISTS.into_iter();
         let listed = lists
             .filter_map(|key| root.get(key)?.as_array())
             .flat_map(|list| list.iter().filter_map(|id| id.as_str()));

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::merge_patch::{self, MergeError};
-use super::preflight::{Rejection, preflight};
+use super::preflight::{Rejection, judge};
 use super::{MARKER, Regime, Release, is_drop_in, path_of};
 use crate::containerd::Import;
 use crate::containerd::import::load_order;
@@ -74,6 +74,8 @@ pub struct Assembled<'a> {
 ///
 /// `pause_image` is what k0s injects as sandbox image.
 ///
+/// [`preflight`]: super::preflight()
+///
 /// # Errors
 /// If k0s or containerd would not start.
 pub fn assemble<'a>(
@@ -81,30 +83,51 @@ pub fn assemble<'a>(
     pause_image: &str,
     drop_ins: impl IntoIterator<Item = (&'a str, &'a str)>,
 ) -> Result<Assembled<'a>, AssembleError> {
-    let by_name: BTreeMap<&str, &str> = drop_ins.into_iter().collect();
-    let mut tables = BTreeMap::new();
-    for (name, text) in &by_name {
-        let parsed = parse(text).map_err(|message| AssembleError::Unparsable {
-            file: (*name).to_owned(),
-            message,
-        })?;
-        tables.insert(*name, parsed);
-    }
-    put_together(release, pause_image, &by_name, tables)
+    let parsed = parse_all(drop_ins)?;
+    let tables = tables_of(&parsed);
+    put_together(release, pause_image, &parsed, tables)
 }
 
-/// The same for drop-ins that are parsed already.
+/// Drop-ins by name, parsed.
+pub(crate) type Parsed<'a> = BTreeMap<&'a str, toml_edit::Document<&'a str>>;
+
+/// Parses drop-ins, given by name and text; of one name the last counts.
+pub(crate) fn parse_all<'a>(
+    drop_ins: impl IntoIterator<Item = (&'a str, &'a str)>,
+) -> Result<Parsed<'a>, AssembleError> {
+    let by_name: BTreeMap<&str, &str> = drop_ins.into_iter().collect();
+    let parsed = by_name.into_iter().map(|(name, text)| {
+        let parsed = toml_edit::Document::parse(text);
+        let parsed = parsed.map_err(|error| AssembleError::Unparsable {
+            file: name.to_owned(),
+            message: error.message().to_owned(),
+        })?;
+        Ok((name, parsed))
+    });
+    parsed.collect()
+}
+
+/// The plain values of drop-ins.
+pub(crate) fn tables_of<'a>(parsed: &Parsed<'a>) -> BTreeMap<&'a str, Table> {
+    let parsed = parsed.iter();
+    parsed
+        .map(|(name, parsed)| (*name, table_of(parsed.as_table())))
+        .collect()
+}
+
+/// The same as [`assemble`] for drop-ins that are parsed already, and their
+/// plain values.
 pub(crate) fn put_together<'a>(
     release: &'a Release,
     pause_image: &str,
-    by_name: &BTreeMap<&'a str, &'a str>,
+    parsed: &Parsed<'a>,
     tables: BTreeMap<&'a str, Table>,
 ) -> Result<Assembled<'a>, AssembleError> {
     match release.regime {
         Regime::Monolith => Err(AssembleError::NoDropIns(release.to_string())),
         Regime::ImportsV3 => {
-            let texts = by_name.iter().map(|(name, text)| (*name, *text));
-            if let Some(rejection) = preflight(texts).into_iter().next() {
+            let mut rejections = parsed.iter().flat_map(|(name, parsed)| judge(name, parsed));
+            if let Some(rejection) = rejections.next() {
                 return Err(rejection.into());
             }
             Ok(Assembled {
@@ -137,11 +160,13 @@ pub(crate) fn put_together<'a>(
             let mut cri = None;
             for (name, _) in with_cri {
                 text.push_str(&format!("# appended from {name}\n"));
-                text.push_str(by_name.get(name).copied().unwrap_or_default());
-                cri = Some(parse(&text).map_err(|message| AssembleError::Append {
+                text.push_str(parsed.get(name).map_or("", |parsed| parsed.raw()));
+                let appended = toml_edit::Document::parse(text.as_str());
+                let appended = appended.map_err(|error| AssembleError::Append {
                     file: name.to_owned(),
-                    message,
-                })?);
+                    message: error.message().to_owned(),
+                })?;
+                cri = Some(table_of(appended.as_table()));
             }
             Ok(Assembled {
                 main: main_of_version_2(),
@@ -150,13 +175,6 @@ pub(crate) fn put_together<'a>(
                 release,
             })
         }
-    }
-}
-
-fn parse(text: &str) -> Result<Table, String> {
-    match toml_edit::Document::parse(text) {
-        Ok(parsed) => Ok(table_of(parsed.as_table())),
-        Err(error) => Err(error.message().to_owned()),
     }
 }
 

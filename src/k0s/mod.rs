@@ -7,8 +7,8 @@ mod preflight;
 mod release;
 mod releases;
 
-pub(crate) use assemble::put_together;
 pub use assemble::{AssembleError, Assembled, assemble};
+pub(crate) use assemble::{parse_all, put_together, tables_of};
 pub(crate) use marker::MARKER;
 pub use marker::Marker;
 pub(crate) use merge_patch::check_key;

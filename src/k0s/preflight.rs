@@ -56,24 +56,42 @@ pub enum RejectionReason {
 /// assert_eq!(reasons, [RejectionReason::Version(2), RejectionReason::CriSection]);
 /// ```
 pub fn preflight<'a>(drop_ins: impl IntoIterator<Item = (&'a str, &'a str)>) -> Vec<Rejection> {
-    let mut rejections = Vec::new();
-    for (file, text) in drop_ins.into_iter().filter(|(name, _)| is_drop_in(name)) {
-        rejections.extend(reasons(text).into_iter().map(|reason| Rejection {
-            file: file.to_owned(),
-            reason,
-        }));
-    }
-    rejections
+    let drop_ins = drop_ins.into_iter().filter(|(name, _)| is_drop_in(name));
+    drop_ins
+        .flat_map(|(file, text)| rejections(file, reasons(text)))
+        .collect()
+}
+
+/// Judges one file that is parsed already.
+pub(super) fn judge(
+    file: &str,
+    parsed: &toml_edit::Document<&str>,
+) -> impl Iterator<Item = Rejection> {
+    let reasons = match is_drop_in(file) {
+        true => reasons_in(parsed),
+        false => Vec::new(),
+    };
+    rejections(file, reasons)
+}
+
+fn rejections(file: &str, reasons: Vec<RejectionReason>) -> impl Iterator<Item = Rejection> {
+    reasons.into_iter().map(move |reason| Rejection {
+        file: file.to_owned(),
+        reason,
+    })
 }
 
 fn reasons(text: &str) -> Vec<RejectionReason> {
     // go-toml 1.9 skips a byte order mark.
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let parsed = match toml_edit::Document::parse(text) {
-        Ok(parsed) => parsed,
-        Err(error) => return vec![RejectionReason::Unparsable(error.message().to_owned())],
-    };
-    if let Some((_, what)) = crate::document::toml_1_1(parsed.as_table(), text) {
+    match toml_edit::Document::parse(text) {
+        Ok(parsed) => reasons_in(&parsed),
+        Err(error) => vec![RejectionReason::Unparsable(error.message().to_owned())],
+    }
+}
+
+fn reasons_in(parsed: &toml_edit::Document<&str>) -> Vec<RejectionReason> {
+    if let Some((_, what)) = crate::document::toml_1_1(parsed.as_table(), parsed.raw()) {
         return vec![RejectionReason::Unparsable(format!("{what} is TOML 1.1"))];
     }
     let mut reasons = Vec::new();

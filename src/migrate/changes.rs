@@ -7,11 +7,11 @@ use super::ledger::Redacted;
 use super::origin::{self, Origin};
 use super::sandbox;
 use super::tree::{Dropped, ROOT, Tree, Verdict, shown};
-use crate::config::address;
+use crate::config::{Config, address};
 use crate::containerd::place::Place;
 use crate::containerd::releases::V2_1;
-use crate::containerd::setting::{Merge, State};
-use crate::containerd::{Release, handler::RUNTIMES, plugin};
+use crate::containerd::setting::State;
+use crate::containerd::{handler::RUNTIMES, plugin};
 use crate::value::{Table, Value};
 
 /// A key whose effective value changes with the migration although no drop-in
@@ -83,11 +83,9 @@ pub(super) fn find(
             changes.extend(change);
             continue;
         }
-        let gone = place.removed().is_some_and(|gone| gone <= containerd);
-        let not_yet = place.since().is_some_and(Release::is_2) && !containerd.is_2();
-        let in_daemon = path.first() != Some(&"plugins") && place.merge == Merge::NonZero;
         let zero = tree.value(id).is_some_and(Value::is_zero);
-        if gone || not_yet || in_daemon && zero {
+        let ignored = tree.is_merged_by_value(id) && zero;
+        if ignored || place.is_gone(containerd) || place.is_too_new(containerd) {
             continue;
         }
         // What a distribution or an architecture has otherwise stays as it is
@@ -138,10 +136,9 @@ fn cni_directories(tree: &Tree, id: usize, target: &Target) -> Option<Option<Cha
         value => vec![value.clone()],
     };
     let before = list(tree.value(id)?);
-    let place = to
-        .iter()
-        .try_fold(crate::Config::place(), |place, key| place.child(key))?;
-    let default = place.state(target.containerd()).printed()?;
+    let default = Config::place_of(&to)?
+        .state(target.containerd())
+        .printed()?;
     Some(
         (before != list(&default)).then(|| Change {
             key: key_at(target, &to),
@@ -226,10 +223,7 @@ fn sandbox_change(tree: &mut Tree, target: &Target, was: Before) -> Option<Chang
         .and_then(|leaf| tree.value(leaf))
         .filter(|_| !was.ignored)
         .cloned();
-    let place = sandbox::PATH
-        .iter()
-        .try_fold(crate::Config::place(), |place, key| place.child(key))?;
-    let built_in = match place.state(target.containerd()) {
+    let built_in = match Config::place_of(&sandbox::PATH)?.state(target.containerd()) {
         State::Str(image) => Value::String(image.to_owned()),
         _ => return None,
     };

@@ -36,9 +36,8 @@ pub(super) fn sandbox_cause(
         "the file sets no sandbox image, so containerd {containerd} falls back to its built-in {before}; k0s {release} would inject {} and its airgap bundle holds only that one: where {before} cannot be pulled, no pod starts",
         target.pause_image(),
     );
-    let mut finding = Finding::new(Code::SandboxImageCause, message);
+    let mut finding = Finding::new(Code::SandboxImageCause, message).about(legacy);
     finding.key = Some(key);
-    finding.span = Some(legacy.span(0..0));
     Some(finding)
 }
 
@@ -57,12 +56,8 @@ pub(super) fn runc_appears(changes: &[Change], target: &Target) -> Option<Findin
 
 pub(super) fn byte_order_mark(legacy: &Document) -> Option<Finding> {
     legacy.has_byte_order_mark().then(|| {
-        let mut finding = Finding::new(
-            Code::ByteOrderMark,
-            "the file begins with a UTF-8 byte order mark",
-        );
-        finding.span = Some(legacy.span(0..0));
-        finding
+        let message = "the file begins with a UTF-8 byte order mark";
+        Finding::new(Code::ByteOrderMark, message).about(legacy)
     })
 }
 
@@ -101,9 +96,7 @@ pub(super) fn marker_trap(main: &Document, target: &Target) -> Option<Finding> {
             "k0s up to 1.35 takes {} for its own, and k0s {release} takes it for yours: {written}",
             main.name()
         );
-        let mut finding = Finding::new(Code::MarkerNotRecognised, message);
-        finding.span = Some(main.span(0..0));
-        finding
+        Finding::new(Code::MarkerNotRecognised, message).about(main)
     })
 }
 

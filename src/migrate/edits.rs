@@ -9,7 +9,7 @@ use super::tree::{Dropped, Files, Id, ROOT, Tree, Verdict, Why};
 use super::{Options, SandboxImage, Target};
 use crate::config::{Config, address};
 use crate::containerd::place::Place;
-use crate::containerd::setting::{Kind, Merge, State};
+use crate::containerd::setting::Kind;
 use crate::containerd::{Release, plugin};
 use crate::diagnostic::{Code, Finding};
 use crate::k0s;
@@ -98,7 +98,7 @@ impl Judge<'_> {
             let image = value.as_str().unwrap_or_default();
             return self.sandbox_image(tree, id, image);
         }
-        if let ["disabled_plugins" | "required_plugins"] = path.as_slice() {
+        if matches!(path.as_slice(), [key] if plugin::LISTS.contains(key)) {
             return self.plugin_list(tree, id, &place);
         }
         self.declared(tree, id, &place, value)
@@ -117,7 +117,7 @@ impl Judge<'_> {
         };
         let containerd = self.target.containerd();
         let parent = tree.node(tree.node(id).parent).place;
-        if parent.is_some_and(|parent| parent.removed().is_some_and(|gone| gone <= containerd)) {
+        if parent.is_some_and(|parent| parent.is_gone(containerd)) {
             let why = format!("containerd {containerd} of the target no longer has the plugin");
             return Verdict::Drop(Dropped::Obsolete, why);
         }
@@ -231,9 +231,8 @@ impl Judge<'_> {
     /// Why the target's containerd has no plugin of this id.
     fn misfit(&self, plugin: &str) -> Option<String> {
         let containerd = self.target.containerd();
-        let settings = Config::place().child("plugins")?.child(plugin);
-        let gone =
-            settings.is_some_and(|place| place.removed().is_some_and(|gone| gone <= containerd));
+        let settings = Config::place_of(&["plugins", plugin]);
+        let gone = settings.is_some_and(|place| place.is_gone(containerd));
         let not_yet = address::is_new_in_3(plugin) && !containerd.is_2();
         let why = match (gone, not_yet) {
             (true, _) => "no longer has",
@@ -265,13 +264,12 @@ impl Judge<'_> {
                 format!("containerd {release} wrote it as its default; the target has its own");
             return Verdict::Drop(Dropped::StaleDefault, why);
         }
-        let in_daemon = tree.path(id).first() != Some(&"plugins") && place.merge == Merge::NonZero;
-        if in_daemon && value.is_zero() {
+        if tree.is_merged_by_value(id) && value.is_zero() {
             let why = "containerd lets no zero value override a default here".to_owned();
             self.say(tree, id, Code::ZeroValueIgnored, why.clone());
             return Verdict::Drop(Dropped::NoEffect, why);
         }
-        if place.removed().is_some_and(|gone| gone <= containerd) {
+        if place.is_gone(containerd) {
             return match place.was_default(value) {
                 true => Verdict::Drop(
                     Dropped::Obsolete,
@@ -282,8 +280,7 @@ impl Judge<'_> {
                 false => Verdict::Keep(Why::Edit("differs from what was the default".to_owned())),
             };
         }
-        let is_later = place.since().is_some_and(Release::is_2) && !containerd.is_2();
-        if is_later {
+        if place.is_too_new(containerd) {
             return match place.was_default(value) {
                 true => Verdict::Drop(
                     Dropped::TargetDefault,
@@ -307,7 +304,7 @@ impl Judge<'_> {
         }
         let changed = origin.is_some_and(|origin| {
             let (old, new) = (place.state(origin), place.state(containerd));
-            !matches!(old, State::Absent | State::Hidden) && old != new
+            old.is_printed() && old != new
         });
         if changed {
             let message =
@@ -400,9 +397,7 @@ pub(super) fn without_place(tree: &mut Tree, files: Files<'_>, target: &Target) 
             continue;
         };
         let gone = place.removed().filter(|gone| *gone <= containerd);
-        let later = place
-            .since()
-            .filter(|since| since.is_2() && !containerd.is_2());
+        let later = place.since().filter(|_| place.is_too_new(containerd));
         let parent = tree.node(id).parent;
         let is_tls = matches!(
             tree.path(id).as_slice(),

@@ -170,21 +170,12 @@ impl Options {
 pub fn check(document: &Document) -> Vec<Finding> {
     let files = [document];
     let rules = Rules::of(&files);
-    let input = read::read(
-        &files,
-        rules,
-        &[],
-        if rules == Rules::Containerd2 {
-            V2_0
-        } else {
-            V1_7
-        },
-    );
-    // Whose parser read it: go-toml 1.9 or 2.
-    let release = match input.version {
-        3.. => V2_0,
+    // Whose parser reads it: go-toml 1.9 or 2.
+    let release = match rules {
+        Rules::Containerd2 => V2_0,
         _ => V1_7,
     };
+    let input = read::read(&files, rules, &[], release);
     let (tree, files) = (&input.tree, Files(&files));
     let mut findings = input.findings;
     for id in tree.leaves(ROOT) {

@@ -179,9 +179,7 @@ impl Releases {
             collect_starts(&Config::place(), &mut starts);
             let told = starts.into_iter().filter(|start| !NOT_TOLD.contains(start));
             let starts: Vec<Release> = told.take(64).collect();
-            let cri = Config::place()
-                .child("plugins")
-                .and_then(|p| p.child(plugin::CRI));
+            let cri = Config::place_of(&["plugins", plugin::CRI]);
             let count =
                 |place: Option<&Place>, release| place.map_or(0, |p| count_printed(p, release));
             let printed = starts
@@ -204,29 +202,23 @@ impl Releases {
 
     /// Releases that print `value` at `place`, as bits.
     fn printing(&self, place: &Place, key: &str, value: &Value) -> u64 {
+        self.naming(place, |from| {
+            place.is_default(value, from) || is_shifted(key, value)
+        })
+    }
+
+    /// Releases that print the key, as bits: those between two changes of its
+    /// default of which `is` holds at the first.
+    fn naming(&self, place: &Place, is: impl Fn(Release) -> bool) -> u64 {
         let states = place.printed_states();
         let mut bits = 0;
         for (at, (from, state)) in states.iter().enumerate() {
-            let printed = !matches!(state, State::Absent | State::Hidden);
-            if printed && (place.is_default(value, *from) || is_shifted(key, value)) {
+            if state.is_printed() && is(*from) {
                 let until = states.get(at + 1).map(|(next, _)| *next);
                 bits |= self.since(Some(*from)) & !self.since(until);
             }
         }
         // Gone with the table that it was in.
-        bits & !self.since(place.removed())
-    }
-
-    /// Releases that print the key with whatever value, as bits.
-    fn naming(&self, place: &Place) -> u64 {
-        let states = place.printed_states();
-        let mut bits = 0;
-        for (at, (from, state)) in states.iter().enumerate() {
-            if state.is_printed() {
-                let until = states.get(at + 1).map(|(next, _)| *next);
-                bits |= self.since(Some(*from)) & !self.since(until);
-            }
-        }
         bits & !self.since(place.removed())
     }
 
@@ -309,7 +301,7 @@ fn find(tree: &Tree) -> Origin {
         };
         let path = tree.path(id);
         let in_cri = path.get(1) == Some(&plugin::CRI);
-        add(&mut named, known.naming(&place), in_cri);
+        add(&mut named, known.naming(&place, |_| true), in_cri);
         let bits = known.printing(&place, &node.key, value);
         if bits == 0 {
             continue;

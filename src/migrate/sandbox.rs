@@ -31,10 +31,7 @@ const WINDOWS: &[&str] = &[
 pub(super) fn was_ever_default(image: &str) -> bool {
     static KNOWN: OnceLock<BTreeSet<String>> = OnceLock::new();
     let known = KNOWN.get_or_init(|| {
-        let place = PATH
-            .iter()
-            .try_fold(Config::place(), |place, key| place.child(key));
-        let declared = place
+        let declared = Config::place_of(&PATH)
             .map(|place| place.printed_states())
             .unwrap_or_default();
         let declared = declared.iter().filter_map(|(_, state)| match state {

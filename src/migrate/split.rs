@@ -5,6 +5,7 @@ use std::fmt;
 
 use super::edits;
 use super::tree::{Id, ROOT, Tree, Verdict};
+use crate::config::Config;
 use crate::containerd::handler::RUNTIMES;
 use crate::containerd::{Release, plugin};
 use crate::value::Value;
@@ -226,9 +227,8 @@ pub(crate) fn is_server_plugin(path: &[&str]) -> bool {
 fn whole<'t>(path: &[&'t str]) -> Option<Vec<&'t str>> {
     match path {
         ["proxy_plugins" | "stream_processors", _, ..] => path.get(..2).map(<[&str]>::to_vec),
-        ["grpc" | "ttrpc", ..] => Some(vec!["grpc"]),
-        ["debug", "address" | "uid" | "gid"] => Some(vec!["debug"]),
-        ["metrics", ..] => Some(vec!["metrics"]),
+        ["ttrpc", ..] => Some(vec!["grpc"]),
+        [server, ..] if is_server(path) => Some(vec![*server]),
         _ => None,
     }
 }
@@ -318,7 +318,7 @@ fn concern(tree: &Tree, id: Id, target: Release, default_runtime: Option<&str>) 
             ["containerd", "runtimes", name, ..] if !is_built_in_runtime(tree, id, target) => {
                 Concern::Runtime((*name).to_owned())
             }
-            ["runtime_platforms", name, ..] => match has_handler(tree, name, target) {
+            ["runtime_platforms", name, ..] => match has_handler(name, target) {
                 true => Concern::Snapshotter,
                 false => Concern::Runtime((*name).to_owned()),
             },
@@ -337,12 +337,8 @@ fn concern(tree: &Tree, id: Id, target: Release, default_runtime: Option<&str>) 
 }
 
 /// Whether the target brings a runtime handler of this name along.
-fn has_handler(tree: &Tree, name: &str, target: Release) -> bool {
-    let root = tree.node(ROOT).place;
-    let runtimes = RUNTIMES
-        .iter()
-        .try_fold(root, |place, key| Some(place?.child(key)));
-    let runtimes = runtimes.flatten();
+fn has_handler(name: &str, target: Release) -> bool {
+    let runtimes = Config::place_of(&RUNTIMES);
     runtimes.is_some_and(|map| map.builtin_entries(target).any(|entry| entry == name))
 }
 

@@ -42,9 +42,7 @@ pub(super) fn for_legacy_file(
         steps.push(format!("Carry the drop-ins over that are in {dir} already: their config version is 2, and k0s {} exits on it.", target.release));
         steps.push(format!("Remove {file} before k0s {} starts: it does not see that k0s wrote the file, and would ignore drop-ins.", target.release));
     } else {
-        steps.push(format!(
-            "Move {file} away, for instance to {LEGACY}: as long as it is there, k0s ignores drop-ins."
-        ));
+        steps.push(move_away());
     }
     restart(target, &mut steps);
     steps
@@ -87,8 +85,11 @@ pub(super) fn for_drop_ins(
     }
     match main {
         Main::Fine => {}
-        Main::Trap => steps.push(format!("Remove {file}: k0s {} would take it for yours and ignore drop-ins.", target.requested)),
-        Main::Yours => steps.push(format!("Move {file} away, for instance to {LEGACY}: as long as it is there, k0s ignores drop-ins.")),
+        Main::Trap => steps.push(format!(
+            "Remove {file}: k0s {} would take it for yours and ignore drop-ins.",
+            target.requested
+        )),
+        Main::Yours => steps.push(move_away()),
     }
     steps.push(format!(
         "Upgrade k0s to {}, if it is older.",
@@ -120,6 +121,13 @@ fn write(drop_ins: &[DropIn], put: &str) -> Vec<String> {
         steps.push("Let only root read those that hold credentials: chmod 0600.".to_owned());
     }
     steps
+}
+
+fn move_away() -> String {
+    let file = k0s::CONFIG_FILE;
+    format!(
+        "Move {file} away, for instance to {LEGACY}: as long as it is there, k0s ignores drop-ins."
+    )
 }
 
 fn restart(target: &Target, steps: &mut Vec<String>) {

@@ -140,10 +140,8 @@ impl Steps<'_> {
             let table = self.tree.make(new, tables);
             let value = self.value(id);
             let moved = self.set(table, key, value, id, "moved from a deprecated table");
-            self.tree.judge(
-                id,
-                Verdict::Converted(vec![moved], format!("its successor is runtimes.{name}")),
-            );
+            let why = format!("its successor is runtimes.{name}");
+            self.converted(id, moved, &why);
         }
         Some(type_leaf)
     }
@@ -212,10 +210,8 @@ impl Steps<'_> {
             let runtimes = self.tree.find(&RUNTIMES);
             let known = runtimes.and_then(|runtimes| self.tree.child(runtimes, &name));
             let kind = known.and_then(|runtime| self.runtime_type(runtime));
-            let runc = kind
-                .as_deref()
-                .is_none_or(|kind| kind == RUNC_V2 || OLD_TYPES.contains(&kind));
-            if !runc || known.is_none() && name != BUILT_IN {
+            let is_runc = known.is_none_or(|runtime| self.is_runc(runtime));
+            if !is_runc || known.is_none() && name != BUILT_IN {
                 let why = match known {
                     Some(_) => format!(
                         "the default runtime handler {name:?} is not runc's and has no such option"
@@ -245,6 +241,12 @@ impl Steps<'_> {
             .to_owned()
     }
 
+    /// Whether a handler runs runc, by whichever shim.
+    pub(super) fn is_runc(&mut self, runtime: Id) -> bool {
+        let kind = self.runtime_type(runtime);
+        kind.is_none_or(|kind| kind == RUNC_V2 || OLD_TYPES.contains(&kind.as_str()))
+    }
+
     fn runtime_type(&mut self, runtime: Id) -> Option<String> {
         let leaf = self.tree.child(runtime, "runtime_type")?;
         let kind = self.tree.value(leaf)?.as_str()?;
@@ -259,7 +261,7 @@ impl Steps<'_> {
             if self.tree.value(old) == Some(&value) {
                 let why =
                     format!("{name} is deprecated, and its successor is set to the same already");
-                self.tree.judge(from, Verdict::Converted(vec![old], why));
+                self.converted(from, old, &why);
                 return;
             }
             let empty = self.tree.value(old).and_then(Value::as_str) == Some("");
@@ -277,10 +279,8 @@ impl Steps<'_> {
             from,
             &format!("the successor of {name}"),
         );
-        let message = format!("goes to {}", self.tree.written(new));
-        self.say(from, Code::Converted, message);
         let why = format!("{name} is deprecated, this is its successor");
-        self.tree.judge(from, Verdict::Converted(vec![new], why));
+        self.goes_to(from, new, &why);
     }
 
     /// Old shims become `io.containerd.runc.v2`.
@@ -388,18 +388,12 @@ impl Steps<'_> {
                 let key = self.tree.node(id).key.clone();
                 let value = self.value(id);
                 let new = self.set(auth, &key, value, id, "the successor of registry.auths");
-                self.tree.judge(
-                    id,
-                    Verdict::Converted(
-                        vec![new],
-                        "auths is deprecated, this is its successor".to_owned(),
-                    ),
-                );
+                self.converted(id, new, "auths is deprecated, this is its successor");
             }
         }
     }
 
-    fn runtimes(&mut self) -> Vec<Id> {
+    pub(super) fn runtimes(&mut self) -> Vec<Id> {
         let runtimes = self.tree.find(&RUNTIMES);
         runtimes
             .map(|id| self.tree.children(id).to_vec())
@@ -407,10 +401,23 @@ impl Steps<'_> {
     }
 
     /// Drops a setting that containerd did not act on, and says so.
-    fn ignore(&mut self, id: Id, code: Code, why: &str) {
+    pub(super) fn ignore(&mut self, id: Id, code: Code, why: &str) {
         self.say(id, code, why);
         self.tree
             .judge(id, Verdict::Drop(Dropped::NoEffect, why.to_owned()));
+    }
+
+    /// Says that a setting goes to another, for the reason given.
+    pub(super) fn goes_to(&mut self, from: Id, to: Id, why: &str) {
+        let message = format!("goes to {}", self.tree.written(to));
+        self.say(from, Code::Converted, message);
+        self.converted(from, to, why);
+    }
+
+    /// Leaves it to the ledger to tell what became of a setting.
+    pub(super) fn converted(&mut self, from: Id, to: Id, why: &str) {
+        self.tree
+            .judge(from, Verdict::Converted(vec![to], why.to_owned()));
     }
 
     /// Takes a table out of the tree, and leaves it to the ledger.
@@ -423,7 +430,7 @@ impl Steps<'_> {
     }
 
     /// A kept leaf that the migration makes, unless it is the target's default.
-    fn set(&mut self, table: Id, key: &str, value: Value, from: Id, why: &str) -> Id {
+    pub(super) fn set(&mut self, table: Id, key: &str, value: Value, from: Id, why: &str) -> Id {
         let id = self.tree.set(table, key, value, from, why);
         let node = self.tree.node(id);
         let is_default = match (node.place, self.tree.value(id)) {

@@ -7,6 +7,7 @@ use std::ops::Range;
 use crate::Document;
 use crate::config::{Config, address};
 use crate::containerd::place::{Place, is_secret_name, is_secret_value, without_user};
+use crate::containerd::setting::Merge;
 use crate::diagnostic::{Code, Finding, Span};
 use crate::document::Comments;
 use crate::value::Value;
@@ -415,6 +416,14 @@ impl Tree {
     /// The path of a node as the input spells it, fit to be shown.
     pub(super) fn shown(&self, id: Id) -> String {
         shown(&self.spelled_path(id))
+    }
+
+    /// Whether a node is one of the daemon's settings, over which a later file's
+    /// zero value does not prevail.
+    pub(super) fn is_merged_by_value(&self, id: Id) -> bool {
+        let place = self.node(id).place;
+        let by_value = place.is_some_and(|place| place.merge == Merge::NonZero);
+        by_value && self.path(id).first() != Some(&"plugins")
     }
 
     pub(super) fn is_kept(&self, id: Id) -> bool {

@@ -3,7 +3,7 @@
 
 use super::successors::Steps;
 use super::tree::{Dropped, Id, Tree, Verdict, Why};
-use crate::containerd::handler::{OLD_TYPES, RUNC_V2, RUNTIMES};
+use crate::containerd::handler::RUNTIMES;
 use crate::containerd::plugin;
 use crate::containerd::releases::V2_1;
 use crate::diagnostic::Code;
@@ -38,25 +38,10 @@ impl Steps<'_> {
 
     /// Sets a leaf in place of another.
     fn replace(&mut self, from: Id, table: Id, key: &str, value: Value, why: &str) {
-        let to = self.tree.set(table, key, value, from, why);
-        self.judge_default(to, why);
-        if self.tree.is_kept(to) {
-            let message = format!("goes to {}", self.tree.written(to));
-            self.say(from, Code::Converted, message);
-        }
-        self.tree
-            .judge(from, Verdict::Converted(vec![to], why.to_owned()));
-    }
-
-    /// What the target has by itself is not written.
-    fn judge_default(&mut self, id: Id, why: &str) {
-        let node = self.tree.node(id);
-        if let (Some(place), Some(value)) = (node.place, self.tree.value(id))
-            && place.is_default(value, self.target)
-        {
-            let why = format!("{why}, and the target's default");
-            self.tree
-                .judge(id, Verdict::Drop(Dropped::TargetDefault, why));
+        let to = self.set(table, key, value, from, why);
+        match self.tree.is_kept(to) {
+            true => self.goes_to(from, to, why),
+            false => self.converted(from, to, why),
         }
     }
 
@@ -78,16 +63,12 @@ impl Steps<'_> {
         match (dir, dirs) {
             (Some(_), Some(dirs)) if self.tree.is_of_1_x() => {
                 let why = "containerd 1.x reads bin_dir only, and 2.x migrates it over bin_dirs";
-                self.say(dirs, Code::Contradiction, why);
-                self.tree
-                    .judge(dirs, Verdict::Drop(Dropped::NoEffect, why.to_owned()));
+                self.ignore(dirs, Code::Contradiction, why);
                 self.cni_bin_dirs();
             }
             (Some(dir), Some(_)) if self.target >= V2_1 => {
                 let why = "bin_dirs is set as well; containerd 2.1 and later refuse CRI with both";
-                self.say(dir, Code::Contradiction, why);
-                self.tree
-                    .judge(dir, Verdict::Drop(Dropped::NoEffect, why.to_owned()));
+                self.ignore(dir, Code::Contradiction, why);
             }
             (Some(dir), None) if self.target >= V2_1 => {
                 let list = Value::Array(vec![Value::String(self.text(dir))]);
@@ -148,13 +129,7 @@ impl Steps<'_> {
                     let keep =
                         Verdict::Keep(Why::Edit("differs from the target's default".to_owned()));
                     self.tree.judge(old, keep);
-                    self.say(
-                        id,
-                        Code::Converted,
-                        format!("goes to {}", self.tree.written(old)),
-                    );
-                    self.tree
-                        .judge(id, Verdict::Converted(vec![old], why.to_owned()));
+                    self.goes_to(id, old, why);
                 }
                 None => self.replace(id, manager, "env", Value::Array(vec![entry]), why),
             }
@@ -179,10 +154,7 @@ impl Steps<'_> {
             self.runtime_platforms_of_1_x();
             return;
         }
-        let Some(runtimes) = self.tree.find(&RUNTIMES) else {
-            return;
-        };
-        for runtime in self.tree.children(runtimes).to_vec() {
+        for runtime in self.runtimes() {
             let Some(id) = self.kept(Some(runtime), "snapshotter") else {
                 continue;
             };
@@ -216,8 +188,7 @@ impl Steps<'_> {
             let why = "containerd 1.7 unpacks with the handler's own snapshotter";
             match (runtime, own) {
                 (_, Some(own)) if self.tree.value(own) == self.tree.value(id) => {
-                    self.tree
-                        .judge(id, Verdict::Converted(vec![own], why.to_owned()));
+                    self.converted(id, own, why);
                 }
                 (Some(runtime), None) => {
                     let value = Value::String(self.text(id));
@@ -234,13 +205,8 @@ impl Steps<'_> {
         if !self.target.is_2() {
             return;
         }
-        let Some(runtimes) = self.tree.find(&RUNTIMES) else {
-            return;
-        };
-        for runtime in self.tree.children(runtimes).to_vec() {
-            let kind = self.tree.child(runtime, "runtime_type");
-            let kind = kind.map(|kind| self.text(kind)).unwrap_or_default();
-            let is_runc = kind.is_empty() || kind == RUNC_V2 || OLD_TYPES.contains(&kind.as_str());
+        for runtime in self.runtimes() {
+            let is_runc = self.is_runc(runtime);
             let options = self.tree.child(runtime, "options");
             if let Some(id) = self.kept(options, "CriuPath").filter(|_| !is_runc) {
                 let place = options.and_then(|options| self.tree.node(options).place);

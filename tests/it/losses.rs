@@ -6,18 +6,7 @@ use std::collections::BTreeMap;
 use containerd_dropins::value::Value;
 
 use crate::support::{self, TempDir};
-
-/// Shortens section names in the expectations.
-fn long(text: &str) -> String {
-    let names = [
-        ("CRI", "plugins.\"io.containerd.grpc.v1.cri\""),
-        ("IMAGES", "plugins.\"io.containerd.cri.v1.images\""),
-        ("RUNTIME", "plugins.\"io.containerd.cri.v1.runtime\""),
-    ];
-    names.iter().fold(text.to_owned(), |text, (short, long)| {
-        text.replace(short, long)
-    })
-}
+use crate::version_3::{NEW, long};
 
 /// Drop-ins for k0s 1.36 hold the settings; `config migrate` of containerd 2.1
 /// makes something else of the same file.
@@ -25,7 +14,7 @@ fn long(text: &str) -> String {
 fn is_lost_by_config_migrate(legacy: &str, expected: &str) {
     let legacy = long(legacy);
     let expected = support::leaves(&support::parse(&long(expected)));
-    let plan = support::migrate(&legacy, "v1.36.3+k0s.2");
+    let plan = support::migrate(&legacy, NEW);
     assert!(plan.is_sound(), "{:?}", plan.findings);
     let mut found = BTreeMap::new();
     for text in support::drop_ins(&plan).values() {
@@ -169,7 +158,7 @@ fn keys_in_upper_case() {
 #[test]
 fn tls_of_a_registry() {
     let legacy = long("version = 2\n[CRI.registry.configs.h.tls]\nca_file = \"/ca.pem\"\n");
-    let plan = support::migrate(&legacy, "v1.36.3+k0s.2");
+    let plan = support::migrate(&legacy, NEW);
     assert!(!plan.is_sound());
     let said = plan
         .findings

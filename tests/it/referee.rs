@@ -195,6 +195,18 @@ fn live_2(name: &str, pause: &str, written: &BTreeMap<String, String>) -> Option
     Some([without, dump(&format!("{name}-3"), written)])
 }
 
+/// Has containerd 2.x judge what was planned for a case.
+fn judge_2(case: &Path, plan: &Plan) {
+    let judgement = Judgement {
+        name: name_of(case),
+        effect: effect(&case.join("effect-3.toml")),
+        written: support::drop_ins(plan),
+        recorded: &case.join("recorded-3"),
+    };
+    let pause = plan.target.pause_image();
+    judgement.check(live_2(&judgement.name, pause, &judgement.written));
+}
+
 #[test]
 fn containerd_2_sees_the_edits_and_nothing_else() {
     let target = Target::find("v1.36.3+k0s.2").unwrap();
@@ -211,15 +223,7 @@ fn containerd_2_sees_the_edits_and_nothing_else() {
         lost.sort_unstable();
         let known = std::fs::read_to_string(case.join("lost-3")).unwrap_or_default();
         assert_eq!(lost, known.lines().collect::<Vec<_>>(), "{name}");
-        let written = support::drop_ins(&plan);
-        let judgement = Judgement {
-            effect: effect(&case.join("effect-3.toml")),
-            recorded: &case.join("recorded-3"),
-            name,
-            written,
-        };
-        let live = live_2(&judgement.name, target.pause_image(), &judgement.written);
-        judgement.check(live);
+        judge_2(&case, &plan);
     }
 }
 
@@ -248,15 +252,7 @@ fn existing_drop_ins_keep_what_they_meant() {
         }
         let plan = carried_over(&case, &target);
         is_proven(&plan, &name);
-        let written = support::drop_ins(&plan);
-        let judgement = Judgement {
-            effect: effect(&case.join("effect-3.toml")),
-            recorded: &case.join("recorded-3"),
-            name,
-            written,
-        };
-        let live = live_2(&judgement.name, target.pause_image(), &judgement.written);
-        judgement.check(live);
+        judge_2(&case, &plan);
     }
 }
 

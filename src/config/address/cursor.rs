@@ -199,9 +199,7 @@ impl Cursor {
             .filter(|trie| !is_home(trie))
             .and_then(|trie| trie.setting.as_deref())
         {
-            let place = path
-                .iter()
-                .try_fold(Config::place(), |place, key| place.child(key));
+            let place = Config::place_of(path);
             let moved = place.and_then(|place| place.moved);
             let later = moved.filter(|moved| !applies(moved, self.version));
             let rank = later.map_or(OWN, |moved| rank(self.version, &moved));

@@ -10,7 +10,7 @@ mod cursor;
 mod rewrite;
 
 pub(crate) use cursor::{Cursor, OWN, Step};
-pub(crate) use rewrite::{enter, leave, read, setting_at, write};
+pub(crate) use rewrite::{enter, leave, read, setting_at, stated_version, write};
 
 use super::Config;
 use super::declare::Declared;

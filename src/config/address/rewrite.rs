@@ -2,6 +2,7 @@
 
 use super::cursor::{Cursor, Step};
 use super::{meant, of, plugin_id, plugin_of};
+use crate::containerd::plugin;
 use crate::containerd::setting::Section;
 use crate::value::{Table, Value, merge, put, put_at};
 
@@ -25,15 +26,23 @@ fn is_config(section: &'static Section) -> bool {
     section.get("plugins").is_some()
 }
 
+/// The version that a file states; 0 is none.
+pub(crate) fn stated_version(file: &Table) -> Option<i64> {
+    match file.get("version") {
+        Some(Value::Integer(version)) if *version != 0 => Some(*version),
+        _ => None,
+    }
+}
+
 /// Brings a whole config file into the paths of version 2, by the version that
 /// it states or was meant to be.
 pub(crate) fn enter(section: &'static Section, table: &mut Table) {
     if !is_config(section) {
         return;
     }
-    let version = match table.get("version") {
-        Some(Value::Integer(version)) if *version != 0 => *version,
-        _ => {
+    let version = match stated_version(table) {
+        Some(version) => version,
+        None => {
             let plugins = table.get("plugins").and_then(Value::as_table);
             let ids = plugins.into_iter().flat_map(Table::keys);
             let meant = meant(ids.map(String::as_str));
@@ -49,10 +58,7 @@ pub(crate) fn enter(section: &'static Section, table: &mut Table) {
 /// Brings a whole config file into the paths of the version that it states.
 pub(crate) fn leave(section: &'static Section, table: &mut Table) {
     if is_config(section) {
-        let version = match table.get("version") {
-            Some(Value::Integer(version)) if *version != 0 => *version,
-            _ => 1,
-        };
+        let version = stated_version(table).unwrap_or(1);
         *table = write(std::mem::take(table), version);
     }
 }
@@ -72,7 +78,7 @@ pub(crate) fn read(table: Table, version: i64, lenient: bool) -> Table {
 
 /// Renames plugins in the lists that name some.
 fn rename_plugins(table: &mut Table, rename: impl Fn(&str) -> &str) {
-    for key in ["disabled_plugins", "required_plugins"] {
+    for key in plugin::LISTS {
         let Some(Value::Array(items)) = table.get_mut(key) else {
             continue;
         };

@@ -6,6 +6,7 @@ use std::collections::{BTreeSet, HashMap};
 use super::{Existing, Style};
 use crate::config::address;
 use crate::containerd::place::{assigns_secret, has_user, without_user};
+use crate::containerd::plugin;
 use crate::migrate::ledger::REDACTED;
 use crate::migrate::split::Concern;
 use crate::migrate::tree::{Content, Files, Id, ROOT, Tree};
@@ -282,7 +283,7 @@ impl<'a> Sheet<'a> {
 
     /// The plugin ids in a list as the target's config version has them.
     fn plugin_ids(&self, parent: Id, key: &str, value: &Value) -> Option<Value> {
-        let is_list = parent == ROOT && matches!(key, "disabled_plugins" | "required_plugins");
+        let is_list = parent == ROOT && plugin::LISTS.contains(&key);
         let items = value.as_array().filter(|_| is_list)?;
         let version = self.tree.version();
         let renamed = |item: &Value| match item {

@@ -77,9 +77,7 @@ pub fn plan_drop_ins(existing: &ExistingDropIns<'_>, target: &Target, options: &
         emptied = set.emptied(&parts);
         findings.extend(emptied.iter().map(|(name, document)| {
             let message = format!("{name} is not needed any more");
-            let mut finding = Finding::new(Code::DropInEmpty, message);
-            finding.span = Some(document.span(0..0));
-            finding
+            Finding::new(Code::DropInEmpty, message).about(document)
         }));
         findings.extend(checks::nested(tree, files, &parts));
         let before = Before {
@@ -166,7 +164,5 @@ fn beside(existing: &ExistingDropIns<'_>, target: &Target) -> Option<Finding> {
         "{} has no marker of k0s, so k0s takes it for yours and has ignored these drop-ins: what they set takes effect for the first time once that file is gone",
         main.name()
     );
-    let mut finding = Finding::new(Code::DropInsIgnored, message);
-    finding.span = Some(main.span(0..0));
-    Some(finding)
+    Some(Finding::new(Code::DropInsIgnored, message).about(main))
 }

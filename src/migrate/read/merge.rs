@@ -24,20 +24,18 @@ fn daemon_scalar(tree: &Tree, node: &Node) -> bool {
 }
 
 impl Reader<'_> {
-    /// Whether an earlier table or key may be in the way.
-    pub(super) fn may_collide(&self) -> bool {
-        self.file > 0 || self.version >= 3 || self.on_2
+    /// The table or key that is there already; in a single file of an early
+    /// version there can be none.
+    fn there(&mut self, parent: Id, key: &str) -> Option<Id> {
+        let may_be = self.file > 0 || self.version >= 3 || self.on_2;
+        may_be.then(|| self.input.tree.child(parent, key)).flatten()
     }
 
     /// Adds a table, or goes on in the one that is there; gives the node and
     /// what stands for it in the input.
     pub(super) fn table_node(&mut self, node: Node) -> (Id, Option<Id>) {
         let parent = node.parent;
-        let old = self
-            .may_collide()
-            .then(|| self.input.tree.child(parent, &node.key))
-            .flatten();
-        let Some(old) = old else {
+        let Some(old) = self.there(parent, &node.key) else {
             return (self.input.tree.push(parent, node), None);
         };
         let is_leaf = matches!(self.input.tree.node(old).content, Content::Leaf { .. });
@@ -96,11 +94,7 @@ impl Reader<'_> {
 
     pub(super) fn leaf_node(&mut self, mut node: Node) {
         let parent = node.parent;
-        let old = self
-            .may_collide()
-            .then(|| self.input.tree.child(parent, &node.key))
-            .flatten();
-        let Some(old) = old else {
+        let Some(old) = self.there(parent, &node.key) else {
             self.input.tree.push(parent, node);
             return;
         };
@@ -179,26 +173,20 @@ impl Reader<'_> {
     /// Two keys of one file that are the same setting, in the places of two
     /// config versions.
     pub(super) fn same_file(&mut self, old: Id, node: Node) {
-        let parent = node.parent;
         let why = "the file has the setting twice, in the places of two config versions; the other one counts";
-        if self.input.tree.node(old).rank <= node.rank {
-            let finding =
-                Files(self.files).finding(&self.input.tree, old, Code::Contradiction, why);
-            self.input.findings.push(finding);
-            let verdict = Verdict::Drop(Dropped::NoEffect, why.to_owned());
-            self.input.tree.judge(old, verdict);
-            self.input.tree.detach(old);
-            self.input.tree.push(parent, node);
-            return;
-        }
-        let id = self.input.tree.push(parent, node);
-        let finding = Files(self.files).finding(&self.input.tree, id, Code::Contradiction, why);
+        let tree = &mut self.input.tree;
+        let new_counts = tree.node(old).rank <= node.rank;
+        let new = tree.push(node.parent, node);
+        let (counts, other) = match new_counts {
+            true => (new, old),
+            false => (old, new),
+        };
+        let finding = Files(self.files).finding(tree, other, Code::Contradiction, why);
         self.input.findings.push(finding);
-        let verdict = Verdict::Drop(Dropped::NoEffect, why.to_owned());
-        self.input.tree.judge(id, verdict);
+        tree.judge(other, Verdict::Drop(Dropped::NoEffect, why.to_owned()));
         // The index shall find the one that counts.
-        self.input.tree.detach(id);
-        self.input.tree.reindex(old);
+        tree.detach(other);
+        tree.reindex(counts);
     }
 
     /// An earlier file's settings that a later file replaces, by `new` where

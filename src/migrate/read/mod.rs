@@ -384,9 +384,8 @@ impl Reader<'_> {
             2 => "the file states no `version`, so containerd 1.x reads it as version 1 and ignores its plugin settings; it is read as version 2, which it speaks".to_owned(),
             _ => format!("the file states no `version`; it is read as version {meant}, which it speaks, as containerd 2.x does"),
         };
-        let mut finding = Finding::new(Code::VersionMissing, message);
-        finding.key = Some("version".to_owned());
-        finding.span = self.files.first().map(|file| file.span(0..0));
+        let start = self.files.first().map(|file| file.span(0..0));
+        let finding = Finding::new(Code::VersionMissing, message).at("version", start);
         self.input.findings.push(finding);
     }
 

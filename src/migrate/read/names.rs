@@ -199,46 +199,51 @@ impl Reader<'_> {
 
     /// The names in `disabled_plugins` and `required_plugins` as URIs.
     pub(super) fn plugin_list(&mut self, node: &Node, value: &Value) -> Option<Value> {
-        let is_list = node.parent == ROOT
-            && matches!(node.key.as_str(), "disabled_plugins" | "required_plugins");
+        let is_list = node.parent == ROOT && plugin::LISTS.contains(&node.key.as_str());
         let items = value.as_array().filter(|_| is_list)?;
         if items.iter().any(|item| item.as_str().is_none()) {
             return None;
         }
         let mut uris = Vec::new();
         for item in items {
-            let name = item.as_str().unwrap_or_default();
-            match self.version {
-                1 => {}
-                3.. if !name.contains('.') => {
-                    self.say_list(
-                        node,
-                        format!("{name:?} is no plugin URI; containerd 2.x refuses the file"),
-                    );
-                    continue;
+            match self.named(item.as_str().unwrap_or_default()) {
+                Ok(named) => {
+                    uris.extend(named.into_iter().map(|uri| Value::String(uri.to_owned())));
                 }
-                2 if !plugin::is_uri(name) => {
-                    self.say_list(node, format!("{name:?} is no plugin URI; containerd 1.3 to 1.7 refuse a version 2 file with it"));
-                    continue;
-                }
-                3.. if address::plugin_id(3, name) != name => {
-                    self.say_list(node, format!("{name:?} is the plugin's name up to version 2; containerd 2.x does not know it"));
-                    continue;
-                }
-                version => {
-                    // containerd 2.x knows the later name in any file.
-                    let version = if self.on_2 { version.max(3) } else { version };
-                    uris.push(Value::String(address::plugin_of(version, name).to_owned()));
-                    continue;
-                }
-            }
-            let mut known = plugin::with_short_name(name).peekable();
-            match known.peek() {
-                Some(_) => uris.extend(known.map(|uri| Value::String(uri.to_owned()))),
-                None => self.say_list(node, format!("no plugin of containerd 1.3 to 1.7 is called {name:?}, which is what a version 1 file names")),
+                Err(why) => self.say_list(node, why),
             }
         }
         Some(Value::Array(uris))
+    }
+
+    /// The plugins that a name in such a list means, or why it means none.
+    fn named<'n>(&self, name: &'n str) -> Result<Vec<&'n str>, String> {
+        let version = self.version;
+        match version {
+            1 => {
+                let known: Vec<_> = plugin::with_short_name(name).collect();
+                match known.is_empty() {
+                    true => Err(format!(
+                        "no plugin of containerd 1.3 to 1.7 is called {name:?}, which is what a version 1 file names"
+                    )),
+                    false => Ok(known),
+                }
+            }
+            3.. if !name.contains('.') => Err(format!(
+                "{name:?} is no plugin URI; containerd 2.x refuses the file"
+            )),
+            2 if !plugin::is_uri(name) => Err(format!(
+                "{name:?} is no plugin URI; containerd 1.3 to 1.7 refuse a version 2 file with it"
+            )),
+            3.. if address::plugin_id(3, name) != name => Err(format!(
+                "{name:?} is the plugin's name up to version 2; containerd 2.x does not know it"
+            )),
+            _ => {
+                // containerd 2.x knows the later name in any file.
+                let version = if self.on_2 { version.max(3) } else { version };
+                Ok(vec![address::plugin_of(version, name)])
+            }
+        }
     }
 
     pub(super) fn say_list(&mut self, node: &Node, why: String) {
