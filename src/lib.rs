@@ -87,6 +87,7 @@ pub mod diagnostic;
 mod document;
 pub mod k0s;
 pub mod migrate;
+pub mod registry;
 pub mod value;
 mod verify;
 mod write;

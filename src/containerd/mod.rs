@@ -2,7 +2,7 @@
 //! set, and how it loads config files.
 
 pub(crate) mod difference;
-mod duration;
+pub(crate) mod duration;
 pub(crate) mod handler;
 pub(crate) mod import;
 pub mod load;

@@ -19,6 +19,7 @@ mod k0s_examples;
 mod laws;
 mod losses;
 mod referee;
+mod registry;
 mod support;
 mod version_3;
 mod versions;

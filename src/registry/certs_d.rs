@@ -1,0 +1,314 @@
+//! A tree of `hosts.toml` files, as `registry.config_path` names one.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::endpoint::{Capability, ClientCertificate, Endpoint, upstream};
+use super::hosts_toml::{self, HostSettings, HostsTomlError, Read};
+use super::url::{Url, clean, is_localhost, split_port};
+use crate::containerd::releases::V1_6;
+use crate::containerd::{Release, duration};
+
+/// The directory for registry hosts that have none of their own.
+pub(super) const DEFAULT: &str = "_default";
+
+/// The file in the directory of a registry host.
+pub(super) const FILE: &str = "hosts.toml";
+
+/// The first releases that try HTTPS first where plain HTTP is asked for and
+/// TLS configured.
+const HTTPS_FIRST: [Release; 2] = [Release::new(1, 6, 25), Release::new(1, 7, 7)];
+
+/// The first release that reads `dial_timeout`.
+const DIAL_TIMEOUT: Release = Release::new(2, 0, 7);
+
+/// A directory with a folder for each registry host.
+///
+/// ```
+/// use containerd_dropins::registry::CertsD;
+///
+/// let docker = r#"
+/// server = "https://registry-1.docker.io"
+/// [host."https://mirror.example"]
+///   capabilities = ["pull", "resolve"]
+/// "#;
+/// let certs_d = CertsD::new("/etc/containerd/certs.d", [("docker.io/hosts.toml", docker)]);
+/// let endpoints = certs_d.endpoints("docker.io", "2.1.9".parse()?);
+/// let urls: Vec<String> = endpoints.iter().map(ToString::to_string).collect();
+/// assert_eq!(urls, ["https://mirror.example/v2", "https://registry-1.docker.io/v2"]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct CertsD {
+    /// The path of the directory, without a slash at its end.
+    root: String,
+    folders: BTreeMap<String, Folder>,
+}
+
+/// What is told of one registry host.
+#[derive(Clone, Debug, Default)]
+struct Folder {
+    /// The file; none where it is empty or missing.
+    hosts: Option<Result<Read, HostsTomlError>>,
+    /// Other files, by name.
+    others: BTreeSet<String>,
+}
+
+impl CertsD {
+    /// The directory at `root` that holds these files, by their paths below it
+    /// (`docker.io/hosts.toml`). Of Docker's certificate files (`*.crt`,
+    /// `*.cert`, `*.key`) only the names matter.
+    pub fn new<'f>(root: &str, files: impl IntoIterator<Item = (&'f str, &'f str)>) -> Self {
+        let mut certs_d = CertsD {
+            root: root.trim_end_matches('/').to_owned(),
+            ..CertsD::default()
+        };
+        for (path, text) in files {
+            let Some((folder, name)) = path.split_once('/') else {
+                continue;
+            };
+            let folder = certs_d.folders.entry(folder.to_owned()).or_default();
+            match name {
+                FILE => folder.hosts = (!text.is_empty()).then(|| hosts_toml::read(text)),
+                name => drop(folder.others.insert(name.to_owned())),
+            }
+        }
+        certs_d
+    }
+
+    /// The files that containerd ignores, and why.
+    pub fn errors(&self) -> impl Iterator<Item = (String, &HostsTomlError)> {
+        self.folders
+            .iter()
+            .filter_map(|(name, folder)| match &folder.hosts {
+                Some(Err(error)) => Some((format!("{name}/{FILE}"), error)),
+                _ => None,
+            })
+    }
+
+    /// The endpoints that containerd tries for images of a registry host, in
+    /// this order.
+    ///
+    /// - Of `HOST_PORT_`, `HOST:PORT` and `_default` the first folder that is
+    ///   there counts, and it alone.
+    /// - The hosts of its `hosts.toml` come first, in the order of the file,
+    ///   then `server`, or what the name of the registry host leads to.
+    /// - A file that a release cannot read is ignored as a whole.
+    ///
+    /// By containerd 1.5 to 2.3 (`remotes/docker/config`).
+    pub fn endpoints(&self, host: &str, release: Release) -> Vec<Endpoint> {
+        let folder = folders_of(host).find_map(|name| self.folders.get_key_value(&name));
+        let Some((name, folder)) = folder else {
+            return vec![by_default(host, release)];
+        };
+        let base = format!("{}/{name}", self.root);
+        let read = folder.hosts.as_ref().and_then(|read| read.as_ref().ok());
+        let read = read.and_then(|read| by_hosts_toml(read, &base, host, release));
+        read.unwrap_or_else(|| vec![by_certificates(&folder.others, &base, host, release)])
+    }
+
+    /// Whether a registry host has a folder, `_default` included.
+    fn has(&self, host: &str) -> bool {
+        folders_of(host).any(|name| self.folders.contains_key(&name))
+    }
+}
+
+/// The endpoints by all directories of a `config_path`: the first that has a
+/// folder for the host, even if that is `_default`, decides alone.
+pub fn endpoints_in(roots: &[CertsD], host: &str, release: Release) -> Vec<Endpoint> {
+    match roots.iter().find(|root| root.has(host)) {
+        Some(root) => root.endpoints(host, release),
+        None => vec![by_default(host, release)],
+    }
+}
+
+/// Without any folder.
+fn by_default(host: &str, release: Release) -> Endpoint {
+    Asked::by_name(host, &HostSettings::default(), release).endpoint("", release)
+}
+
+/// The folder to write for a registry host: the one that containerd looks for
+/// first. Part of a path, it must not be taken from what is no host.
+pub(super) fn folder_of(host: &str) -> String {
+    match host.rsplit_once(':') {
+        Some((name, port)) if !name.is_empty() => format!("{name}_{port}_"),
+        _ => host.to_owned(),
+    }
+}
+
+/// The folders in which containerd looks, in this order.
+fn folders_of(host: &str) -> impl Iterator<Item = String> {
+    let first = Some(folder_of(host)).filter(|folder| folder != host);
+    first
+        .into_iter()
+        .chain([host.to_owned(), DEFAULT.to_owned()])
+}
+
+/// `None` where the release cannot read the file.
+fn by_hosts_toml(read: &Read, base: &str, host: &str, release: Release) -> Option<Vec<Endpoint>> {
+    let Read {
+        file,
+        headed,
+        has_table,
+    } = read;
+    // containerd 1.x takes a file without hosts for a broken one.
+    if !release.is_2() && !has_table {
+        return None;
+    }
+    let mut list = Vec::with_capacity(file.hosts.len() + 1);
+    for entry in file
+        .hosts
+        .iter()
+        .filter(|entry| !release.is_2() || headed.contains(&entry.url))
+    {
+        list.push(Asked::at(&entry.url, &entry.settings, release)?.endpoint(base, release));
+    }
+    let stated = file.server.as_deref().filter(|server| !server.is_empty());
+    let stated = match stated {
+        Some(server) => Some(Asked::at(server, &file.settings, release)?),
+        // Even if it is not looked at, it must be readable.
+        None => is_readable(&file.settings, release).then_some(None)?,
+    };
+    let last = stated.filter(|asked| !asked.url.host.is_empty());
+    let last = last.unwrap_or_else(|| Asked::by_name(host, &file.settings, release));
+    list.push(last.endpoint(base, release));
+    Some(list)
+}
+
+/// A host as a file, or the name of a registry host, has it.
+struct Asked<'a> {
+    url: Url,
+    capabilities: BTreeSet<Capability>,
+    settings: &'a HostSettings,
+    skip_verify: Option<bool>,
+}
+
+impl<'a> Asked<'a> {
+    /// `None` where the release cannot read the file because of it.
+    fn at(text: &str, settings: &'a HostSettings, release: Release) -> Option<Self> {
+        let mut url = match text.starts_with("http") {
+            true => Url::parse(text)?,
+            false => Url::parse(&format!("https://{text}"))?,
+        };
+        let as_it_is = settings.override_path && release >= V1_6;
+        if !url.path.is_empty() {
+            url.path = clean(&url.path);
+        }
+        if !as_it_is && !url.path.ends_with("/v2") {
+            url.path.push_str("/v2");
+        }
+        let all = match settings.capabilities.as_slice() {
+            [] => Capability::all(release),
+            some => some.iter().copied().collect(),
+        };
+        is_readable(settings, release).then_some(Asked {
+            url,
+            capabilities: all,
+            settings,
+            skip_verify: settings.skip_verify,
+        })
+    }
+
+    /// What the name of a registry host leads to.
+    fn by_name(host: &str, settings: &'a HostSettings, release: Release) -> Self {
+        let name = upstream(host);
+        let port = split_port(name).map_or("", |(_, port)| port);
+        let (mut scheme, mut skip_verify) = ("https", settings.skip_verify);
+        if is_localhost(name) {
+            let tries_both = tries_https_first(release);
+            if !tries_both || !matches!(port, "" | "443") {
+                scheme = "http";
+            }
+            if !tries_both || port != "80" {
+                skip_verify = Some(true);
+            }
+        }
+        let url = Url {
+            scheme: scheme.to_owned(),
+            host: name.to_owned(),
+            path: "/v2".to_owned(),
+        };
+        Asked {
+            url,
+            capabilities: Capability::all(release),
+            settings,
+            skip_verify,
+        }
+    }
+
+    fn endpoint(self, base: &str, release: Release) -> Endpoint {
+        let Asked {
+            url,
+            capabilities,
+            settings,
+            skip_verify,
+        } = self;
+        let mut endpoint = Endpoint::new(&url.scheme, &url.host, &url.path, capabilities);
+        let has_tls =
+            skip_verify.is_some() || !settings.ca.is_empty() || !settings.client.is_empty();
+        let port = split_port(&url.host).map_or("", |(_, port)| port);
+        endpoint.https_first =
+            has_tls && url.scheme == "http" && port != "80" && tries_https_first(release);
+        if endpoint.speaks_tls() {
+            let absolute = |file: &String| absolute(base, file);
+            endpoint.ca = settings.ca.iter().map(absolute).collect();
+            let client = |client: &ClientCertificate| {
+                ClientCertificate::new(
+                    absolute(&client.certificate),
+                    client.key.as_ref().map(absolute),
+                )
+            };
+            endpoint.client = settings.client.iter().map(client).collect();
+            endpoint.skip_verify = skip_verify == Some(true);
+        }
+        endpoint.header = settings.header.clone();
+        endpoint
+    }
+}
+
+/// Whether a release understands all that is said of a host.
+fn is_readable(settings: &HostSettings, release: Release) -> bool {
+    let is_known = |one: &Capability| one.known_in(release);
+    let timeout = settings
+        .dial_timeout
+        .as_deref()
+        .filter(|text| !text.is_empty());
+    let timeout = timeout.filter(|_| release >= DIAL_TIMEOUT);
+    settings.capabilities.iter().all(is_known)
+        && timeout.is_none_or(|text| duration::parse(text).is_some())
+}
+
+fn tries_https_first(release: Release) -> bool {
+    let since = HTTPS_FIRST
+        .iter()
+        .find(|since| since.line() == release.line());
+    since.map_or(release.is_2(), |since| release >= *since)
+}
+
+/// Docker's way of laying out certificates.
+fn by_certificates(files: &BTreeSet<String>, base: &str, host: &str, release: Release) -> Endpoint {
+    let path = |name: &str| format!("{base}/{name}");
+    let ending = |end: &'static str| {
+        files
+            .iter()
+            .filter_map(move |name| Some((name, name.strip_suffix(end)?)))
+    };
+    let client = ending(".cert").map(|(name, stem)| {
+        let key = format!("{stem}.key");
+        let key = files.contains(&key).then(|| path(&key));
+        ClientCertificate::new(path(name), key)
+    });
+    let settings = HostSettings {
+        ca: ending(".crt").map(|(name, _)| path(name)).collect(),
+        client: client.collect(),
+        ..HostSettings::default()
+    };
+    Asked::by_name(host, &settings, release).endpoint(base, release)
+}
+
+/// A file as it is found from a directory.
+pub(super) fn absolute(directory: &str, file: &str) -> String {
+    match file.starts_with('/') {
+        true => file.to_owned(),
+        false => clean(&format!("{directory}/{file}")),
+    }
+}

@@ -1,0 +1,297 @@
+//! What containerd tries, in which order, to pull an image: the common ground
+//! of `registry.*` settings and `hosts.toml` files.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use super::url::{clean, is_localhost};
+use crate::config::Secret;
+use crate::containerd::Release;
+use crate::containerd::releases::V2_2;
+
+/// What a registry endpoint is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Capability {
+    /// Fetch blobs and manifests by digest.
+    Pull,
+    /// Find the digest of a tag.
+    Resolve,
+    /// Upload; CRI never does.
+    Push,
+    /// List what refers to an image (containerd 2.2 and later; before, the
+    /// word makes containerd ignore the whole file).
+    Referrers,
+}
+
+impl Capability {
+    pub(super) const ALL: [Capability; 4] = [
+        Capability::Pull,
+        Capability::Resolve,
+        Capability::Push,
+        Capability::Referrers,
+    ];
+
+    /// The word for it in a `hosts.toml`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Capability::Pull => "pull",
+            Capability::Resolve => "resolve",
+            Capability::Push => "push",
+            Capability::Referrers => "referrers",
+        }
+    }
+
+    /// All that a release knows.
+    pub(super) fn all(release: Release) -> BTreeSet<Capability> {
+        let all = Capability::ALL.into_iter();
+        all.filter(|one| one.known_in(release)).collect()
+    }
+
+    /// Whether a release knows the word.
+    pub(super) fn known_in(self, release: Release) -> bool {
+        self != Capability::Referrers || release >= V2_2
+    }
+
+    /// Those of a mirror: CRI does not push.
+    pub(super) fn of_mirrors(release: Release) -> BTreeSet<Capability> {
+        let mut all = Capability::all(release);
+        all.remove(&Capability::Push);
+        all
+    }
+}
+
+/// A client certificate.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub struct ClientCertificate {
+    /// The file with the certificate.
+    pub certificate: String,
+    /// The file with its key; none where the certificate's file holds both.
+    pub key: Option<String>,
+}
+
+impl ClientCertificate {
+    /// A certificate and its key, if that is in a file of its own.
+    pub fn new(certificate: impl Into<String>, key: Option<String>) -> Self {
+        ClientCertificate {
+            certificate: certificate.into(),
+            key,
+        }
+    }
+}
+
+/// One place that containerd asks for an image.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Endpoint {
+    /// `https` or `http`; anything else fails at each try.
+    pub scheme: String,
+    /// The host, with its port if one is given.
+    pub host: String,
+    /// The path in front of the image's name, `/v2` as a rule, without a slash
+    /// at its end.
+    pub path: String,
+    /// What it is asked for.
+    pub capabilities: BTreeSet<Capability>,
+    /// CA certificates to trust beside those of the system. Like the next two
+    /// empty where TLS is not spoken.
+    pub ca: Vec<String>,
+    /// Client certificates.
+    pub client: Vec<ClientCertificate>,
+    /// Whether the server's certificate is not checked.
+    pub skip_verify: bool,
+    /// Whether HTTPS is tried first, although the scheme is `http`.
+    pub https_first: bool,
+    /// Headers that are sent along.
+    pub header: BTreeMap<String, Vec<Secret>>,
+}
+
+impl Endpoint {
+    /// An endpoint without any TLS settings. `path` is as containerd has it;
+    /// joining it with the image's name, containerd cleans it.
+    pub(super) fn new(
+        scheme: &str,
+        host: &str,
+        path: &str,
+        capabilities: BTreeSet<Capability>,
+    ) -> Self {
+        Endpoint {
+            scheme: scheme.to_owned(),
+            host: host.to_owned(),
+            path: clean(path),
+            capabilities,
+            ca: Vec::new(),
+            client: Vec::new(),
+            skip_verify: false,
+            https_first: false,
+            header: BTreeMap::new(),
+        }
+    }
+
+    /// Whether TLS is spoken, be it as a first try.
+    pub(super) fn speaks_tls(&self) -> bool {
+        self.scheme == "https" || self.https_first
+    }
+
+    /// Whether every try fails, whatever the network is like.
+    pub(super) fn is_dead(&self) -> bool {
+        self.host.is_empty() || !matches!(self.scheme.as_str(), "http" | "https")
+    }
+
+    /// Whether a pull by way of the two is the same: CRI does not push, and
+    /// asks nobody for referrers.
+    pub(super) fn pulls_like(&self, other: &Endpoint) -> bool {
+        let pull = |endpoint: &Endpoint| {
+            [Capability::Pull, Capability::Resolve].map(|one| endpoint.capabilities.contains(&one))
+        };
+        let but_capabilities = |endpoint: &Endpoint| Endpoint {
+            capabilities: BTreeSet::new(),
+            ..endpoint.clone()
+        };
+        pull(self) == pull(other) && but_capabilities(self) == but_capabilities(other)
+    }
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}://{}{}", self.scheme, self.host, self.path)
+    }
+}
+
+/// Whether two lists of endpoints make the same pulls: the same tries in the
+/// same order. Trying one again that has failed changes nothing, and nor does
+/// one at which every try fails.
+pub fn same_pulls(a: &[Endpoint], b: &[Endpoint]) -> bool {
+    let (a, b) = (tried(a), tried(b));
+    a.len() == b.len() && a.iter().zip(&b).all(|(a, b)| a.pulls_like(b))
+}
+
+/// The endpoints that make a difference.
+fn tried(list: &[Endpoint]) -> Vec<&Endpoint> {
+    let mut earlier: BTreeMap<String, Vec<&Endpoint>> = BTreeMap::new();
+    let mut tried = Vec::new();
+    for endpoint in list.iter().filter(|endpoint| !endpoint.is_dead()) {
+        let same = earlier.entry(endpoint.to_string()).or_default();
+        if !same.iter().any(|earlier| earlier.pulls_like(endpoint)) {
+            same.push(endpoint);
+            tried.push(endpoint);
+        }
+    }
+    tried
+}
+
+/// Where the images of a registry host are, if nothing else is said:
+/// `registry-1.docker.io` for `docker.io`, else the host itself.
+pub(super) fn upstream(host: &str) -> &str {
+    match host {
+        "docker.io" => "registry-1.docker.io",
+        host => host,
+    }
+}
+
+/// Plain HTTP for the node itself.
+pub(super) fn default_scheme(host: &str) -> &'static str {
+    match is_localhost(host) {
+        true => "http",
+        false => "https",
+    }
+}
+
+/// Whether images can be of a registry host of this name, as the reference of
+/// an image has it (distribution's grammar): `mirrors` and `certs.d` are
+/// searched by it. `index.docker.io` is `docker.io` to containerd.
+pub fn is_registry_host(name: &str) -> bool {
+    let (domain, port) = match name.strip_prefix('[') {
+        Some(rest) => match rest.split_once(']') {
+            Some((address, port)) if is_ipv6(address) => (None, port),
+            _ => return false,
+        },
+        None => match name.split_once(':') {
+            Some((domain, _)) => (Some(domain), name.get(domain.len()..).unwrap_or("")),
+            None => (Some(name), ""),
+        },
+    };
+    let digits = |port: &str| !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
+    let is_port = port.is_empty() || port.strip_prefix(':').is_some_and(digits);
+    let is_domain = domain.is_none_or(|domain| domain.split('.').all(is_label));
+    // Else it is the first part of a name on docker.io.
+    let is_told = name.contains(['.', ':'])
+        || name == "localhost"
+        || name.bytes().any(|byte| byte.is_ascii_uppercase());
+    is_port && is_domain && is_told && name != "index.docker.io"
+}
+
+fn is_label(label: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+    !label.is_empty()
+        && label.bytes().all(plain)
+        && !label.starts_with('-')
+        && !label.ends_with('-')
+}
+
+fn is_ipv6(address: &str) -> bool {
+    !address.is_empty()
+        && address
+            .bytes()
+            .all(|byte| byte.is_ascii_hexdigit() || byte == b':')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_that_images_can_be_of() {
+        for name in [
+            "docker.io",
+            "gcr.io:443",
+            "localhost",
+            "localhost:5000",
+            "[::1]:5000",
+            "[fe80::1]",
+            "HOST",
+            "a-b.c",
+        ] {
+            assert!(is_registry_host(name), "{name}");
+        }
+        for name in [
+            "",
+            "*",
+            "registry",
+            "https://docker.io",
+            "docker.io/library",
+            "docker.io.",
+            "-a.b",
+            "a_b.c",
+            "h:port",
+            "h:",
+            "index.docker.io",
+            "[::1",
+            "[x]:1",
+            "::1",
+        ] {
+            assert!(!is_registry_host(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn trying_again_changes_nothing() {
+        let endpoint = |host: &str| Endpoint::new("https", host, "/v2", Capability::all(V2_2));
+        let (a, b) = (endpoint("a"), endpoint("b"));
+        let dead = endpoint("");
+        assert!(same_pulls(
+            &[a.clone(), b.clone(), a.clone()],
+            &[dead, a.clone(), b.clone()]
+        ));
+        assert!(!same_pulls(
+            &[a.clone(), b.clone()],
+            &[b.clone(), a.clone()]
+        ));
+        let skips = Endpoint {
+            skip_verify: true,
+            ..a.clone()
+        };
+        assert!(!same_pulls(&[a], &[skips]));
+    }
+}

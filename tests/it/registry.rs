@@ -1,0 +1,610 @@
+//! Registry settings and `hosts.toml` files: what containerd asks by either.
+
+use containerd_dropins::config::{Mirror, Registry, RegistryHost};
+use containerd_dropins::containerd::Release;
+use containerd_dropins::registry::{
+    CertsD, Conversion, HostsToml, RemarkKind, convert, endpoints, endpoints_in, hosts_named,
+    same_pulls,
+};
+use proptest::prelude::*;
+
+const OLD: Release = Release::new(1, 7, 24);
+const NEW: Release = Release::new(2, 3, 3);
+
+/// Settings in the form `HOST = ENDPOINT ENDPOINT …`, one entry a line; a line
+/// `tls HOST = skip` or `tls HOST = CA CERT KEY` is one of `configs`.
+fn settings(text: &str) -> Registry {
+    let mut settings = Registry::default();
+    for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
+        let (name, values) = line.split_once('=').unwrap();
+        let values: Vec<&str> = values.split_whitespace().collect();
+        if let Some(host) = name.strip_prefix("tls ") {
+            let mut config = RegistryHost::default();
+            match values.as_slice() {
+                ["skip"] => config.tls.insecure_skip_verify = Some(true),
+                files => {
+                    let file = |at: usize| files.get(at).filter(|file| **file != "-");
+                    let file = |at: usize| file(at).map(|file| (*file).to_owned());
+                    config.tls.ca_file = file(0);
+                    config.tls.cert_file = file(1);
+                    config.tls.key_file = file(2);
+                }
+            }
+            settings.configs.insert(host.trim().to_owned(), config);
+        } else {
+            let mut mirror = Mirror::default();
+            mirror.endpoint = Some(values.into_iter().map(str::to_owned).collect());
+            settings.mirrors.insert(name.trim().to_owned(), mirror);
+        }
+    }
+    settings
+}
+
+fn texts(conversion: &Conversion, to: Release) -> Vec<(String, String)> {
+    let files = conversion.files.iter();
+    files
+        .map(|file| (file.path.clone(), file.file.to_toml(to)))
+        .collect()
+}
+
+fn certs_d(files: &[(String, String)]) -> CertsD {
+    let files = files
+        .iter()
+        .map(|(path, text)| (path.as_str(), text.as_str()));
+    CertsD::new("/certs.d", files)
+}
+
+/// The endpoints as text: URL, and what TLS is told.
+fn shown(list: &[containerd_dropins::registry::Endpoint]) -> Vec<String> {
+    let one = |endpoint: &containerd_dropins::registry::Endpoint| {
+        let mut text = endpoint.to_string();
+        for ca in &endpoint.ca {
+            text.push_str(&format!(" ca={ca}"));
+        }
+        for client in &endpoint.client {
+            text.push_str(&format!(" client={}", client.certificate));
+        }
+        if endpoint.skip_verify {
+            text.push_str(" skip");
+        }
+        if endpoint.https_first {
+            text.push_str(" https-first");
+        }
+        text
+    };
+    list.iter().map(one).collect()
+}
+
+#[track_caller]
+fn tries(text: &str, host: &str, expected: &[&str]) {
+    assert_eq!(
+        shown(&endpoints(&settings(text), host, OLD).unwrap()),
+        expected
+    );
+}
+
+#[test]
+fn what_mirrors_lead_to() {
+    let text = "
+        docker.io = m.example http://h.example:5000/proxy/ https://registry-1.docker.io
+        quay.io = quay.io a.example
+        empty.example =
+        localhost:5000 = m.example
+        * = any.example/v2
+        tls m.example = skip
+        tls h.example:5000 = /ca
+        tls quay.io = /ca /cert /key
+    ";
+    tries(
+        text,
+        "docker.io",
+        &[
+            "https://m.example/v2 skip",
+            "http://h.example:5000/proxy",
+            "https://registry-1.docker.io/v2",
+            "https://registry-1.docker.io/v2",
+        ],
+    );
+    tries(
+        text,
+        "quay.io",
+        &[
+            "https://quay.io/v2 ca=/ca client=/cert",
+            "https://a.example/v2",
+        ],
+    );
+    tries(text, "empty.example", &["https://empty.example/v2"]);
+    tries(
+        text,
+        "localhost:5000",
+        &["https://m.example/v2 skip", "http://localhost:5000/v2"],
+    );
+    tries(
+        text,
+        "gcr.io",
+        &["https://any.example/v2", "https://gcr.io/v2"],
+    );
+    tries(text, "any.example", &["https://any.example/v2"]);
+}
+
+#[test]
+fn containerd_2_does_not_read_tls() {
+    let settings = settings("tls m.example = skip");
+    let list = endpoints(&settings, "m.example", NEW).unwrap();
+    assert_eq!(shown(&list), ["https://m.example/v2"]);
+}
+
+#[test]
+fn what_makes_every_pull_fail() {
+    let broken = settings("docker.io = https://%zz\ntls gcr.io = - /cert");
+    assert!(endpoints(&broken, "docker.io", OLD).is_err());
+    assert!(endpoints(&broken, "gcr.io", OLD).is_err());
+    assert!(endpoints(&broken, "quay.io", OLD).is_ok());
+}
+
+#[track_caller]
+fn asks(file: &str, host: &str, release: Release, expected: &[&str]) {
+    let files = [("_default/hosts.toml".to_owned(), file.to_owned())];
+    assert_eq!(shown(&certs_d(&files).endpoints(host, release)), expected);
+}
+
+#[test]
+fn what_a_hosts_toml_leads_to() {
+    let file = "
+        server = \"https://up.example\"
+        ca = [\"a.pem\", \"/b.pem\"]
+        [host.\"z.example\"]
+        skip_verify = true
+        [host.\"http://a.example:80/x/../y/\"]
+        skip_verify = true
+        [host.\"http://a.example:81\"]
+        skip_verify = true
+        [host.\"https://o.example/raw\"]
+        override_path = true
+        [host.\"https://p.example/raw\"]
+        client = [[\"c\", \"k\"], \"both\"]
+    ";
+    let expected = [
+        "https://z.example/v2 skip",
+        "http://a.example:80/y/v2",
+        "http://a.example:81/v2 skip https-first",
+        "https://o.example/raw",
+        "https://p.example/raw/v2 client=/certs.d/_default/c client=/certs.d/_default/both",
+        "https://up.example/v2 ca=/certs.d/_default/a.pem ca=/b.pem",
+    ];
+    asks(file, "gcr.io", OLD, &expected);
+    asks(file, "gcr.io", NEW, &expected);
+}
+
+#[test]
+fn where_the_name_leads() {
+    let file = "skip_verify = true\n[host]\n";
+    asks(
+        file,
+        "docker.io",
+        OLD,
+        &["https://registry-1.docker.io/v2 skip"],
+    );
+    asks(file, "gcr.io:5000", NEW, &["https://gcr.io:5000/v2 skip"]);
+    asks(
+        "[host]\n",
+        "localhost:5000",
+        NEW,
+        &["http://localhost:5000/v2 skip https-first"],
+    );
+    asks("[host]\n", "localhost:80", NEW, &["http://localhost:80/v2"]);
+    asks("[host]\n", "localhost", NEW, &["https://localhost/v2 skip"]);
+    asks(
+        "[host]\n",
+        "127.0.0.1:5000",
+        Release::new(1, 7, 0),
+        &["http://127.0.0.1:5000/v2"],
+    );
+}
+
+#[test]
+fn a_file_that_a_release_cannot_read_counts_for_nothing() {
+    let upstream = ["https://gcr.io/v2"];
+    let mirror = ["https://m.example/v2", "https://gcr.io/v2"];
+    let referrers = "[host.\"https://m.example\"]\ncapabilities = [\"pull\", \"referrers\"]\n";
+    asks(referrers, "gcr.io", OLD, &upstream);
+    asks(referrers, "gcr.io", NEW, &mirror);
+    asks(
+        "[host.\"https://m.example\"]\ncapabilities = [\"fly\"]\n",
+        "gcr.io",
+        NEW,
+        &upstream,
+    );
+    asks(
+        "[host.\"https://m.example\"]\ndial_timeout = \"soon\"\n",
+        "gcr.io",
+        NEW,
+        &upstream,
+    );
+    asks(
+        "[host.\"https://m.example\"]\ndial_timeout = \"soon\"\n",
+        "gcr.io",
+        OLD,
+        &mirror,
+    );
+    asks("[host.\"https://%zz\"]\n", "gcr.io", NEW, &upstream);
+    asks("host = 5\n", "gcr.io", NEW, &upstream);
+    asks("", "gcr.io", NEW, &upstream);
+    // containerd 2.x sees tables only.
+    let inline = "[host]\n\"https://m.example\" = { capabilities = [\"pull\", \"resolve\"] }\n";
+    asks(inline, "gcr.io", OLD, &mirror);
+    asks(inline, "gcr.io", NEW, &upstream);
+}
+
+#[test]
+fn dockers_certificate_files_count_where_there_is_no_hosts_toml() {
+    let files = ["x.crt", "y.cert", "y.key", "z.txt"].map(|name| format!("gcr.io/{name}"));
+    let files = files.iter().map(|path| (path.as_str(), "…"));
+    let list = CertsD::new("/certs.d/", files).endpoints("gcr.io", NEW);
+    assert_eq!(
+        shown(&list),
+        ["https://gcr.io/v2 ca=/certs.d/gcr.io/x.crt client=/certs.d/gcr.io/y.cert"]
+    );
+    assert_eq!(
+        list[0].client[0].key.as_deref(),
+        Some("/certs.d/gcr.io/y.key")
+    );
+}
+
+#[test]
+fn the_first_folder_counts() {
+    let file = |path: &str, server: &str| {
+        (
+            path.to_owned(),
+            format!("server = \"https://{server}\"\n[host]\n"),
+        )
+    };
+    let all = [
+        file("gcr.io_5000_/hosts.toml", "a.example"),
+        file("gcr.io:5000/hosts.toml", "b.example"),
+        file("_default/hosts.toml", "c.example"),
+        file("[::1]_5000_/hosts.toml", "d.example"),
+        file("[:_1]_/hosts.toml", "e.example"),
+    ];
+    let server = |files: &[(String, String)], host: &str| {
+        shown(&certs_d(files).endpoints(host, NEW)).remove(0)
+    };
+    assert_eq!(server(&all, "gcr.io:5000"), "https://a.example/v2");
+    assert_eq!(server(&all[1..], "gcr.io:5000"), "https://b.example/v2");
+    assert_eq!(server(&all[2..], "gcr.io:5000"), "https://c.example/v2");
+    assert_eq!(server(&all, "gcr.io"), "https://c.example/v2");
+    assert_eq!(server(&all, "[::1]:5000"), "https://d.example/v2");
+    assert_eq!(server(&all, "[::1]"), "https://e.example/v2");
+    // `_default` in one directory before a folder in the next.
+    let roots = [certs_d(&all[2..3]), certs_d(&all[..1])];
+    assert_eq!(
+        shown(&endpoints_in(&roots, "gcr.io:5000", NEW)),
+        ["https://c.example/v2"]
+    );
+    assert_eq!(
+        shown(&endpoints_in(&roots[1..], "quay.io", NEW)),
+        ["https://quay.io/v2"]
+    );
+}
+
+/// The files of a conversion for containerd 2.3, by path, after each other.
+fn converted(text: &str) -> String {
+    let conversion = convert(&settings(text), OLD, NEW);
+    assert_eq!(conversion.remarks, [], "{text}");
+    let files = texts(&conversion, NEW);
+    conversion.check(&certs_d(&files), NEW).unwrap();
+    files
+        .iter()
+        .map(|(path, text)| format!("## {path}\n{text}"))
+        .collect()
+}
+
+#[test]
+fn mirrors_become_hosts_in_their_order() {
+    let found = converted("docker.io = https://b.example/proxy a.example http://10.0.0.1:5000");
+    let expected = r#"## docker.io/hosts.toml
+server = "https://registry-1.docker.io"
+
+[host."https://b.example/proxy"]
+capabilities = ["pull", "resolve", "referrers"]
+override_path = true
+
+[host."https://a.example"]
+capabilities = ["pull", "resolve", "referrers"]
+
+[host."http://10.0.0.1:5000"]
+capabilities = ["pull", "resolve", "referrers"]
+"#;
+    assert_eq!(found, expected);
+}
+
+/// Where an endpoint has the name of the registry host, nothing is asked after
+/// the last of them.
+#[test]
+fn the_last_endpoint_is_the_server() {
+    let found = converted("h.example = m.example h.example last.example/p");
+    let expected = r#"## h.example/hosts.toml
+server = "https://last.example/p"
+capabilities = ["pull", "resolve", "referrers"]
+override_path = true
+
+[host."https://m.example"]
+capabilities = ["pull", "resolve", "referrers"]
+
+[host."https://h.example"]
+capabilities = ["pull", "resolve", "referrers"]
+"#;
+    assert_eq!(found, expected);
+}
+
+/// TLS is by endpoint, so it goes wherever the endpoint is asked; a folder for
+/// it would hide `_default`, whose hosts it therefore has as well.
+#[test]
+fn tls_goes_to_every_place_of_its_host() {
+    let found = converted("* = m.example\ntls gcr.io = skip\ntls m.example = /ca");
+    let expected = r#"## _default/hosts.toml
+[host."https://m.example"]
+ca = "/ca"
+capabilities = ["pull", "resolve", "referrers"]
+## gcr.io/hosts.toml
+server = "https://gcr.io"
+skip_verify = true
+
+[host."https://m.example"]
+ca = "/ca"
+capabilities = ["pull", "resolve", "referrers"]
+## m.example/hosts.toml
+server = "https://m.example"
+ca = "/ca"
+capabilities = ["pull", "resolve", "referrers"]
+"#;
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn an_empty_list_keeps_the_mirror_of_all_hosts_away() {
+    let found = converted("* = m.example\ngcr.io =");
+    assert!(
+        found.contains("## gcr.io/hosts.toml\nserver = \"https://gcr.io\"\n"),
+        "{found}"
+    );
+}
+
+/// containerd 1.7 reads no file without a table `host`, and no IPv6 address in
+/// the name of a table.
+#[test]
+fn containerd_1_has_its_own_form() {
+    let conversion = convert(
+        &settings("gcr.io = http://[fd00::1]:5000 a.example\ntls quay.io = skip"),
+        OLD,
+        OLD,
+    );
+    let files = texts(&conversion, OLD);
+    conversion.check(&certs_d(&files), OLD).unwrap();
+    assert_eq!(
+        files[0].1,
+        r#"server = "https://gcr.io"
+
+[host]
+"http://[fd00::1]:5000" = { capabilities = ["pull", "resolve"] }
+"https://a.example" = { capabilities = ["pull", "resolve"] }
+"#
+    );
+    assert_eq!(
+        files[1].1,
+        "server = \"https://quay.io\"\nskip_verify = true\n\n[host]\n"
+    );
+}
+
+#[test]
+fn folders_of_hosts_with_ports() {
+    let found =
+        converted("gcr.io:5000 = m.example\n[::1]:80 = m.example\nlocalhost:5000 = m.example");
+    let paths: Vec<&str> = found
+        .lines()
+        .filter_map(|line| line.strip_prefix("## "))
+        .collect();
+    assert_eq!(
+        paths,
+        [
+            "[::1]_80_/hosts.toml",
+            "gcr.io_5000_/hosts.toml",
+            "localhost_5000_/hosts.toml"
+        ]
+    );
+    assert!(
+        found.contains("server = \"http://localhost:5000\"\n"),
+        "{found}"
+    );
+}
+
+#[track_caller]
+fn remarks(text: &str, expected: &[(&str, RemarkKind)]) -> Vec<(String, String)> {
+    let conversion = convert(&settings(text), OLD, NEW);
+    let found: Vec<(String, RemarkKind)> = conversion
+        .remarks
+        .iter()
+        .map(|remark| (remark.path.join(" "), remark.kind))
+        .collect();
+    let expected: Vec<(String, RemarkKind)> = expected
+        .iter()
+        .map(|(path, kind)| ((*path).to_owned(), *kind))
+        .collect();
+    assert_eq!(found, expected);
+    let files = texts(&conversion, NEW);
+    conversion.check(&certs_d(&files), NEW).unwrap();
+    files
+}
+
+#[test]
+fn what_a_conversion_changes_is_said() {
+    use RemarkKind::*;
+    let files = remarks(
+        "gcr.io = https://m.example/",
+        &[("mirrors gcr.io", FirstEffect)],
+    );
+    assert!(
+        files[0].1.contains("[host.\"https://m.example\"]\n"),
+        "{files:?}"
+    );
+    let files = remarks(
+        "gcr.io = ftp://m.example",
+        &[("mirrors gcr.io", WithoutEffect)],
+    );
+    assert!(!files[0].1.contains("m.example"), "{files:?}");
+    let files = remarks(
+        "https://gcr.io = m.example\nindex.docker.io = m.example",
+        &[
+            ("mirrors https://gcr.io", WithoutEffect),
+            ("mirrors index.docker.io", WithoutEffect),
+        ],
+    );
+    assert_eq!(files, []);
+    let files = remarks("gcr.io = https://[::1", &[("mirrors gcr.io", Refused)]);
+    assert_eq!(files, []);
+    let files = remarks(
+        "tls gcr.io = certs/ca.pem",
+        &[("configs gcr.io tls", RelativePath)],
+    );
+    assert!(
+        files[0].1.contains("ca = \"/var/lib/k0s/certs/ca.pem\"\n"),
+        "{files:?}"
+    );
+    let files = remarks(
+        "tls gcr.io = /ca /cert",
+        &[("configs gcr.io tls", FirstEffect)],
+    );
+    assert!(!files[0].1.contains("/cert"), "{files:?}");
+    remarks(
+        "tls https://gcr.io = skip",
+        &[("configs https://gcr.io tls", WithoutEffect)],
+    );
+    remarks(
+        "docker.io = http://m\ntls docker.io = skip",
+        &[("configs docker.io tls", WithoutEffect)],
+    );
+}
+
+/// No user of a URL goes to a file that anyone may read; containerd never sends
+/// it either.
+#[test]
+fn users_of_urls_stay_away() {
+    let found = converted("gcr.io = https://user:hunter2@m.example/p");
+    assert!(
+        !found.contains("hunter2") && found.contains("\"https://m.example/p\""),
+        "{found}"
+    );
+}
+
+fn host() -> impl Strategy<Value = &'static str> {
+    prop::sample::select(vec![
+        "docker.io",
+        "registry-1.docker.io",
+        "gcr.io",
+        "gcr.io:5000",
+        "quay.io",
+        "localhost",
+        "localhost:5000",
+        "127.0.0.1:80",
+        "[::1]:5000",
+        "m.example",
+        "M.example",
+        "10.0.0.1:443",
+    ])
+}
+
+fn endpoint() -> impl Strategy<Value = String> {
+    let scheme = prop::sample::select(vec!["", "http://", "https://", "HTTPS://", "ftp://"]);
+    let path = prop::sample::select(vec![
+        "",
+        "/",
+        "/v2",
+        "/v2/",
+        "/p",
+        "/p/",
+        "/a//b/../c",
+        "/p/v2",
+        "/%20é",
+        "?q",
+        "/p#f",
+    ]);
+    let user = prop::sample::select(vec!["", "", "", "u:p@"]);
+    let known = (scheme, user, host(), path)
+        .prop_map(|(scheme, user, host, path)| format!("{scheme}{user}{host}{path}"));
+    prop_oneof![20 => known, 1 => "\\PC{0,12}"]
+}
+
+fn registries() -> impl Strategy<Value = Registry> {
+    let name = prop_oneof![8 => host().prop_map(str::to_owned), 3 => Just("*".to_owned()), 1 => "\\PC{0,8}"];
+    let mirror = prop::option::weighted(0.9, prop::collection::vec(endpoint(), 0..4));
+    let mirrors = prop::collection::btree_map(name.clone(), mirror, 0..5);
+    let file = prop::option::of(prop::sample::select(vec!["", "/pem", "rel/pem", "../pem"]));
+    let tls = (
+        prop::option::of(any::<bool>()),
+        file.clone(),
+        file.clone(),
+        file,
+    );
+    let configs = prop::collection::btree_map(name, tls, 0..5);
+    (mirrors, configs).prop_map(|(mirrors, configs)| {
+        let mut settings = Registry::default();
+        for (name, endpoint) in mirrors {
+            let mut mirror = Mirror::default();
+            mirror.endpoint = endpoint;
+            settings.mirrors.insert(name, mirror);
+        }
+        for (name, (skip, ca, cert, key)) in configs {
+            let mut config = RegistryHost::default();
+            config.tls.insecure_skip_verify = skip;
+            config.tls.ca_file = ca.map(str::to_owned);
+            config.tls.cert_file = cert.map(str::to_owned);
+            config.tls.key_file = key.map(str::to_owned);
+            settings.configs.insert(name, config);
+        }
+        settings
+    })
+}
+
+proptest! {
+    /// Whatever is converted makes the same pulls, for every host named
+    /// anywhere and one named nowhere; what is not is said.
+    #[test]
+    fn a_conversion_makes_the_same_pulls(settings in registries(), new in any::<bool>()) {
+        let to = if new { NEW } else { OLD };
+        let conversion = convert(&settings, OLD, to);
+        let files = texts(&conversion, to);
+        let certs_d = certs_d(&files);
+        prop_assert_eq!(certs_d.errors().count(), 0);
+        prop_assert!(conversion.check(&certs_d, to).is_ok(), "{:?}\n{:?}", settings, files);
+        if conversion.remarks.is_empty() {
+            let mut hosts = hosts_named(&settings);
+            hosts.push("nowhere.example:5000".to_owned());
+            for host in hosts {
+                let before = endpoints(&settings, &host, OLD).unwrap();
+                let after = certs_d.endpoints(&host, to);
+                prop_assert!(same_pulls(&before, &after), "{}: {:?} {:?}", host, shown(&before), shown(&after));
+            }
+        }
+        for (_, text) in &files {
+            prop_assert!(!text.contains("u:p@"), "{}", text);
+        }
+    }
+
+    /// A file survives being written and read again, for both parsers.
+    #[test]
+    fn a_file_that_is_written_reads_the_same(settings in registries()) {
+        for to in [OLD, NEW] {
+            for file in convert(&settings, OLD, to).files {
+                prop_assert_eq!(HostsToml::parse(&file.file.to_toml(to)).unwrap(), file.file);
+            }
+        }
+    }
+
+    #[test]
+    fn no_hosts_toml_panics(text in "\\PC{0,80}", host in "\\PC{0,20}") {
+        let files = [("_default/hosts.toml".to_owned(), text)];
+        for release in [Release::new(1, 5, 0), OLD, NEW] {
+            let _ = certs_d(&files).endpoints(&host, release);
+        }
+    }
+}
