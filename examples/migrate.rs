@@ -16,7 +16,8 @@ use containerd_dropins::containerd::{self, Import};
 use containerd_dropins::diagnostic::{Code, Severity};
 use containerd_dropins::k0s::DROP_IN_DIR;
 use containerd_dropins::migrate::{
-    DropIn, ExistingDropIns, Options, Plan, SandboxImage, Target, plan, plan_drop_ins,
+    CONFIG_PATH, ExistingDropIns, Options, Plan, RegistryPolicy, SandboxImage, Target, plan,
+    plan_drop_ins,
 };
 use containerd_dropins::{Document, ParseError};
 
@@ -53,6 +54,23 @@ struct Arguments {
     /// What to do about the sandbox image that the file sets.
     #[arg(long, value_enum, default_value_t = Policy::Auto)]
     sandbox_image: Policy,
+    /// What to do about mirrors and TLS settings of registries.
+    #[arg(long, value_enum, default_value_t = Registry::Auto)]
+    registry: Registry,
+    /// The directory on the node for hosts.toml files.
+    #[arg(long, value_name = "DIR", default_value = CONFIG_PATH)]
+    config_path: String,
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum Registry {
+    /// Convert them to hosts.toml files if the target does not honour them in
+    /// full.
+    Auto,
+    /// Keep them in the drop-ins.
+    Keep,
+    /// Convert them to hosts.toml files.
+    Convert,
 }
 
 #[derive(Clone, Copy, clap::ValueEnum)]
@@ -83,6 +101,14 @@ fn run(arguments: &Arguments) -> Result<ExitCode, String> {
         Policy::Keep => SandboxImage::Keep,
         Policy::Drop => SandboxImage::Drop,
     });
+    options = options.registry(match arguments.registry {
+        Registry::Auto => RegistryPolicy::Auto,
+        Registry::Keep => RegistryPolicy::Keep,
+        Registry::Convert => RegistryPolicy::Convert,
+    });
+    options = options
+        .config_path(&arguments.config_path)
+        .map_err(|error| format!("--config-path: {error}"))?;
     if let Some(release) = arguments.origin {
         if !matches!(release.line(), (1, 2..=7) | (2, 0..=3)) {
             return Err(format!(
@@ -272,15 +298,41 @@ fn matching(import: &Import) -> Result<Vec<String>, String> {
     Ok(paths.filter(|path| import.matches(path)).collect())
 }
 
-/// Writes the drop-ins, each by way of a temporary name that k0s does not
-/// watch for. A file that is there and differs is not touched.
+/// A file to write.
+struct Output<'p> {
+    text: &'p str,
+    sensitive: bool,
+}
+
+/// The folder for what goes to the directory of hosts.toml files on the node.
+const CERTS_D: &str = "certs.d";
+
+/// Writes the hosts.toml files and the drop-ins, each by way of a temporary name
+/// that k0s does not watch for. A file that is there and differs is not touched.
 fn write_out(directory: &Path, plan: &Plan) -> Result<(), String> {
     let fails = |path: &Path, error: io::Error| format!("{}: {error}", path.display());
     fs::create_dir_all(directory).map_err(|error| fails(directory, error))?;
-    for drop_in in &plan.drop_ins {
-        let path = directory.join(&drop_in.name);
-        match fs::read(&path) {
-            Ok(bytes) if bytes == drop_in.text().as_bytes() => {}
+    let hosts = plan.hosts_files.iter().map(|file| {
+        let output = Output {
+            text: file.text(),
+            sensitive: file.sensitive,
+        };
+        (directory.join(CERTS_D).join(&file.name), output)
+    });
+    let drop_ins = plan.drop_ins.iter().map(|drop_in| {
+        let output = Output {
+            text: drop_in.text(),
+            sensitive: drop_in.sensitive,
+        };
+        (directory.join(&drop_in.name), output)
+    });
+    // What is named by others is there before them.
+    let (nested, others): (Vec<_>, Vec<_>) =
+        drop_ins.partition(|(path, _)| path.parent() != Some(directory));
+    let files: Vec<_> = hosts.chain(nested).chain(others).collect();
+    for (path, output) in &files {
+        match fs::read(path) {
+            Ok(bytes) if bytes == output.text.as_bytes() => {}
             Ok(_) => {
                 return Err(format!(
                     "{} is there already, with another content",
@@ -288,31 +340,25 @@ fn write_out(directory: &Path, plan: &Plan) -> Result<(), String> {
                 ));
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(fails(&path, error)),
+            Err(error) => return Err(fails(path, error)),
         }
     }
-    // What is imported is there before what imports it.
-    let (nested, others): (Vec<_>, Vec<_>) = plan
-        .drop_ins
-        .iter()
-        .partition(|drop_in| drop_in.name.contains('/'));
-    for drop_in in nested.into_iter().chain(others) {
-        let path = directory.join(&drop_in.name);
+    for (path, output) in &files {
         let folder = path.parent().unwrap_or(directory);
         fs::create_dir_all(folder).map_err(|error| fails(folder, error))?;
         let name = path.file_name().unwrap_or_default().display().to_string();
         let temporary = folder.join(format!(".{name}.new"));
-        write_file(&temporary, drop_in).map_err(|error| fails(&temporary, error))?;
-        fs::rename(&temporary, &path).map_err(|error| fails(&path, error))?;
+        write_file(&temporary, output).map_err(|error| fails(&temporary, error))?;
+        fs::rename(&temporary, path).map_err(|error| fails(path, error))?;
         say(&format!("wrote {}", path.display()));
     }
-    if plan.drop_ins.is_empty() {
+    if files.is_empty() {
         say("no drop-in is needed, so none was written");
     }
     Ok(())
 }
 
-fn write_file(path: &Path, drop_in: &DropIn) -> io::Result<()> {
+fn write_file(path: &Path, output: &Output<'_>) -> io::Result<()> {
     let mut options = fs::OpenOptions::new();
     options.write(true).create_new(true);
     // What an interrupted run left behind has whatever mode it has.
@@ -323,9 +369,9 @@ fn write_file(path: &Path, drop_in: &DropIn) -> io::Result<()> {
     #[cfg(unix)]
     {
         use std::os::unix::fs::OpenOptionsExt;
-        options.mode(if drop_in.sensitive { 0o600 } else { 0o644 });
+        options.mode(if output.sensitive { 0o600 } else { 0o644 });
     }
     let mut file = options.open(path)?;
-    file.write_all(drop_in.text().as_bytes())?;
+    file.write_all(output.text.as_bytes())?;
     file.sync_all()
 }

@@ -155,7 +155,16 @@ codes! {
         "A plugin that is not there need not be disabled, and containerd does not start if one is required.";
     /// TLS settings of a registry, which containerd 2.0 removed.
     RegistryTls = "registry-tls", Error,
-        "Write a hosts.toml for the host (ca, client, skip_verify) into a directory that registry.config_path names; then remove the table and migrate again.";
+        "Have the registry settings converted to hosts.toml files, which is done unless they are to be kept or config_path is set already. In that case write a hosts.toml for the host (ca, client, skip_verify) into the directory of config_path, remove the table and migrate again.";
+    /// Registry settings that are not converted although they should be.
+    RegistryStays = "registry-stays", Warning,
+        "The registry settings stay in the drop-ins. Write hosts.toml files by hand if the target asks for them.";
+    /// A registry setting that no `hosts.toml` can stand for.
+    RegistryNotConvertible = "registry-not-convertible", Error,
+        "Correct the setting and migrate again, or remove it.";
+    /// A relative path of a certificate, which means another file in a `hosts.toml`.
+    RegistryRelativePath = "registry-relative-path", Warning,
+        "A hosts.toml has the absolute path. Check that the file is there.";
     /// A setting that the target's containerd has no place for.
     NotExpressible = "not-expressible", Error,
         "No drop-in for this target can hold it. Choose another target, or do without it.";

@@ -104,6 +104,12 @@ pub enum Fate {
         /// itself.
         drop_in: Option<String>,
     },
+    /// Kept in `hosts.toml` files, which containerd reads by way of
+    /// `config_path`.
+    MovedToHostsToml {
+        /// Their paths on the node.
+        files: Vec<String>,
+    },
     /// No containerd release knows it; carried over as it is.
     CarriedOver {
         /// The drop-in that holds it.
@@ -174,6 +180,9 @@ pub(super) fn ledger(
             _ if node.is_made || id == ROOT => continue,
             Content::Leaf { value, .. } => node.original.as_ref().unwrap_or(value).clone(),
             Content::Table(_) if bare => Value::Table(Table::new()),
+            Content::Table(_) if node.is_empty && tree.moved_to(id).is_some() => {
+                Value::Table(Table::new())
+            }
             Content::Table(_) => continue,
         };
         let (fate, reason) = fate(tree, id, &names);
@@ -209,12 +218,16 @@ pub(super) fn ledger(
 fn fate(tree: &Tree, id: Id, names: &HashMap<Id, String>) -> (Fate, String) {
     let drop_in = |id: Id| names.get(&id).cloned().unwrap_or_default();
     match tree.verdict(id) {
-        None => (
-            Fate::Kept {
-                drop_in: drop_in(id),
-            },
-            "the entry is there, if empty".to_owned(),
-        ),
+        None => match tree.moved_to(id) {
+            Some(files) => moved(files),
+            None => (
+                Fate::Kept {
+                    drop_in: drop_in(id),
+                },
+                "the entry is there, if empty".to_owned(),
+            ),
+        },
+        Some(Verdict::Moved(files)) => moved(files),
         Some(Verdict::Pending) => (Fate::NotExpressible, "not judged".to_owned()),
         Some(Verdict::Keep(why)) => match why {
             Why::Edit(why) => (
@@ -275,6 +288,12 @@ fn fate(tree: &Tree, id: Id, names: &HashMap<Id, String>) -> (Fate, String) {
             (Fate::Converted { to, drop_in }, why.clone())
         }
     }
+}
+
+fn moved(files: &[String]) -> (Fate, String) {
+    let files = files.to_vec();
+    let why = "containerd reads mirrors and TLS settings from hosts.toml files".to_owned();
+    (Fate::MovedToHostsToml { files }, why)
 }
 
 /// Where a conversion ends, if one follows on another. A chain of successors

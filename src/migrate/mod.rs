@@ -13,6 +13,7 @@ mod checks;
 mod drop_in;
 mod edits;
 mod existing;
+mod hosts;
 mod imports;
 mod ledger;
 mod origin;
@@ -31,6 +32,7 @@ use serde::Serialize;
 pub use changes::Change;
 pub use drop_in::DropIn;
 pub use existing::{ExistingDropIns, plan_drop_ins};
+pub use hosts::HostsFile;
 pub use ledger::{Fate, LedgerEntry, Redacted};
 pub use origin::{Dump, Origin};
 pub use plan::{Plan, plan};
@@ -131,13 +133,51 @@ pub enum SandboxImage {
     Drop,
 }
 
+/// What to do about mirrors and TLS settings of registries.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RegistryPolicy {
+    /// Convert them if the target does not honour them in full: containerd 2.x
+    /// reads no TLS settings. Keep them else.
+    #[default]
+    Auto,
+    /// Keep them in the drop-ins.
+    Keep,
+    /// Convert them to `hosts.toml` files.
+    Convert,
+}
+
+/// Where `hosts.toml` files go, if nothing else is said: the directory of k0s's
+/// own documentation. k0s looks for drop-ins beside it, not in it.
+pub const CONFIG_PATH: &str = "/etc/k0s/containerd.d/certs.d";
+
+/// The path cannot be a `config_path`.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{path:?} is not an absolute path without colons and control characters")]
+pub struct ConfigPathError {
+    path: String,
+}
+
 /// Choices that the input leaves open.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Options {
     pub(crate) origin: Option<containerd::Release>,
     pub(crate) sandbox_image: SandboxImage,
+    pub(crate) registry: RegistryPolicy,
+    pub(crate) config_path: String,
     pub(crate) unverified: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options {
+            origin: None,
+            sandbox_image: SandboxImage::default(),
+            registry: RegistryPolicy::default(),
+            config_path: CONFIG_PATH.to_owned(),
+            unverified: false,
+        }
+    }
 }
 
 impl Options {
@@ -154,6 +194,36 @@ impl Options {
     pub fn sandbox_image(mut self, policy: SandboxImage) -> Self {
         self.sandbox_image = policy;
         self
+    }
+
+    /// What to do about mirrors and TLS settings of registries.
+    #[must_use]
+    pub fn registry(mut self, policy: RegistryPolicy) -> Self {
+        self.registry = policy;
+        self
+    }
+
+    /// The directory on the node for `hosts.toml` files; [`CONFIG_PATH`] if
+    /// nothing is said.
+    ///
+    /// # Errors
+    /// If the path is not absolute, or has a colon in it: containerd would take
+    /// it for two.
+    pub fn config_path(mut self, path: &str) -> Result<Self, ConfigPathError> {
+        let trimmed = path.trim_end_matches('/');
+        let is_plain = !trimmed.contains(|c: char| c == ':' || c.is_control());
+        if !trimmed.starts_with('/') || !is_plain {
+            let path = path.to_owned();
+            return Err(ConfigPathError { path });
+        }
+        self.config_path = trimmed.to_owned();
+        Ok(self)
+    }
+
+    /// The path on the node of a file below the directory for `hosts.toml`
+    /// files.
+    pub(crate) fn path_of(&self, name: &str) -> String {
+        format!("{}/{name}", self.config_path)
     }
 
     /// Leaves the verification out; [`Plan::verified`] is `false` then. For

@@ -5,6 +5,7 @@ use serde::Serialize;
 use super::changes::{self, Before, Change};
 use super::drop_in::Style;
 use super::drop_in::{self, DropIn};
+use super::hosts::{self, HostsFile, Moved};
 use super::ledger::{self, LedgerEntry};
 use super::origin::{self, Origin};
 use super::read::{self, Input, Rules};
@@ -41,6 +42,8 @@ pub struct Plan {
     /// The files to put into `/etc/k0s/containerd.d`. One with a folder in its
     /// name is imported by another.
     pub drop_ins: Vec<DropIn>,
+    /// The `hosts.toml` files to put where the drop-ins' `config_path` says.
+    pub hosts_files: Vec<HostsFile>,
     /// Existing drop-ins of which nothing is left, by name: to be removed, as
     /// k0s 1.36 and later exit at start on one of version 2.
     pub removed: Vec<String>,
@@ -134,6 +137,7 @@ pub fn plan(legacy: &Document, imported: &[Document], target: &Target, options: 
     let writable = target.release.regime != Regime::Monolith;
     let mut parts = Vec::new();
     let mut changes = Vec::new();
+    let mut moved = None;
     if managed && imported.is_empty() {
         findings.push(leave_to_k0s(tree, files));
     } else if generated {
@@ -145,7 +149,7 @@ pub fn plan(legacy: &Document, imported: &[Document], target: &Target, options: 
         );
         drop_all(tree, Dropped::NotExpressible, &why);
     } else {
-        findings.extend(judge(tree, files, &origin, target, options));
+        moved = judge(tree, files, &origin, target, options, &mut findings);
         findings.extend(checks::foreign(&findings));
         parts = split::split(tree, target.containerd());
         if !managed {
@@ -170,12 +174,21 @@ pub fn plan(legacy: &Document, imported: &[Document], target: &Target, options: 
         existing: &[],
     };
     let drop_ins = drop_in::write(&input.tree, files, &parts, &style);
+    let hosts_files = hosts::write(
+        moved.as_ref(),
+        &input.tree,
+        files,
+        target,
+        options,
+        style.origin,
+    );
     let failed = findings.iter().any(|f| f.severity == Severity::Error);
     let old: Vec<&str> = order
         .iter()
         .filter_map(|file| k0s::drop_in_name(file.name()))
         .collect();
-    let steps = steps::for_legacy_file(target, managed, generated, failed, &old, &drop_ins);
+    let mut steps = steps::for_legacy_file(target, managed, generated, failed, &old, &drop_ins);
+    steps::add_hosts_files(&mut steps, &hosts_files, options);
     Draft {
         target,
         file: legacy.name().to_owned(),
@@ -185,6 +198,8 @@ pub fn plan(legacy: &Document, imported: &[Document], target: &Target, options: 
         input,
         parts,
         drop_ins,
+        moved,
+        hosts_files,
         removed: Vec::new(),
         untouched: false,
         changes,
@@ -201,21 +216,23 @@ pub(super) fn judge(
     origin: &Origin,
     target: &Target,
     options: &Options,
-) -> Vec<Finding> {
-    let mut findings = edits::judge(tree, files, origin, target, options);
+    findings: &mut Vec<Finding>,
+) -> Option<Moved> {
+    findings.extend(edits::judge(tree, files, origin, target, options));
     findings.extend(successors::convert(
         tree,
         files,
         origin,
         target.containerd(),
     ));
+    let moved = hosts::convert_registry(tree, files, target, options, findings);
     findings.extend(edits::without_place(tree, files, target));
     findings.extend(checks::proxy_plugins(tree, files, target));
     findings.extend(checks::portable(tree, files, target));
     if target.release.regime == Regime::CriAppend {
         findings.extend(checks::pasted(tree, files, target));
     }
-    findings
+    moved
 }
 
 /// A plan whose drop-ins are not proven yet.
@@ -228,6 +245,8 @@ pub(super) struct Draft<'a> {
     pub(super) input: Input,
     pub(super) parts: Vec<(Concern, Id)>,
     pub(super) drop_ins: Vec<DropIn>,
+    pub(super) moved: Option<Moved>,
+    pub(super) hosts_files: Vec<HostsFile>,
     pub(super) removed: Vec<String>,
     /// The input stays as it is, so that there is nothing to prove.
     pub(super) untouched: bool,
@@ -244,6 +263,8 @@ impl Draft<'_> {
             input,
             parts,
             drop_ins,
+            moved,
+            hosts_files,
             mut findings,
             mut steps,
             ..
@@ -251,10 +272,15 @@ impl Draft<'_> {
         let writable = target.release.regime != Regime::Monolith;
         let mut verified = self.untouched;
         if writable && !self.untouched && !options.unverified {
-            match verify::verify(target, &drop_ins, &wanted(&input.tree, &parts)) {
+            let proven = verify::verify(target, &drop_ins, &wanted(&input.tree, &parts))
+                .map_err(|error| error.to_string());
+            let pulls = moved
+                .as_ref()
+                .map_or(Ok(()), |moved| moved.check(&hosts_files, target, options));
+            match proven.and(pulls) {
                 Ok(()) => verified = true,
                 Err(error) => {
-                    findings.push(Finding::new(Code::Internal, error.to_string()));
+                    findings.push(Finding::new(Code::Internal, error));
                     steps = steps::after_a_defect();
                 }
             }
@@ -269,6 +295,7 @@ impl Draft<'_> {
             k0s_managed: self.k0s_managed,
             origin: self.origin,
             drop_ins,
+            hosts_files,
             removed: self.removed,
             ledger,
             changes: self.changes,

@@ -11,6 +11,7 @@ impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         head(self, f)?;
         kept(self, f)?;
+        moved(self, f)?;
         dropped(self, f)?;
         changes(self, f)?;
         findings(self, f)?;
@@ -131,6 +132,39 @@ fn kept(plan: &Plan, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     Ok(())
 }
 
+fn is_moved(entry: &LedgerEntry) -> bool {
+    matches!(entry.fate, Fate::MovedToHostsToml { .. })
+}
+
+/// What went to `hosts.toml` files.
+fn moved(plan: &Plan, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let entries: Vec<_> = plan.ledger.iter().filter(|entry| is_moved(entry)).collect();
+    if plan.hosts_files.is_empty() && entries.is_empty() {
+        return Ok(());
+    }
+    writeln!(
+        f,
+        "\nMOVED: {} to {}",
+        plural(entries.len(), "key"),
+        plural(plan.hosts_files.len(), "hosts.toml file")
+    )?;
+    for entry in entries.iter().take(MOST_LISTED) {
+        line(plan, entry, f)?;
+    }
+    more(f, entries.len())?;
+    for file in plan.hosts_files.iter().take(MOST_LISTED) {
+        writeln!(
+            f,
+            "\n  {}\n",
+            file.path.replace(char::is_control, "\u{fffd}")
+        )?;
+        for line in file.redacted_text().lines() {
+            writeln!(f, "    | {line}")?;
+        }
+    }
+    more(f, plan.hosts_files.len())
+}
+
 /// More entries than this are counted, not listed.
 const MOST_LISTED: usize = 40;
 
@@ -161,7 +195,7 @@ fn dropped(plan: &Plan, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     let dropped: Vec<_> = plan
         .ledger
         .iter()
-        .filter(|entry| entry.fate.drop_in().is_none())
+        .filter(|entry| entry.fate.drop_in().is_none() && !is_moved(entry))
         .collect();
     if dropped.is_empty() {
         return Ok(());

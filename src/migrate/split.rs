@@ -271,7 +271,7 @@ fn is_extra(tree: &Tree, entry: Id, target: Release) -> bool {
 
 /// Whether a table says something by being there, which no kept key in it
 /// says as well: an entry, or a pointer in Go, that the target does not have.
-fn is_bare_entry(tree: &Tree, id: Id, target: Release) -> bool {
+pub(super) fn is_bare_entry(tree: &Tree, id: Id, target: Release) -> bool {
     let node = tree.node(id);
     let matters = node.place.is_some_and(|place| place.presence_matters());
     // An import replaces a built-in entry by one with nothing in it.

@@ -1,7 +1,8 @@
 //! What to do, in order.
 
-use super::Target;
 use super::drop_in::DropIn;
+use super::hosts::HostsFile;
+use super::{Options, Target};
 use crate::k0s::{self, Regime};
 
 const LEGACY: &str = "/etc/k0s/containerd.toml.legacy";
@@ -97,6 +98,20 @@ pub(super) fn for_drop_ins(
     ));
     restart(target, &mut steps);
     steps
+}
+
+/// The `hosts.toml` files go in place before the drop-ins that name their
+/// directory.
+pub(super) fn add_hosts_files(steps: &mut Vec<String>, files: &[HostsFile], options: &Options) {
+    if files.is_empty() {
+        return;
+    }
+    let directory = &options.config_path;
+    let at = steps.iter().position(|step| step.starts_with("Put the "));
+    let put = format!(
+        "Put the folders with a hosts.toml into {directory}. The certificates that they name stay where they are."
+    );
+    steps.insert(at.unwrap_or(0), put);
 }
 
 /// When the drop-ins are not proven.

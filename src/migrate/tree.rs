@@ -1,7 +1,7 @@
 //! The settings of the input in one tree: plugins by URI, whatever the config
 //! version, with the declaration and the source of each.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
 
 use crate::Document;
@@ -105,6 +105,8 @@ pub(super) enum Verdict {
     Drop(Dropped, String),
     /// Went to other keys.
     Converted(Vec<Id>, String),
+    /// Went to `hosts.toml` files, by their paths on the node.
+    Moved(Vec<String>),
 }
 
 /// Why a leaf is kept.
@@ -138,6 +140,8 @@ pub(super) struct Tree {
     nodes: Vec<Node>,
     /// Children by name, of the nodes that were searched.
     index: HashMap<Id, HashMap<String, Id>>,
+    /// Tables that went to `hosts.toml` files.
+    moved: HashMap<Id, Vec<String>>,
     /// The config version in which it is to be written.
     version: i64,
     /// The config version by which it was read.
@@ -154,6 +158,7 @@ impl Tree {
                 Content::Table(Vec::new()),
             )],
             index: HashMap::new(),
+            moved: HashMap::new(),
             version: 2,
             read_as: 2,
         }
@@ -255,6 +260,27 @@ impl Tree {
         if let Content::Table(children) = &mut self.node_mut(parent).content {
             children.retain(|child| *child != id);
         }
+    }
+
+    /// Takes many out, each of its parent.
+    pub(super) fn detach_all(&mut self, ids: &BTreeSet<Id>) {
+        let parents: BTreeSet<Id> = ids.iter().map(|id| self.node(*id).parent).collect();
+        for parent in parents {
+            self.index.remove(&parent);
+            if let Content::Table(children) = &mut self.node_mut(parent).content {
+                children.retain(|child| !ids.contains(child));
+            }
+        }
+    }
+
+    /// Notes that a table went to `hosts.toml` files.
+    pub(super) fn move_table(&mut self, id: Id, files: Vec<String>) {
+        self.moved.insert(id, files);
+    }
+
+    /// The `hosts.toml` files that a table went to.
+    pub(super) fn moved_to(&self, id: Id) -> Option<&[String]> {
+        self.moved.get(&id).map(Vec::as_slice)
     }
 
     pub(super) fn children(&self, id: Id) -> &[Id] {
@@ -442,7 +468,17 @@ pub(super) fn shown(path: &[&str]) -> String {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Files<'a>(pub(super) &'a [&'a Document]);
 
-impl Files<'_> {
+impl<'a> Files<'a> {
+    /// The comments of a node.
+    pub(super) fn comments(self, tree: &Tree, id: Id) -> Vec<&'a str> {
+        let comments = tree.node(id).comments.as_ref();
+        let lines = comments.and_then(|(file, comments)| {
+            let file = self.0.get(*file)?;
+            Some(comments.lines(file.text()))
+        });
+        lines.unwrap_or_default()
+    }
+
     /// The place of a key.
     pub(super) fn span(self, source: &Source) -> Option<Span> {
         let file = self.0.get(source.file)?;

@@ -154,15 +154,19 @@ fn keys_in_upper_case() {
     );
 }
 
-/// TLS has no place in containerd 2.x: it is not lost without a word.
+/// containerd 2.x reads TLS settings from hosts.toml files only.
 #[test]
 fn tls_of_a_registry() {
-    let legacy = long("version = 2\n[CRI.registry.configs.h.tls]\nca_file = \"/ca.pem\"\n");
-    let plan = support::migrate(&legacy, NEW);
-    assert!(!plan.is_sound());
-    let said = plan
-        .findings
-        .iter()
-        .find(|finding| finding.code == containerd_dropins::diagnostic::Code::RegistryTls);
-    assert!(said.unwrap().key.as_deref().unwrap().ends_with("tls"));
+    let legacy = "version = 2\n[CRI.registry.configs.\"reg.example\".tls]\nca_file = \"/ca.pem\"\n";
+    let expected = "[IMAGES.registry]\nconfig_path = \"/etc/k0s/containerd.d/certs.d\"\n";
+    is_lost_by_config_migrate(legacy, expected);
+    let plan = support::migrate(&long(legacy), NEW);
+    let [file] = plan.hosts_files.as_slice() else {
+        panic!("{:?}", plan.hosts_files);
+    };
+    assert_eq!(file.name, "reg.example/hosts.toml");
+    assert!(
+        file.text()
+            .ends_with("\nserver = \"https://reg.example\"\nca = \"/ca.pem\"\n")
+    );
 }

@@ -3,7 +3,8 @@
 //! A case is a folder of `tests/cases`: `legacy.toml`; `target`, a k0s release;
 //! `effect.toml`, written by hand, the keys that must be in effect beyond the
 //! target's own and nothing else; `effect-3.toml`, the same for k0s 1.36, and
-//! perhaps `lost-3`, keys that it has no place for; perhaps `imports/`, files
+//! perhaps `lost-3`, keys that it has no place for, and `certs.d-3/`, the
+//! hosts.toml files; perhaps `imports/`, files
 //! that the legacy file imports. A folder of `tests/sets` has `drop-ins/` in
 //! place of a legacy file. What the library wrote and what containerd 1.7 and
 //! 2.1 answered is in `recorded/` and `recorded-3/`, for machines without
@@ -223,6 +224,18 @@ fn containerd_2_sees_the_edits_and_nothing_else() {
         lost.sort_unstable();
         let known = std::fs::read_to_string(case.join("lost-3")).unwrap_or_default();
         assert_eq!(lost, known.lines().collect::<Vec<_>>(), "{name}");
+        // Without the header line of each.
+        let hosts: BTreeMap<String, String> = plan
+            .hosts_files
+            .iter()
+            .map(|file| {
+                (
+                    file.name.clone(),
+                    file.text().split_once('\n').unwrap().1.to_owned(),
+                )
+            })
+            .collect();
+        assert_eq!(hosts, files_below(&case.join("certs.d-3")), "{name}");
         judge_2(&case, &plan);
     }
 }

@@ -11,6 +11,7 @@ use super::split::Concern;
 use super::tree::{Files, Id, Tree};
 use crate::Document;
 use sheet::Sheet;
+pub(super) use sheet::{HEADER, is_secret_comment};
 
 /// A file for `/etc/k0s/containerd.d`.
 #[derive(Clone)]

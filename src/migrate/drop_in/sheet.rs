@@ -13,8 +13,8 @@ use crate::migrate::tree::{Content, Files, Id, ROOT, Tree};
 use crate::value::{Table, Value, put_at, table_of};
 use crate::write::{self, Writer};
 
-/// How the header line of every drop-in begins.
-const HEADER: &str = "# Written by containerd-dropins";
+/// How the header line of every file that is written begins.
+pub(in crate::migrate) const HEADER: &str = "# Written by containerd-dropins";
 
 /// All that is to be known for one text.
 pub(super) struct Sheet<'a> {
@@ -41,8 +41,7 @@ impl<'a> Sheet<'a> {
         let named = |id: Id| self.tree.path(id).into_iter().any(has_user);
         let secret = |id: &Id| self.tree.is_secret(*id) || named(*id);
         let mut comments = text.lines().filter_map(|line| line.split_once('#'));
-        let secret_comment = |(_, line): (&str, &str)| assigns_secret(line) || has_user(line);
-        self.ids.iter().any(secret) || comments.any(secret_comment)
+        self.ids.iter().any(secret) || comments.any(|(_, line)| is_secret_comment(line))
     }
 
     fn header(&self) -> String {
@@ -296,13 +295,14 @@ impl<'a> Sheet<'a> {
     /// The comments of nodes, without the header of an earlier migration.
     fn comments_of(&self, ids: &[Id], redacted: bool) -> Vec<&'a str> {
         let ids = ids.iter().filter(|_| !redacted);
-        let comments = ids.filter_map(|id| {
-            let (file, comments) = self.tree.node(*id).comments.as_ref()?;
-            Some(comments.lines(self.files.0.get(*file)?.text()))
-        });
-        let lines = comments.flatten();
+        let lines = ids.flat_map(|id| self.files.comments(self.tree, *id));
         lines.filter(|line| !line.starts_with(HEADER)).collect()
     }
+}
+
+/// Whether a comment may hold a credential.
+pub(in crate::migrate) fn is_secret_comment(line: &str) -> bool {
+    assigns_secret(line) || has_user(line)
 }
 
 /// A key of a table, with its value and comments.

@@ -8,7 +8,7 @@ use super::drop_in::{self, DropIn, Existing, Style};
 use super::plan::{Draft, Plan, judge};
 use super::steps::{self, Main};
 use super::tree::Files;
-use super::{Options, Target, checks, origin, read, split};
+use super::{Options, Target, checks, hosts, origin, read, split};
 use crate::Document;
 use crate::diagnostic::{Code, Finding, Severity};
 use crate::k0s::{self, Regime};
@@ -71,8 +71,9 @@ pub fn plan_drop_ins(existing: &ExistingDropIns<'_>, target: &Target, options: &
     let mut emptied = Vec::new();
     let mut changes = Vec::new();
     let mut untouched = false;
+    let mut moved = None;
     if target.release.regime == Regime::ImportsV3 {
-        findings.extend(judge(tree, files, &origin, target, options));
+        moved = judge(tree, files, &origin, target, options, &mut findings);
         parts = set.split(tree, target);
         emptied = set.emptied(&parts);
         findings.extend(emptied.iter().map(|(name, document)| {
@@ -117,6 +118,14 @@ pub fn plan_drop_ins(existing: &ExistingDropIns<'_>, target: &Target, options: &
         true => Vec::new(),
         false => drop_in::write(&input.tree, files, &parts, &style),
     };
+    let hosts_files = hosts::write(
+        moved.as_ref(),
+        &input.tree,
+        files,
+        target,
+        options,
+        style.origin,
+    );
     let names: Vec<String> = emptied.into_iter().map(|(name, _)| name).collect();
     let failed = findings.iter().any(|f| f.severity == Severity::Error);
     let as_it_was = |drop_in: &DropIn| {
@@ -129,10 +138,11 @@ pub fn plan_drop_ins(existing: &ExistingDropIns<'_>, target: &Target, options: &
         // Said when the drop-in was made.
         findings.retain(|finding| finding.code != Code::SandboxImageCustom);
     }
-    let steps = match (unchanged || untouched) && main == Main::Fine && !failed {
+    let mut steps = match (unchanged || untouched) && main == Main::Fine && !failed {
         true => vec!["Nothing: the drop-ins are as the target wants them.".to_owned()],
         false => steps::for_drop_ins(target, main, failed, &drop_ins, &names),
     };
+    steps::add_hosts_files(&mut steps, &hosts_files, options);
     Draft {
         target,
         file: existing.directory.to_owned(),
@@ -142,6 +152,8 @@ pub fn plan_drop_ins(existing: &ExistingDropIns<'_>, target: &Target, options: &
         input,
         parts,
         drop_ins,
+        moved,
+        hosts_files,
         removed: names,
         untouched,
         changes,
