@@ -244,12 +244,10 @@ impl Moved {
         let mut unknown = BTreeSet::new();
         for (path, node) in &self.nodes {
             for remark in remarks.get(path).into_iter().flatten() {
-                findings.push(files.finding(
-                    tree,
-                    *node,
-                    code(remark.kind),
-                    remark.message.clone(),
-                ));
+                let code = code(remark.kind);
+                let finding =
+                    code.map(|code| files.finding(tree, *node, code, remark.message.clone()));
+                findings.extend(finding);
             }
             let verdict = match (places.get(path), remarks.get(path)) {
                 (Some(places), _) => Verdict::Moved(places.clone()),
@@ -360,28 +358,27 @@ impl Moved {
     }
 }
 
-fn code(kind: RemarkKind) -> Code {
-    match kind {
+fn code(kind: RemarkKind) -> Option<Code> {
+    Some(match kind {
         RemarkKind::WithoutEffect => Code::WithoutEffect,
         RemarkKind::FirstEffect => Code::FirstEffect,
         RemarkKind::RelativePath => Code::RegistryRelativePath,
         RemarkKind::Refused => Code::RegistryNotConvertible,
-    }
+        RemarkKind::Redundant => return None,
+    })
 }
 
 /// What became of a setting that is in no file.
 fn lost(remarks: &[&Remark]) -> Verdict {
-    let worst = remarks
-        .iter()
-        .find(|remark| remark.kind == RemarkKind::Refused);
-    let dropped = match worst {
-        Some(_) => Dropped::NotExpressible,
-        None => Dropped::NoEffect,
-    };
-    let why = worst
-        .or(remarks.first())
-        .map(|remark| remark.message.clone());
-    Verdict::Drop(dropped, why.unwrap_or_default())
+    let is = |kind: RemarkKind| remarks.iter().find(|remark| remark.kind == kind);
+    let refused = is(RemarkKind::Refused).map(|remark| (Dropped::NotExpressible, remark));
+    let redundant = is(RemarkKind::Redundant).map(|remark| (Dropped::TargetDefault, remark));
+    let other = remarks.first().map(|remark| (Dropped::NoEffect, remark));
+    let (dropped, why) = refused.or(redundant).or(other).map_or_else(
+        || (Dropped::NoEffect, String::new()),
+        |(dropped, remark)| (dropped, remark.message.clone()),
+    );
+    Verdict::Drop(dropped, why)
 }
 
 /// Takes tables out, and the entries of `configs` that they were alone in.

@@ -134,6 +134,11 @@ impl Endpoint {
         self.scheme == "https" || self.https_first
     }
 
+    /// Whether there is more to it than the URL.
+    pub(super) fn has_tls_settings(&self) -> bool {
+        self.skip_verify || !self.ca.is_empty() || !self.client.is_empty()
+    }
+
     /// Whether every try fails, whatever the network is like.
     pub(super) fn is_dead(&self) -> bool {
         self.host.is_empty() || !matches!(self.scheme.as_str(), "http" | "https")
@@ -168,7 +173,7 @@ pub fn same_pulls(a: &[Endpoint], b: &[Endpoint]) -> bool {
 }
 
 /// The endpoints that make a difference.
-fn tried(list: &[Endpoint]) -> Vec<&Endpoint> {
+pub(super) fn tried(list: &[Endpoint]) -> Vec<&Endpoint> {
     let mut earlier: BTreeMap<String, Vec<&Endpoint>> = BTreeMap::new();
     let mut tried = Vec::new();
     for endpoint in list.iter().filter(|endpoint| !endpoint.is_dead()) {

@@ -10,6 +10,7 @@
 //! Credentials have no place in a `hosts.toml`: `configs.*.auth` stays where it
 //! is and counts beside `config_path` (containerd 1.5 to 2.3).
 
+mod adjust;
 mod certs_d;
 mod convert;
 mod endpoint;

@@ -2,7 +2,7 @@
 
 use super::endpoint::{Capability, ClientCertificate, Endpoint, default_scheme, upstream};
 use super::url::Url;
-use crate::config::{Registry, Tls};
+use crate::config::{Mirror, Registry, Tls};
 use crate::containerd::Release;
 
 /// Why every pull from a registry host fails, before anything is tried.
@@ -108,6 +108,12 @@ fn with_scheme(text: &str) -> Option<String> {
     Some(format!("{}://{text}", default_scheme(&host)))
 }
 
+/// The endpoints of a mirror that are URLs.
+pub(super) fn urls(mirror: &Mirror) -> impl Iterator<Item = Url> {
+    let texts = mirror.endpoint.iter().flatten();
+    texts.filter_map(|text| read(text))
+}
+
 /// How containerd reads an endpoint.
 pub(super) fn read(text: &str) -> Option<Url> {
     with_scheme(text).and_then(|text| Url::parse(&text))
@@ -167,16 +173,7 @@ pub(super) fn is_set(file: &Option<String>) -> bool {
 /// The registry hosts that images can be of and that settings name anywhere.
 pub fn hosts_named(settings: &Registry) -> Vec<String> {
     let mut hosts: Vec<String> = settings.mirrors.keys().cloned().collect();
-    let endpoints = settings
-        .mirrors
-        .values()
-        .filter_map(|mirror| mirror.endpoint.as_deref());
-    hosts.extend(
-        endpoints
-            .flatten()
-            .filter_map(|text| read(text))
-            .map(|url| url.host),
-    );
+    hosts.extend(settings.mirrors.values().flat_map(urls).map(|url| url.host));
     hosts.extend(settings.configs.keys().cloned());
     // What leads to it is the name that counts.
     let docker = hosts.iter().any(|host| host == upstream("docker.io"));

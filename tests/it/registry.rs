@@ -356,7 +356,6 @@ capabilities = ["pull", "resolve", "referrers"]
 ## m.example/hosts.toml
 server = "https://m.example"
 ca = "/ca"
-capabilities = ["pull", "resolve", "referrers"]
 "#;
     assert_eq!(found, expected);
 }
@@ -449,9 +448,26 @@ fn what_a_conversion_changes_is_said() {
     );
     let files = remarks(
         "gcr.io = ftp://m.example",
-        &[("mirrors gcr.io", WithoutEffect)],
+        &[
+            ("mirrors gcr.io", WithoutEffect),
+            ("mirrors gcr.io", Redundant),
+        ],
     );
-    assert!(!files[0].1.contains("m.example"), "{files:?}");
+    assert_eq!(files, []);
+    // Asked anyway, and as it is.
+    let files = remarks(
+        "gcr.io = https://gcr.io\nquay.io =",
+        &[
+            ("mirrors gcr.io", Redundant),
+            ("mirrors quay.io", Redundant),
+        ],
+    );
+    assert_eq!(files, []);
+    let files = remarks(
+        "gcr.io = http://gcr.io\ntls gcr.io = skip",
+        &[("configs gcr.io tls", WithoutEffect)],
+    );
+    assert_eq!(files[0].1, "server = \"http://gcr.io\"\n");
     let files = remarks(
         "https://gcr.io = m.example\nindex.docker.io = m.example",
         &[
