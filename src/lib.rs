@@ -88,6 +88,7 @@ mod document;
 pub mod k0s;
 pub mod migrate;
 pub mod registry;
+mod secret;
 pub mod value;
 mod verify;
 mod write;

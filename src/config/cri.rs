@@ -233,7 +233,7 @@ sections! {
         pub configs: Map<RegistryHost> = [V1_3 => Hidden];
         /// HTTP headers that are sent to every registry. They may hold
         /// credentials, whatever they are called.
-        pub headers: Map<Vec<String>> = [V1_4 => Hidden], .secret();
+        pub headers: Map<Vec<Secret>> = [V1_4 => Hidden], .secret();
     }
 
     /// Endpoints of a registry host.

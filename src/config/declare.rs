@@ -23,6 +23,7 @@ use std::fmt;
 use std::ops::{Deref, DerefMut};
 
 use crate::containerd::setting::{Kind, Section};
+use crate::secret::{redacted, without_user};
 use crate::value::{Table, Value};
 
 /// A Rust type that can stand for a TOML value of a declared kind.
@@ -100,6 +101,20 @@ impl Typed for Vec<String> {
     fn write(&self) -> Option<Value> {
         Some(Value::Array(
             self.iter().cloned().map(Value::String).collect(),
+        ))
+    }
+}
+
+impl Typed for Vec<Secret> {
+    const KIND: Kind = Kind::Strs;
+
+    fn read(value: Value) -> Result<Self, Value> {
+        read_all(value, |item| item.as_str().map(Secret::new))
+    }
+
+    fn write(&self) -> Option<Value> {
+        Some(Value::Array(
+            self.iter().filter_map(Secret::write).collect(),
         ))
     }
 }
@@ -199,12 +214,21 @@ impl Typed for Secret {
 ///
 /// It reads like the [`BTreeMap`] inside. A map that stood in the file is
 /// written back even if it is empty.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct Map<T> {
     entries: BTreeMap<String, T>,
     declared: bool,
     /// Entries of another type than the declared one.
     other: Table,
+}
+
+impl<T: fmt::Debug> fmt::Debug for Map<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let entries = self.entries.iter();
+        let entries = entries.map(|(key, entry)| (without_user(key), entry));
+        let other = redacted(None, &self.other);
+        f.debug_map().entries(entries).entries(other).finish()
+    }
 }
 
 impl<T> Default for Map<T> {
@@ -322,7 +346,7 @@ macro_rules! sections {
     )+) => {
         $(
             $(#[$meta])*
-            #[derive(Clone, Debug, Default, PartialEq)]
+            #[derive(Clone, Default, PartialEq)]
             #[non_exhaustive]
             pub struct $name {
                 $($(#[$field_meta])* pub $field: $type,)*
@@ -389,6 +413,16 @@ macro_rules! sections {
                     let table = $crate::config::declare::Declared::to_table(self);
                     (self.declared || !table.is_empty())
                         .then_some($crate::value::Value::Table(table))
+                }
+            }
+
+            /// Credentials are not shown.
+            impl std::fmt::Debug for $name {
+                fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                    use $crate::config::declare::Declared;
+                    let place = $crate::containerd::place::Place::root(Self::SECTION);
+                    let shown = $crate::secret::redacted(Some(place), &self.to_table());
+                    f.debug_tuple(stringify!($name)).field(&shown).finish()
                 }
             }
 

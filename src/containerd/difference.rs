@@ -6,18 +6,20 @@ use super::Release;
 use super::place::Place;
 use super::setting::{Kind, Merge, Presence, without_zeros};
 use crate::config::Config;
+use crate::secret::{Redacted, is_secret_name, is_secret_value};
 use crate::value::{Table, Value};
 
 /// A key whose effective value differs.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
 #[non_exhaustive]
 pub struct Difference {
-    /// The key's path, plugins by URI.
+    /// The key's path, plugins by URI. Users in URLs among the names are left
+    /// out.
     pub path: Vec<String>,
     /// The value on the one side; `None` is the zero value, or no entry.
-    pub before: Option<Value>,
+    pub before: Option<Redacted>,
     /// The value on the other side.
-    pub after: Option<Value>,
+    pub after: Option<Redacted>,
 }
 
 pub(super) fn between(a: &Table, b: &Table, release: Release) -> Vec<Difference> {
@@ -164,10 +166,18 @@ impl Walk {
     }
 
     fn differ(&mut self, [before, after]: [Option<Value>; 2]) {
+        let path: Vec<&str> = self.path.iter().map(String::as_str).collect();
+        let named = path.iter().any(|key| is_secret_name(key));
+        let place = Config::place_of(&path);
+        let declared = |value: &Value| place.is_some_and(|place| place.is_secret(value));
+        let redacted = |value: Value| {
+            let is_secret = named || declared(&value) || is_secret_value(&value);
+            Redacted::new(value, is_secret)
+        };
         self.found.push(Difference {
             path: self.path.clone(),
-            before,
-            after,
+            before: before.map(redacted),
+            after: after.map(redacted),
         });
     }
 }

@@ -2,6 +2,7 @@
 //! afterwards.
 
 use std::collections::BTreeSet;
+use std::fmt;
 
 use super::difference::{self, Difference};
 use super::place::Place;
@@ -9,13 +10,23 @@ use super::setting::{Kind, Merge, State};
 use super::{Release, plugin};
 use crate::config::Config;
 use crate::config::address::{self, stated_version};
+use crate::secret::{redacted, without_user};
 use crate::value::{self, Table, Value};
 
 /// What containerd runs with: the merged files over its built-in defaults.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Effective {
     table: Table,
     release: Release,
+}
+
+impl fmt::Debug for Effective {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Effective")
+            .field("release", &self.release)
+            .field("table", &redacted(Some(Config::place()), &self.table))
+            .finish()
+    }
 }
 
 impl Effective {
@@ -86,7 +97,7 @@ impl Effective {
         for difference in &mut found {
             let path: Vec<&str> = difference.path.iter().map(String::as_str).collect();
             let address = address::of(version, &path);
-            difference.path = address.into_iter().map(str::to_owned).collect();
+            difference.path = address.into_iter().map(without_user).collect();
         }
         found
     }

@@ -4,6 +4,7 @@
 use super::Release;
 use super::duration;
 use super::setting::{Builtin, History, Kind, Merge, Move, Presence, Section, State, state_at};
+use crate::secret::is_secret_name;
 use crate::value::Value;
 
 /// What is known of one node of a config tree: found by walking the
@@ -162,6 +163,13 @@ impl Place {
         }
     }
 
+    /// Whether a value here is a credential: by the declaration, or because it
+    /// stands where a table with credentials should.
+    pub(crate) fn is_secret(&self, value: &Value) -> bool {
+        let is_table = matches!(value, Value::Table(_));
+        self.secret || !is_table && has_secrets(&self.kind)
+    }
+
     /// The release that removed the setting.
     pub(crate) fn removed(&self) -> Option<Release> {
         self.gone
@@ -310,8 +318,8 @@ impl Place {
             (Kind::Tables(_), _) => (false, "a list of tables"),
             (Kind::Section(_) | Kind::Map(_), v) => (matches!(v, Value::Table(_)), "a table"),
         };
-        if let (Kind::Duration, Value::String(text)) = (self.kind, value) {
-            return (!fits).then(|| format!("{text:?} is not {expected}"));
+        if let (Kind::Duration, Value::String(_)) = (self.kind, value) {
+            return (!fits).then(|| format!("this is not {expected}"));
         }
         let found = value.type_name();
         let article = if found.starts_with(['a', 'i']) {
@@ -331,67 +339,16 @@ fn removed(history: History) -> Option<Release> {
     }
 }
 
-/// Whether a key of this name holds a credential wherever it stands.
-pub(crate) fn is_secret_name(key: &str) -> bool {
-    let whole = [
-        "auth",
-        "authorization",
-        "cookie",
-        "passwd",
-        "proxy-authorization",
-    ];
-    let ends = ["password", "secret", "token"];
-    let ends_with = |end: &str| {
-        let tail = key
-            .len()
-            .checked_sub(end.len())
-            .and_then(|at| key.get(at..));
-        tail.is_some_and(|tail| tail.eq_ignore_ascii_case(end))
-    };
-    whole.iter().any(|name| key.eq_ignore_ascii_case(name)) || ends.into_iter().any(ends_with)
-}
-
-/// Whether a text gives something such a name: `password=…`, `token: …`.
-pub(crate) fn assigns_secret(text: &str) -> bool {
-    text.match_indices(['=', ':']).any(|(at, _)| {
-        let before = text.get(..at).unwrap_or("");
-        let before = before.trim_end_matches([' ', '\t', '"', '\'', ']']);
-        let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
-        let name = before.rsplit(|c| !is_part(c)).next();
-        name.is_some_and(|name| is_secret_name(name.trim_start_matches('-')))
-    })
-}
-
-/// Whether a value holds a credential by itself: a URL with a user in it, an
-/// assignment, or a table with a key of such a name.
-pub(crate) fn is_secret_value(value: &Value) -> bool {
-    match value {
-        Value::String(text) => user_of(text).is_some() || assigns_secret(text),
-        Value::Array(items) => items.iter().any(is_secret_value),
-        Value::Table(table) => table
-            .iter()
-            .any(|(key, value)| is_secret_name(key) || is_secret_value(value)),
+/// Whether there are credentials among the settings of a table. The
+/// declarations are not deep.
+fn has_secrets(kind: &Kind) -> bool {
+    match kind {
+        Kind::Section(section) => {
+            let mut settings = section.settings.iter();
+            settings.any(|setting| setting.secret || has_secrets(&setting.kind))
+        }
+        Kind::Map(kind) => has_secrets(kind),
         _ => false,
-    }
-}
-
-/// The part of a URL in front of its host, `user:password@`.
-fn user_of(url: &str) -> Option<&str> {
-    let (_, rest) = url.split_once("//")?;
-    let authority = rest.split(['/', '?', '#']).next().unwrap_or(rest);
-    authority.rsplit_once('@').map(|(user, _)| user)
-}
-
-/// Whether there is a URL with a user in a text.
-pub(crate) fn has_user(text: &str) -> bool {
-    user_of(text).is_some_and(|user| !user.is_empty())
-}
-
-/// A key as it may be shown: URLs without their user.
-pub(crate) fn without_user(key: &str) -> String {
-    match user_of(key) {
-        Some(user) if !user.is_empty() => key.replacen(user, "…", 1),
-        _ => key.to_owned(),
     }
 }
 

@@ -10,6 +10,7 @@ pub(crate) use comments::Comments;
 pub use error::{ParseError, ParseErrorKind};
 pub(crate) use toml_1_1::find as toml_1_1;
 
+use std::fmt;
 use std::ops::Range;
 
 use crate::containerd::plugin;
@@ -38,7 +39,6 @@ fn count_characters(bytes: &[u8]) -> usize {
 /// assert!(!document.marker().is_managed_for_k0s_1_30());
 /// # Ok::<(), containerd_dropins::ParseError>(())
 /// ```
-#[derive(Debug)]
 pub struct Document {
     name: String,
     tree: toml_edit::Document<String>,
@@ -49,6 +49,17 @@ pub struct Document {
     version: Option<i64>,
     marker: Marker,
     byte_order_mark: bool,
+}
+
+/// Without the text: it may hold credentials.
+impl fmt::Debug for Document {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Document")
+            .field("name", &self.name)
+            .field("version", &self.version)
+            .field("marker", &self.marker)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Document {

@@ -1,14 +1,17 @@
 //! What k0s generates from a directory of drop-ins, release by release.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use super::merge_patch::{self, MergeError};
 use super::preflight::{Rejection, judge};
 use super::{MARKER, Regime, Release, is_drop_in, path_of};
+use crate::config::Config;
 use crate::containerd::Import;
 use crate::containerd::import::load_order;
 use crate::containerd::load::{self, Effective};
 use crate::containerd::plugin;
+use crate::secret::redacted;
 use crate::value::{Table, Value, table_of};
 use crate::write;
 
@@ -50,7 +53,7 @@ pub enum AssembleError {
 }
 
 /// The files that containerd loads, in the order in which it does.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Assembled<'a> {
     main: Table,
     /// Drop-ins that containerd imports, by name.
@@ -58,6 +61,20 @@ pub struct Assembled<'a> {
     /// The merged CRI settings of k0s 1.27 – 1.35.
     cri: Option<Table>,
     release: &'a Release,
+}
+
+impl fmt::Debug for Assembled<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = |table: &Table| redacted(Some(Config::place()), table);
+        let imported = self.imported.iter();
+        let imported: Vec<_> = imported.map(|(name, table)| (name, shown(table))).collect();
+        f.debug_struct("Assembled")
+            .field("main", &shown(&self.main))
+            .field("imported", &imported)
+            .field("cri", &self.cri.as_ref().map(shown))
+            .field("release", &self.release)
+            .finish()
+    }
 }
 
 /// Puts drop-ins together, given by name and text, as k0s does on Linux. A

@@ -3,7 +3,6 @@
 use serde::Serialize;
 
 use super::Target;
-use super::ledger::Redacted;
 use super::origin::{self, Origin};
 use super::sandbox;
 use super::tree::{Dropped, ROOT, Tree, Verdict, shown};
@@ -12,6 +11,7 @@ use crate::containerd::place::Place;
 use crate::containerd::releases::V2_1;
 use crate::containerd::setting::State;
 use crate::containerd::{handler::RUNTIMES, plugin};
+use crate::secret::Redacted;
 use crate::value::{Table, Value};
 
 /// A key whose effective value changes with the migration although no drop-in

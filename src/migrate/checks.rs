@@ -186,9 +186,9 @@ pub(super) fn proxy_plugins(tree: &mut Tree, files: Files<'_>, target: &Target) 
             continue;
         }
         let message = match kind {
-            Some(kind) => format!(
-                "the proxy plugin has the type {kind:?}, which containerd {containerd} does not know"
-            ),
+            Some(_) => {
+                format!("the proxy plugin has a type that containerd {containerd} does not know")
+            }
             None => "the proxy plugin has no type".to_owned(),
         };
         findings.push(files.finding(tree, entry, Code::ProxyPluginType, message.clone()));

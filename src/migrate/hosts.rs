@@ -14,6 +14,7 @@ use crate::containerd::releases::V1_7;
 use crate::diagnostic::{Code, Finding};
 use crate::k0s::Regime;
 use crate::registry::{CertsD, Conversion, ConvertedFile, Remark, RemarkKind, convert};
+use crate::secret::is_secret_comment;
 use crate::value::Value;
 
 /// Where the settings stand.
@@ -316,7 +317,7 @@ impl Moved {
                 let ids = ids.filter(|id| used.insert(*id));
                 comments.extend(ids.flat_map(|id| files.comments(tree, id)));
             }
-            let is_secret = |line: &&str| super::drop_in::is_secret_comment(line);
+            let is_secret = |line: &&str| is_secret_comment(line);
             let sensitive = comments.iter().any(is_secret);
             let comments: String = comments
                 .iter()

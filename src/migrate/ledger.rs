@@ -1,89 +1,15 @@
 //! The ledger: what becomes of every key of the input.
 
 use std::collections::HashMap;
-use std::fmt;
 
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 
 use super::read::Ignored;
 use super::split::Concern;
 use super::tree::{Content, Dropped, Files, Id, ROOT, Source, Tree, Verdict, Why};
 use crate::diagnostic::Span;
+use crate::secret::Redacted;
 use crate::value::{Table, Value};
-use crate::write;
-
-/// What stands for a credential.
-pub(super) const REDACTED: &str = "<redacted>";
-
-/// A value that does not show itself if it is a credential.
-#[derive(Clone, PartialEq)]
-pub struct Redacted {
-    value: Value,
-    secret: bool,
-}
-
-impl Redacted {
-    /// A value that is no credential.
-    pub(super) fn plain(value: Value) -> Self {
-        Redacted {
-            value,
-            secret: false,
-        }
-    }
-
-    /// The value, credential or not.
-    pub fn expose(&self) -> &Value {
-        &self.value
-    }
-
-    /// Whether it is a credential.
-    pub fn is_secret(&self) -> bool {
-        self.secret
-    }
-
-    fn shown(&self) -> Value {
-        match self.secret {
-            true => Value::String(REDACTED.to_owned()),
-            false => self.value.clone(),
-        }
-    }
-}
-
-impl fmt::Display for Redacted {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut text = String::new();
-        write::write_value(&mut text, &self.shown());
-        f.write_str(&text)
-    }
-}
-
-impl fmt::Debug for Redacted {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
-/// What JSON has no form for, as text.
-fn plain(value: Value) -> Value {
-    match value {
-        Value::Datetime(datetime) => Value::String(datetime.to_string()),
-        Value::Float(number) if !number.is_finite() => Value::String(number.to_string()),
-        Value::Array(items) => Value::Array(items.into_iter().map(plain).collect()),
-        Value::Table(table) => Value::Table(
-            table
-                .into_iter()
-                .map(|(key, value)| (key, plain(value)))
-                .collect(),
-        ),
-        value => value,
-    }
-}
-
-impl Serialize for Redacted {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        plain(self.shown()).serialize(serializer)
-    }
-}
 
 /// What becomes of a key.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -189,10 +115,7 @@ pub(super) fn ledger(
         for source in &node.sources {
             push(source, &|span| LedgerEntry {
                 key: tree.shown(id),
-                value: Redacted {
-                    value: value.clone(),
-                    secret: tree.is_secret(id),
-                },
+                value: Redacted::new(value.clone(), tree.is_secret(id)),
                 span,
                 fate: fate.clone(),
                 reason: reason.clone(),
@@ -202,10 +125,7 @@ pub(super) fn ledger(
     for ignored in without_effect {
         push(&ignored.source, &|span| LedgerEntry {
             key: ignored.key.clone(),
-            value: Redacted {
-                value: ignored.value.clone(),
-                secret: ignored.secret,
-            },
+            value: Redacted::new(ignored.value.clone(), ignored.secret),
             span,
             fate: Fate::NoEffect,
             reason: ignored.why.clone(),

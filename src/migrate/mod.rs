@@ -33,9 +33,11 @@ pub use changes::Change;
 pub use drop_in::DropIn;
 pub use existing::{ExistingDropIns, plan_drop_ins};
 pub use hosts::HostsFile;
-pub use ledger::{Fate, LedgerEntry, Redacted};
+pub use ledger::{Fate, LedgerEntry};
 pub use origin::{Dump, Origin};
 pub use plan::{Plan, plan};
+
+pub use crate::secret::Redacted;
 
 use crate::Document;
 use crate::containerd;

@@ -6,10 +6,11 @@ use std::ops::Range;
 
 use crate::Document;
 use crate::config::{Config, address};
-use crate::containerd::place::{Place, is_secret_name, is_secret_value, without_user};
+use crate::containerd::place::Place;
 use crate::containerd::setting::Merge;
 use crate::diagnostic::{Code, Finding, Span};
 use crate::document::Comments;
+use crate::secret::{is_secret_name, is_secret_value, without_user};
 use crate::value::Value;
 use crate::write::dotted;
 
@@ -433,10 +434,10 @@ impl Tree {
     /// its key, or by itself.
     pub(super) fn is_secret(&self, id: Id) -> bool {
         let node = self.node(id);
-        node.place.is_some_and(|place| place.secret)
-            || self
-                .value(id)
-                .is_some_and(|value| is_secret_name(&node.key) || is_secret_value(value))
+        let declared = |value: &Value| node.place.is_some_and(|place| place.is_secret(value));
+        self.value(id).is_some_and(|value| {
+            declared(value) || is_secret_name(&node.key) || is_secret_value(value)
+        })
     }
 
     /// The path of a node as the input spells it, fit to be shown.

@@ -10,6 +10,7 @@ use super::url::{Url, clean};
 use crate::config::{Mirror, Registry};
 use crate::containerd::Release;
 use crate::containerd::releases::V1_6;
+use crate::secret::without_user;
 use crate::write;
 
 /// Where containerd's relative paths start under k0s, which runs it in its
@@ -31,7 +32,8 @@ pub(super) fn adjusted(settings: &Registry, from: Release, to: Release) -> (Regi
         };
         if name != ANY && !is_registry_host(name) {
             let message = format!(
-                "no image is of a registry host {name:?}, so containerd never asks for its mirrors"
+                "no image is of a registry host {:?}, so containerd never asks for its mirrors",
+                without_user(name)
             );
             remark(RemarkKind::WithoutEffect, message);
             continue;

@@ -6,6 +6,7 @@
 //! is kept, and so is whether the registry itself is asked at the end.
 
 use std::collections::BTreeSet;
+use std::fmt;
 
 use super::adjust::adjusted;
 use super::certs_d::{CertsD, DEFAULT, FILE, folder_of};
@@ -15,6 +16,7 @@ use super::settings::{ANY, endpoints, hosts_named, urls};
 use super::url::Url;
 use crate::config::Registry;
 use crate::containerd::Release;
+use crate::secret::without_user;
 
 /// A `hosts.toml` that stands for some settings.
 #[derive(Clone, Debug, PartialEq)]
@@ -31,7 +33,7 @@ pub struct ConvertedFile {
 }
 
 /// What a conversion changes, or cannot keep.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Remark {
     /// The setting, by its path below `registry`.
@@ -40,6 +42,17 @@ pub struct Remark {
     pub kind: RemarkKind,
     /// One sentence.
     pub message: String,
+}
+
+impl fmt::Debug for Remark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let path: Vec<String> = self.path.iter().map(|key| without_user(key)).collect();
+        f.debug_struct("Remark")
+            .field("path", &path)
+            .field("kind", &self.kind)
+            .field("message", &self.message)
+            .finish()
+    }
 }
 
 /// The nature of a [`Remark`].
@@ -59,7 +72,7 @@ pub enum RemarkKind {
 }
 
 /// A tree of `hosts.toml` files that stands for settings.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 #[non_exhaustive]
 pub struct Conversion {
     /// The files, by path.
@@ -71,6 +84,15 @@ pub struct Conversion {
     from: Release,
     /// The registry hosts that the settings name.
     hosts: Vec<String>,
+}
+
+impl fmt::Debug for Conversion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Conversion")
+            .field("files", &self.files)
+            .field("remarks", &self.remarks)
+            .finish_non_exhaustive()
+    }
 }
 
 /// The files do not make the pulls that the settings make.
@@ -234,7 +256,8 @@ impl Conversion {
             let path = tls_of(host);
             if !used.contains(&path) {
                 let message = format!(
-                    "containerd asks no host {host:?} over https, so it never looks at this"
+                    "containerd asks no host {:?} over https, so it never looks at this",
+                    without_user(host)
                 );
                 unused.push(Remark {
                     path,

@@ -4,6 +4,7 @@ use super::endpoint::{Capability, ClientCertificate, Endpoint, default_scheme, u
 use super::url::Url;
 use crate::config::{Mirror, Registry, Tls};
 use crate::containerd::Release;
+use crate::secret::without_user;
 
 /// Why every pull from a registry host fails, before anything is tried.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -78,7 +79,7 @@ pub fn endpoints(
     for url in urls {
         let url = with_scheme(url).and_then(|url| Url::parse(&url));
         let url = url.ok_or_else(|| PullError::Url {
-            mirror: name.to_owned(),
+            mirror: without_user(name),
         })?;
         is_named |= url.host == host;
         list.push(endpoint(settings, &url, release)?);

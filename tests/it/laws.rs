@@ -238,7 +238,10 @@ fn lists_what_changes(case: &Case, plan: &Plan) -> Result<(), TestCaseError> {
             .any(|change| unquoted(&change.key).starts_with(&path));
         // Options of runc that are not set, and what a dump's release did not
         // know, are zero before; the shim takes that for the default.
-        let zero = difference.before.as_ref().is_none_or(Value::is_zero);
+        let zero = difference
+            .before
+            .as_ref()
+            .is_none_or(|value| value.expose().is_zero());
         let unset =
             zero && (path.contains(".runc.options") || path.ends_with(".runc.sandbox_mode"));
         // The platform is the machine's.

@@ -20,6 +20,7 @@ mod laws;
 mod losses;
 mod referee;
 mod registry;
+mod secrets;
 mod support;
 mod version_3;
 mod versions;

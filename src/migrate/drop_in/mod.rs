@@ -10,8 +10,8 @@ use serde::{Serialize, Serializer};
 use super::split::Concern;
 use super::tree::{Files, Id, Tree};
 use crate::Document;
+pub(super) use sheet::HEADER;
 use sheet::Sheet;
-pub(super) use sheet::{HEADER, is_secret_comment};
 
 /// A file for `/etc/k0s/containerd.d`.
 #[derive(Clone)]

@@ -5,11 +5,10 @@ use std::collections::{BTreeSet, HashMap};
 
 use super::{Existing, Style};
 use crate::config::address;
-use crate::containerd::place::{assigns_secret, has_user, without_user};
 use crate::containerd::plugin;
-use crate::migrate::ledger::REDACTED;
 use crate::migrate::split::Concern;
 use crate::migrate::tree::{Content, Files, Id, ROOT, Tree};
+use crate::secret::{REDACTED, has_user, is_secret_comment, without_user};
 use crate::value::{Table, Value, put_at, table_of};
 use crate::write::{self, Writer};
 
@@ -298,11 +297,6 @@ impl<'a> Sheet<'a> {
         let lines = ids.flat_map(|id| self.files.comments(self.tree, *id));
         lines.filter(|line| !line.starts_with(HEADER)).collect()
     }
-}
-
-/// Whether a comment may hold a credential.
-pub(in crate::migrate) fn is_secret_comment(line: &str) -> bool {
-    assigns_secret(line) || has_user(line)
 }
 
 /// A key of a table, with its value and comments.

@@ -14,12 +14,12 @@ use names::Known;
 use super::tree::{Content, Files, Id, Node, ROOT, Source, Tree, Verdict, shown};
 use crate::Document;
 use crate::config::address::{self, Cursor, OWN};
-use crate::containerd::place::{is_secret_name, is_secret_value};
 use crate::containerd::setting::Kind;
 use crate::containerd::{Release, plugin};
 use crate::diagnostic::{Code, Finding, Span};
 use crate::document::Comments;
 use crate::k0s;
+use crate::secret::{is_secret_name, is_secret_value};
 use crate::value::{self, Value};
 
 /// By whose rules several files became one configuration.

@@ -1,0 +1,240 @@
+//! Credentials, planted wherever a file may have one: nothing that is printed
+//! repeats them.
+
+use std::fmt::Debug;
+
+use containerd_dropins::k0s::{Release, assemble, preflight};
+use containerd_dropins::migrate::{
+    ExistingDropIns, Options, Plan, RegistryPolicy, Target, check, plan, plan_drop_ins,
+};
+use containerd_dropins::registry::{CertsD, HostsToml, convert};
+use containerd_dropins::{Config, Document};
+use serde::Serialize;
+
+use crate::support;
+use crate::version_3::{NEW, OLD, long};
+
+/// What is planted begins like this.
+const SECRET: &str = "hunter";
+
+/// A file with a credential in every place that comes to mind.
+const PLANTED: &str = r#"version = 2
+# the old password hunter01 is gone
+oom_score = -999 # token: hunter02
+[grpc]
+  tcp_tls_key = "/key?password=hunter03"
+[CRI]
+  sandbox_image = "registry.example/pause:1"
+  secret = "hunter04"
+  unknown = { token = "hunter05", list = ["--password", "hunter06"] }
+[CRI.registry.mirrors."docker.io"]
+  # https://user:hunter07@mirror.example is the old one
+  endpoint = ["https://user:hunter08@mirror.example", "http://user:hunter09@10.0.0.1:5000/"]
+[CRI.registry.mirrors."https://user:hunter10@quay.io"]
+  endpoint = ["https://m.example"]
+[CRI.registry.configs."mirror.example".tls]
+  ca_file = "/ca.pem" # password hunter11
+[CRI.registry.configs."mirror.example".auth]
+  username = "u"
+  password = "hunter12"
+  auth = "hunter13"
+  identitytoken = "hunter14"
+  # password = "hunter15"
+[CRI.registry.configs."other.example"]
+  auth = { password = "hunter16", extra_token = "hunter17" }
+[CRI.registry.auths."https://user:hunter18@old.example"]
+  password = "hunter19"
+[CRI.registry.headers]
+  Authorization = ["Basic hunter20"]
+  X-Anything = ["hunter21"]
+[CRI.containerd.runtimes.x]
+  runtime_type = "io.containerd.x.v1"
+[CRI.containerd.runtimes.x.options]
+  Token = "hunter22"
+  Args = ["--url=https://user:hunter23@h.example", "API_TOKEN=hunter24"]
+[proxy_plugins.p]
+  type = "snapshot"
+  address = "/run/p.sock"
+  password = "hunter25"
+[stream_processors.s]
+  returns = "x"
+  path = "p"
+  args = ["--token", "hunter26"]
+  env = ["PASSWORD=hunter27"]
+[plugins."io.containerd.nobody.v1.x"]
+  client_secret = "hunter28"
+"#;
+
+#[track_caller]
+fn hides(what: &str, text: &str) {
+    let found = text.find(SECRET);
+    let around = found.map(|at| &text[at.saturating_sub(80)..(at + 20).min(text.len())]);
+    assert_eq!(around, None, "{what}");
+}
+
+#[track_caller]
+fn hides_all(what: &str, value: &(impl Debug + Serialize)) {
+    hides(what, &format!("{value:?} {value:#?}"));
+    hides(what, &serde_json::to_string(value).unwrap());
+}
+
+fn document(text: &str) -> Document {
+    Document::parse("/etc/k0s/containerd.toml", text.as_bytes()).unwrap()
+}
+
+fn hides_plan(plan: &Plan) {
+    hides("the report", &plan.to_string());
+    hides_all("the plan", plan);
+    hides_all("findings", &plan.findings);
+    hides_all("the ledger", &plan.ledger);
+    hides_all("changes", &plan.changes);
+    for drop_in in &plan.drop_ins {
+        assert_eq!(
+            drop_in.sensitive,
+            drop_in.text().contains(SECRET),
+            "{}",
+            drop_in.name
+        );
+        hides_all("a drop-in", drop_in);
+        hides("a drop-in", drop_in.redacted_text());
+    }
+    for file in &plan.hosts_files {
+        assert_eq!(
+            file.sensitive,
+            file.text().contains(SECRET),
+            "{}",
+            file.name
+        );
+        hides_all("a hosts.toml", file);
+        hides("a hosts.toml", file.redacted_text());
+    }
+}
+
+#[test]
+fn no_plan_shows_a_credential() {
+    let legacy = document(&long(PLANTED));
+    for k0s in ["v1.26.0+k0s.0", "v1.27.1+k0s.0", OLD, NEW] {
+        for policy in [
+            RegistryPolicy::Auto,
+            RegistryPolicy::Keep,
+            RegistryPolicy::Convert,
+        ] {
+            let options = Options::default().registry(policy);
+            let plan = plan(&legacy, &[], &Target::find(k0s).unwrap(), &options);
+            hides_plan(&plan);
+        }
+    }
+}
+
+#[test]
+fn what_is_kept_keeps_its_credentials() {
+    let plan = support::migrate(&long(PLANTED), NEW);
+    let text: String = plan.drop_ins.iter().map(|drop_in| drop_in.text()).collect();
+    for kept in [12, 13, 14, 16, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28] {
+        assert!(text.contains(&format!("{SECRET}{kept}")), "{kept}: {text}");
+    }
+    assert!(
+        plan.hosts_files
+            .iter()
+            .all(|file| !file.text().contains("hunter08"))
+    );
+}
+
+#[test]
+fn no_plan_for_drop_ins_shows_a_credential() {
+    let text = long(PLANTED);
+    let drop_ins = [Document::parse("/etc/k0s/containerd.d/a.toml", text.as_bytes()).unwrap()];
+    for k0s in [OLD, NEW] {
+        let existing = ExistingDropIns {
+            directory: "/etc/k0s/containerd.d",
+            drop_ins: &drop_ins,
+            main: None,
+        };
+        hides_plan(&plan_drop_ins(
+            &existing,
+            &Target::find(k0s).unwrap(),
+            &Options::default(),
+        ));
+    }
+}
+
+#[test]
+fn no_model_shows_a_credential() {
+    let text = long(PLANTED);
+    let legacy = document(&text);
+    hides("the document", &format!("{legacy:?}"));
+    hides_all("findings", &check(&legacy));
+    let config = Config::read(&legacy);
+    hides("the config", &format!("{config:?} {config:#?}"));
+    let registry = &config.plugins.cri.registry;
+    hides(
+        "the registry",
+        &format!("{:?} {:?}", registry.configs, registry.headers),
+    );
+    hides("auths", &format!("{:?}", registry.auths));
+    let (release, _) = Release::find(OLD).unwrap();
+    let nothing = assemble(&release, "pause", []).unwrap().effective();
+    let assembled = assemble(&release, "pause", [("a.toml", text.as_str())]).unwrap();
+    hides("the files", &format!("{assembled:?}"));
+    let effective = assembled.effective();
+    hides("what is in effect", &format!("{effective:?}"));
+    hides_all("differences", &effective.differences(&nothing));
+    let (old, new) = ("1.7.24".parse().unwrap(), "2.3.3".parse().unwrap());
+    let conversion = convert(registry, old, new);
+    hides("a conversion", &format!("{conversion:?}"));
+}
+
+#[test]
+fn no_hosts_toml_shows_a_credential() {
+    let text = "[host.\"https://m.example\"]\n[host.\"https://m.example\".header]\nAuthorization = \"Basic hunter01\"\n[header]\nX = [\"hunter02\"]\n";
+    let file = HostsToml::parse(text).unwrap();
+    hides("a file", &format!("{file:?}"));
+    assert!(file.to_toml("2.1.0".parse().unwrap()).contains("hunter01"));
+    let certs_d = CertsD::new("/certs.d", [("_default/hosts.toml", text)]);
+    hides("a tree", &format!("{certs_d:?}"));
+    let endpoints = certs_d.endpoints("docker.io", "2.1.0".parse().unwrap());
+    hides("endpoints", &format!("{endpoints:?}"));
+}
+
+/// However the file is broken, the error does not quote it.
+#[test]
+fn no_error_shows_a_credential() {
+    let text = long(PLANTED);
+    for (at, _) in text.match_indices(SECRET) {
+        for end in [at + 1, at + 8, at + 9] {
+            for rest in ["", "\n", "\n= 1\n", "\"\"\n", " \u{1}\n", "\\q\"\n"] {
+                let broken = format!("{}{rest}", &text[..end]);
+                if let Err(error) = Document::parse("c.toml", broken.as_bytes()) {
+                    hides("an error", &format!("{error} {error:?} {}", error.help()));
+                }
+                let parsed = preflight([("c.toml", broken.as_str())]);
+                hides("the pre-flight check", &format!("{parsed:?}"));
+                let (release, _) = Release::find(OLD).unwrap();
+                if let Err(error) = assemble(&release, "p", [("c.toml", broken.as_str())]) {
+                    hides("an error", &format!("{error} {error:?}"));
+                }
+                if let Err(error) = HostsToml::parse(&broken) {
+                    hides("an error", &format!("{error} {error:?}"));
+                }
+            }
+        }
+    }
+    for wrong in [
+        "[CRI.registry.configs.h.auth]\npassword = [\"hunter01\"]\n",
+        "[CRI.registry.configs.h]\nauth = \"hunter02\"\n",
+        "[CRI.registry]\nheaders = \"hunter03\"\n",
+        "[CRI.registry.headers]\nX = \"hunter04\"\n",
+        "[CRI.registry.auths]\nh = \"hunter05\"\n",
+        "[timeouts]\npassword = \"hunter06\"\n",
+        "[proxy_plugins.p]\ntype = \"password=hunter07\"\n",
+        "[CRI.containerd]\ndefault_runtime_name = \"https://u:hunter08@h\"\n",
+        "[CRI.registry.mirrors.\"docker.io\"]\nendpoint = [\"https://u:hunter09@%zz\"]\n",
+    ] {
+        let wrong = document(&long(&format!("version = 2\n{wrong}")));
+        hides_all("findings", &check(&wrong));
+        for k0s in [OLD, NEW] {
+            let options = Options::default().registry(RegistryPolicy::Convert);
+            hides_plan(&plan(&wrong, &[], &Target::find(k0s).unwrap(), &options));
+        }
+    }
+}
