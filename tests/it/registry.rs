@@ -1,11 +1,15 @@
 //! Registry settings and `hosts.toml` files: what containerd asks by either.
 
+use crate::{support, version_3};
 use containerd_dropins::config::{Mirror, Registry, RegistryHost};
 use containerd_dropins::containerd::Release;
+use containerd_dropins::k0s::assemble;
+use containerd_dropins::migrate::{Options, RegistryPolicy, Target, plan};
 use containerd_dropins::registry::{
     CertsD, Conversion, HostsToml, RemarkKind, convert, endpoints, endpoints_in, hosts_named,
     same_pulls,
 };
+use containerd_dropins::{Config, Document};
 use proptest::prelude::*;
 
 const OLD: Release = Release::new(1, 7, 24);
@@ -603,6 +607,46 @@ proptest! {
         }
         for (_, text) in &files {
             prop_assert!(!text.contains("u:p@"), "{}", text);
+        }
+    }
+
+    /// The same by way of a plan: what it writes makes the same pulls, says what
+    /// became of every key, and has nothing left to convert.
+    #[test]
+    fn a_plan_makes_the_same_pulls(settings in registries(), new in any::<bool>(), convert_it in any::<bool>()) {
+        let (k0s, release) = if new { (version_3::NEW, NEW) } else { (version_3::OLD, OLD) };
+        let mut config = Config::default();
+        config.version = Some(2);
+        config.plugins.cri.registry = settings.clone();
+        let text = config.to_toml();
+        let legacy = Document::parse("/etc/k0s/containerd.toml", text.as_bytes()).unwrap();
+        let policy = if convert_it { RegistryPolicy::Convert } else { RegistryPolicy::Auto };
+        let options = Options::default().registry(policy);
+        let plan = plan(&legacy, &[], &Target::find(k0s).unwrap(), &options);
+        prop_assert!(plan.verified, "{}\n{:?}", text, plan.findings);
+        let keys = support::leaves(&support::parse(&text)).len();
+        let tables = plan.ledger.iter().filter(|entry| entry.value.expose().as_table().is_some());
+        prop_assert_eq!(plan.ledger.len() - tables.count(), keys, "{}\n{:?}", text, plan.ledger);
+        // What is in effect of drop-ins and files together.
+        let texts = plan.drop_ins.iter().map(|drop_in| (drop_in.name.as_str(), drop_in.text()));
+        let effective = assemble(&plan.target.release, "pause", texts).unwrap().effective();
+        let section = if new { "io.containerd.cri.v1.images" } else { "io.containerd.grpc.v1.cri" };
+        let path = effective.get(&["plugins", section, "registry", "config_path"]);
+        let converted = path.is_some_and(|path| path.as_str() != Some(""));
+        prop_assert_eq!(converted, !plan.hosts_files.is_empty());
+        let refused = |remark: &containerd_dropins::registry::Remark| remark.kind != RemarkKind::Redundant;
+        let said = convert(&settings, OLD, release).remarks.iter().any(refused);
+        if converted && !said {
+            let files = plan.hosts_files.iter().map(|file| (file.name.as_str(), file.text()));
+            let certs_d = CertsD::new("/etc/k0s/containerd.d/certs.d", files);
+            for host in hosts_named(&settings) {
+                let before = endpoints(&settings, &host, OLD).unwrap();
+                prop_assert!(same_pulls(&before, &certs_d.endpoints(&host, release)), "{}", host);
+            }
+        }
+        // Mirrors beside config_path keep CRI from starting.
+        for drop_in in &plan.drop_ins {
+            prop_assert!(!converted || !drop_in.text().contains("mirrors") && !drop_in.text().contains(".tls]"), "{}", drop_in.text());
         }
     }
 
