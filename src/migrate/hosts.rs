@@ -123,7 +123,15 @@ pub(super) fn convert_registry(
     } else {
         target.containerd()
     };
-    let conversion = convert(&typed(tree, &nodes), from, target.containerd());
+    let mut settings = typed(tree, &nodes);
+    // Their names count, whatever else is said of them.
+    if let Some(configs) = tree.child(registry, "configs") {
+        for entry in tree.children(configs) {
+            let name = tree.node(*entry).key.clone();
+            settings.configs.entry(name).or_default();
+        }
+    }
+    let conversion = convert(&settings, from, target.containerd());
     let moved = Moved { conversion, nodes };
     moved.settle(tree, files, options, findings);
     if moved.conversion.files.is_empty() {

@@ -12,7 +12,7 @@ use super::adjust::adjusted;
 use super::certs_d::{CertsD, DEFAULT, FILE, folder_of};
 use super::endpoint::{Capability, Endpoint, is_registry_host, same_pulls, tried, upstream};
 use super::hosts_toml::{Host, HostSettings, HostsToml};
-use super::settings::{ANY, endpoints, hosts_named, urls};
+use super::settings::{ANY, endpoints, hosts_named, mirrored, urls};
 use super::url::Url;
 use crate::config::Registry;
 use crate::containerd::Release;
@@ -168,10 +168,8 @@ impl Conversion {
         let any = self.settings.mirrors.get(ANY);
         let endpoints_of_any = any.map_or(0, |any| urls(any).count());
         if any.is_some()
-            && let Ok(mut list) = endpoints(&self.settings, ANY, self.from)
+            && let Ok(list) = mirrored(&self.settings, ANY, self.from)
         {
-            // The last is what the name would lead to.
-            list.pop();
             let file = file(tried(&list).into_iter(), None, to);
             self.add(DEFAULT, DEFAULT.to_owned(), &list, file);
         }

@@ -67,24 +67,13 @@ pub fn endpoints(
     host: &str,
     release: Release,
 ) -> Result<Vec<Endpoint>, PullError> {
-    let (name, mirror) = match settings.mirrors.get(host) {
-        Some(mirror) => (host, Some(mirror)),
-        None => (ANY, settings.mirrors.get(ANY)),
+    let name = if settings.mirrors.contains_key(host) {
+        host
+    } else {
+        ANY
     };
-    let urls = mirror
-        .and_then(|mirror| mirror.endpoint.as_deref())
-        .unwrap_or_default();
-    let mut list = Vec::with_capacity(urls.len() + 1);
-    let mut is_named = false;
-    for url in urls {
-        let url = with_scheme(url).and_then(|url| Url::parse(&url));
-        let url = url.ok_or_else(|| PullError::Url {
-            mirror: without_user(name),
-        })?;
-        is_named |= url.host == host;
-        list.push(endpoint(settings, &url, release)?);
-    }
-    if !is_named {
+    let mut list = mirrored(settings, name, release)?;
+    if !list.iter().any(|endpoint| endpoint.host == host) {
         let upstream = upstream(host);
         let url = Url {
             scheme: default_scheme(upstream).to_owned(),
@@ -94,6 +83,23 @@ pub fn endpoints(
         list.push(endpoint(settings, &url, release)?);
     }
     Ok(list)
+}
+
+/// The endpoints of an entry of `mirrors`.
+pub(super) fn mirrored(
+    settings: &Registry,
+    name: &str,
+    release: Release,
+) -> Result<Vec<Endpoint>, PullError> {
+    let mirror = settings.mirrors.get(name);
+    let urls = mirror.and_then(|mirror| mirror.endpoint.as_deref());
+    let read = |text: &String| {
+        let url = read(text).ok_or_else(|| PullError::Url {
+            mirror: without_user(name),
+        })?;
+        endpoint(settings, &url, release)
+    };
+    urls.unwrap_or_default().iter().map(read).collect()
 }
 
 /// The entry of `mirrors` for all hosts without one of their own (containerd
