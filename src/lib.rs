@@ -44,7 +44,9 @@
 //! 3. [`containerd`] and [`k0s`]: what the releases assume, inject, merge and
 //!    load.
 //! 4. [`migrate`]: origin, edits, conversion, split: the [`Plan`].
-//! 5. Verification: the emitted text is parsed again, put together as k0s
+//! 5. [`registry`]: mirrors and TLS settings as `hosts.toml` files, where the
+//!    target asks for them, and both as the list of endpoints that are tried.
+//! 6. Verification: the emitted text is parsed again, put together as k0s
 //!    does, loaded as containerd does, and compared with what was wanted, key
 //!    by key. A plan that does not hold says so and is not
 //!    [sound](migrate::Plan::is_sound).
@@ -64,10 +66,11 @@
 //!
 //! # Limitations
 //!
-//! - TLS settings of registries, which containerd 2.x does not have, are not
-//!   written to a `hosts.toml`: for k0s 1.36 they are an error-level finding.
-//! - What keeps CRI from starting although every key is well, for instance a
-//!   default runtime handler that nobody defines, is not looked for.
+//! - `hosts.toml` files that are on the node already are not looked at: mirrors
+//!   and TLS settings beside a `config_path` of the user's own are not merged
+//!   into them.
+//! - What containerd refuses because of the machine is not known: its kernel,
+//!   files that are not there, a snapshotter whose file system is missing.
 //! - Comments travel with the key or table that they stand above or behind;
 //!   those of keys that are dropped, and at the end of the file, do not.
 //! - A file must be TOML 1.0 (or 1.1). go-toml 1.9, containerd's parser, reads

@@ -485,3 +485,53 @@ fn a_copy_of_a_nodes_drop_ins_is_as_good() {
         );
     }
 }
+
+#[test]
+fn registry_settings_are_converted_where_asked() {
+    let dir = TempDir::new("registry");
+    let out = dir.path().join("out");
+    let legacy = write(
+        &dir,
+        b"version = 2\n[plugins.\"io.containerd.grpc.v1.cri\".registry.mirrors.\"docker.io\"]\nendpoint = [\"https://m.example\"]\n[plugins.\"io.containerd.grpc.v1.cri\".registry.configs.\"m.example\".auth]\npassword = \"hunter2\"\n",
+    );
+    let arguments = [
+        &legacy,
+        "--k0s",
+        "1.30.4",
+        "--registry",
+        "convert",
+        "--config-path",
+        "/etc/certs.d/",
+        "--out",
+        out.to_str().unwrap(),
+    ];
+    for _ in 0..2 {
+        let output = run(&arguments);
+        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+        let shown = stdout(&output);
+        assert!(
+            shown.contains("MOVED: 1 key to 1 hosts.toml file"),
+            "{shown}"
+        );
+        assert!(shown.contains("into /etc/certs.d."), "{shown}");
+        assert!(!shown.contains("hunter2"), "{shown}");
+    }
+    let hosts = std::fs::read_to_string(out.join("certs.d/docker.io/hosts.toml")).unwrap();
+    assert!(hosts.contains("[host.\"https://m.example\"]\n"), "{hosts}");
+    let drop_in = std::fs::read_to_string(out.join("22-cri-registry.toml")).unwrap();
+    assert!(
+        drop_in.contains("config_path = \"/etc/certs.d\"\n"),
+        "{drop_in}"
+    );
+    assert!(
+        drop_in.contains("hunter2") && !drop_in.contains("mirrors"),
+        "{drop_in}"
+    );
+    let wrong = run(&[&legacy, "--k0s", "1.30.4", "--config-path", "certs.d"]);
+    assert_eq!(wrong.status.code(), Some(2));
+    assert!(
+        stderr(&wrong).contains("is not an absolute path"),
+        "{}",
+        stderr(&wrong)
+    );
+}
