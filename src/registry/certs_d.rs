@@ -7,6 +7,7 @@ use super::hosts_toml::{self, HostSettings, HostsTomlError, Read};
 use super::url::{Url, clean, is_localhost, split_port};
 use crate::containerd::releases::V1_6;
 use crate::containerd::{Release, duration};
+use crate::write;
 
 /// The directory for registry hosts that have none of their own.
 pub(super) const DEFAULT: &str = "_default";
@@ -56,7 +57,8 @@ struct Folder {
 impl CertsD {
     /// The directory at `root` that holds these files, by their paths below it
     /// (`docker.io/hosts.toml`). Of Docker's certificate files (`*.crt`,
-    /// `*.cert`, `*.key`) only the names matter.
+    /// `*.cert`, `*.key`) only the names matter. A folder without files, which
+    /// hides others all the same, has a path that ends in `/`.
     pub fn new<'f>(root: &str, files: impl IntoIterator<Item = (&'f str, &'f str)>) -> Self {
         let mut certs_d = CertsD {
             root: root.trim_end_matches('/').to_owned(),
@@ -114,6 +116,9 @@ impl CertsD {
 
 /// The endpoints by all directories of a `config_path`: the first that has a
 /// folder for the host, even if that is `_default`, decides alone.
+///
+/// From containerd 2.1 on this is so only where CRI pulls by itself: the transfer
+/// service takes several directories for one, which is not there.
 pub fn endpoints_in(roots: &[CertsD], host: &str, release: Release) -> Vec<Endpoint> {
     match roots.iter().find(|root| root.has(host)) {
         Some(root) => root.endpoints(host, release),
@@ -150,8 +155,10 @@ fn by_hosts_toml(read: &Read, base: &str, host: &str, release: Release) -> Optio
         headed,
         has_table,
     } = read;
-    // containerd 1.x takes a file without hosts for a broken one.
-    if !release.is_2() && !has_table {
+    // containerd 1.x takes a file without hosts for a broken one, and go-toml 1.9
+    // cannot read brackets in the name of a table.
+    let unreadable = |url: &String| !write::is_portable_in_header(url);
+    if !release.is_2() && (!has_table || headed.iter().any(unreadable)) {
         return None;
     }
     let mut list = Vec::with_capacity(file.hosts.len() + 1);

@@ -238,6 +238,23 @@ fn a_file_that_a_release_cannot_read_counts_for_nothing() {
     let inline = "[host]\n\"https://m.example\" = { capabilities = [\"pull\", \"resolve\"] }\n";
     asks(inline, "gcr.io", OLD, &mirror);
     asks(inline, "gcr.io", NEW, &upstream);
+    // go-toml 1.9 stumbles over brackets in the name of a table.
+    let address = "[host.\"https://[fd00::1]\"]\n";
+    asks(address, "gcr.io", OLD, &upstream);
+    asks(
+        address,
+        "gcr.io",
+        NEW,
+        &["https://[fd00::1]/v2", "https://gcr.io/v2"],
+    );
+    // And takes a file without hosts for a broken one.
+    asks("server = \"https://m.example\"\n", "gcr.io", OLD, &upstream);
+    asks(
+        "server = \"https://m.example\"\n",
+        "gcr.io",
+        NEW,
+        &mirror[..1],
+    );
 }
 
 #[test]
