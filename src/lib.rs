@@ -81,6 +81,7 @@
 //! 1.88.
 #![forbid(unsafe_code)]
 
+pub mod airgap;
 pub mod config;
 pub mod containerd;
 pub mod diagnostic;
