@@ -18,7 +18,7 @@ mod ledger;
 mod origin;
 mod plan;
 mod read;
-mod report;
+pub(crate) mod report;
 mod sandbox;
 pub(crate) mod split;
 mod steps;
@@ -34,6 +34,7 @@ pub use existing::{ExistingDropIns, plan_drop_ins};
 pub use ledger::{Fate, LedgerEntry, Redacted};
 pub use origin::{Dump, Origin};
 pub use plan::{Plan, plan};
+pub use sandbox::{DecidedBy, SandboxImages};
 
 use crate::Document;
 use crate::containerd;
