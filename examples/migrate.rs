@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Parser;
+use containerd_dropins::airgap::{self, AirgapReport, ImageList};
 use containerd_dropins::containerd::{self, Import};
 use containerd_dropins::diagnostic::{Code, Severity};
 use containerd_dropins::k0s::DROP_IN_DIR;
@@ -47,6 +48,10 @@ struct Arguments {
     /// Write although error-level findings say that something is lost.
     #[arg(long)]
     allow_loss: bool,
+    /// Check the sandbox image against this list of an airgap bundle's images,
+    /// as `k0s airgap list-images` prints it.
+    #[arg(long, value_name = "FILE")]
+    airgap_images: Option<PathBuf>,
     /// Take the file for a dump of this containerd release, such as 1.6.20.
     #[arg(long, value_name = "RELEASE")]
     origin: Option<containerd::Release>,
@@ -96,12 +101,26 @@ fn run(arguments: &Arguments) -> Result<ExitCode, String> {
         (None, Some(legacy)) => from_legacy(legacy, &target, &options)?,
         (None, None) => return Err("a legacy file or --from-dropins is needed".to_owned()),
     };
-    let text = match arguments.json {
-        true => serde_json::to_string_pretty(&plan).map_err(|error| error.to_string())? + "\n",
-        false => plan.to_string(),
+    let airgap = match &arguments.airgap_images {
+        Some(path) => Some(airgap::check(&plan, &ImageList::parse(&read_text(path)?))),
+        None => None,
+    };
+    let output = Output {
+        plan: &plan,
+        airgap: airgap.as_ref(),
+    };
+    let text = match (arguments.json, &airgap) {
+        (true, _) => {
+            serde_json::to_string_pretty(&output).map_err(|error| error.to_string())? + "\n"
+        }
+        (false, Some(airgap)) => format!("{plan}\n{airgap}"),
+        (false, None) => plan.to_string(),
     };
     print(&text)?;
-    let failed = plan.severity() == Some(Severity::Error);
+    let severity = plan
+        .severity()
+        .max(airgap.and_then(|report| report.severity()));
+    let failed = severity == Some(Severity::Error);
     if let Some(directory) = &arguments.out {
         let defect = plan
             .findings
@@ -121,6 +140,15 @@ fn run(arguments: &Arguments) -> Result<ExitCode, String> {
         }
     }
     Ok(ExitCode::from(u8::from(failed)))
+}
+
+/// What `--json` prints.
+#[derive(serde::Serialize)]
+struct Output<'a> {
+    #[serde(flatten)]
+    plan: &'a Plan,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    airgap: Option<&'a AirgapReport>,
 }
 
 fn from_legacy(path: &Path, target: &Target, options: &Options) -> Result<Plan, String> {
@@ -208,6 +236,18 @@ fn say(message: &str) {
 const LARGEST_FILE: u64 = 64 << 20;
 
 fn load(path: &Path) -> Result<Document, String> {
+    let bytes = read(path)?;
+    let explain =
+        |error: ParseError| format!("{error}\n  [{}] {}", error.kind().as_str(), error.help());
+    Document::parse(path.display().to_string(), &bytes).map_err(explain)
+}
+
+fn read_text(path: &Path) -> Result<String, String> {
+    let fails = |error| format!("{}: not UTF-8: {error}", path.display());
+    String::from_utf8(read(path)?).map_err(fails)
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, String> {
     let fails = |error: io::Error| format!("{}: {error}", path.display());
     let metadata = fs::metadata(path).map_err(fails)?;
     if !metadata.is_file() {
@@ -215,14 +255,11 @@ fn load(path: &Path) -> Result<Document, String> {
     }
     if metadata.len() > LARGEST_FILE {
         return Err(format!(
-            "{}: larger than any containerd config",
+            "{}: larger than any file that is read here",
             path.display()
         ));
     }
-    let bytes = fs::read(path).map_err(fails)?;
-    let explain =
-        |error: ParseError| format!("{error}\n  [{}] {}", error.kind().as_str(), error.help());
-    Document::parse(path.display().to_string(), &bytes).map_err(explain)
+    fs::read(path).map_err(fails)
 }
 
 /// Everything that files import, and what that imports in turn, by where the

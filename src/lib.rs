@@ -49,6 +49,9 @@
 //!    by key. A plan that does not hold says so and is not
 //!    [sound](migrate::Plan::is_sound).
 //!
+//! [`airgap`] tells whether the bundle of an air-gapped node holds the sandbox
+//! image that the plan leads to.
+//!
 //! [`Plan`]: migrate::Plan
 //!
 //! # Scope

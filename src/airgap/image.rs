@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 use serde::{Serialize, Serializer};
 
+use super::grammar::{is_digest, is_hex, is_host, is_path_component, is_tag};
+
 /// The name of an image, in full: what containerd makes of `pause:3.9` or
 /// `registry.k8s.io/pause:3.9` before it looks among its images.
 ///
@@ -80,10 +82,6 @@ const DOCKER_HUB: &str = "docker.io";
 const OLD_DOCKER_HUB: &str = "index.docker.io";
 const OFFICIAL: &str = "library";
 const LONGEST_REPOSITORY: usize = 255;
-const LONGEST_TAG: usize = 128;
-
-/// The digests that containerd knows, with their number of digits.
-const DIGESTS: [(&str, usize); 3] = [("sha256", 64), ("sha384", 96), ("sha512", 128)];
 
 impl ImageReference {
     /// The host of the registry, with its port if it is given.
@@ -138,6 +136,10 @@ impl Serialize for ImageReference {
 impl FromStr for ImageReference {
     type Err = ImageReferenceError;
 
+    /// Reads a reference, with or without what may be left out.
+    ///
+    /// # Errors
+    /// If containerd would not take the text for an image reference.
     fn from_str(text: &str) -> Result<Self, ImageReferenceError> {
         if text.is_empty() {
             return Err(ImageReferenceError::Empty);
@@ -212,71 +214,12 @@ pub(super) fn excerpt(text: &str) -> String {
     }
 }
 
-fn is_hex(text: &str, length: usize) -> bool {
-    let hex = |b: u8| matches!(b, b'0'..=b'9' | b'a'..=b'f');
-    text.len() == length && text.bytes().all(hex)
-}
-
-/// A domain name or an IP address, that of version 6 in brackets.
-fn is_host(text: &str) -> bool {
-    let (host, port) = match text.strip_prefix('[') {
-        Some(rest) => match rest.split_once(']') {
-            Some((address, port)) => {
-                let in_address = |b: u8| b.is_ascii_hexdigit() || b == b':';
-                if address.is_empty() || !address.bytes().all(in_address) {
-                    return false;
-                }
-                (None, port)
-            }
-            None => return false,
-        },
-        None => {
-            let end = text.find(':').unwrap_or(text.len());
-            let (host, port) = text.split_at_checked(end).unwrap_or((text, ""));
-            (Some(host), port)
-        }
-    };
-    let is_label = |label: &str| {
-        let inner = |b: u8| b.is_ascii_alphanumeric() || b == b'-';
-        let edge = |b: Option<&u8>| b.is_some_and(u8::is_ascii_alphanumeric);
-        let bytes = label.as_bytes();
-        edge(bytes.first()) && edge(bytes.last()) && label.bytes().all(inner)
-    };
-    let is_port = |port: &str| !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit());
-    host.is_none_or(|host| host.split('.').all(is_label))
-        && (port.is_empty() || port.strip_prefix(':').is_some_and(is_port))
-}
-
-/// Runs of lower-case letters and digits, with one separator between two.
-fn is_path_component(text: &str) -> bool {
-    let is_alphanumeric = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
-    let is_separator =
-        |text: &str| matches!(text, "" | "." | "_" | "__") || text.bytes().all(|b| b == b'-');
-    text.starts_with(is_alphanumeric)
-        && text.ends_with(is_alphanumeric)
-        && text.split(is_alphanumeric).all(is_separator)
-}
-
-fn is_tag(text: &str) -> bool {
-    let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    text.starts_with(word)
-        && text.len() <= LONGEST_TAG
-        && text.chars().all(|c| word(c) || matches!(c, '.' | '-'))
-}
-
-fn is_digest(text: &str) -> bool {
-    let Some((algorithm, sum)) = text.split_once(':') else {
-        return false;
-    };
-    let known = DIGESTS.iter().find(|(name, _)| *name == algorithm);
-    known.is_some_and(|(_, length)| is_hex(sum, *length))
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::airgap::ImageList;
 
     const SUM: &str = "7cc4b5aefd1d0cadf8d97d4350462ba51c694ebca145b08d7d41b41acc8db5aa";
 
@@ -360,10 +303,8 @@ mod tests {
         refused("", "it is empty");
         refused(SUM, "the ID of an image");
         full(&format!("{SUM}:1"), &format!("docker.io/library/{SUM}:1"));
-        full(
-            &SUM[1..],
-            &format!("docker.io/library/{}:latest", &SUM[1..]),
-        );
+        let shorter = SUM.split_at(1).1;
+        full(shorter, &format!("docker.io/library/{shorter}:latest"));
         refused("Nginx", "the repository \"Nginx\" has an upper-case letter");
         refused("a.b/C", "has an upper-case letter");
         refused("a/B/c", "has an upper-case letter");
@@ -414,8 +355,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_text_is_read_or_refused(text in "\\PC*") {
+        fn any_text_is_read_or_refused(text in any::<String>()) {
             let _ = text.parse::<ImageReference>();
+            let _ = ImageList::parse(&text);
         }
 
         #[test]
