@@ -150,8 +150,9 @@ impl FromStr for ImageReference {
         let (registry, rest) = split_registry(text);
         let (named, digest) = split(rest, '@');
         let (path, tag) = split(named, ':');
-        // Its grammar lets a path stand where a host does not fit.
-        if !is_host(registry) && !is_path_component(registry) {
+        // The grammar lets a path stand where a host does not fit.
+        let in_path = !is_host(registry);
+        if in_path && !is_path_component(registry) {
             return Err(ImageReferenceError::Registry(excerpt(registry)));
         }
         if path.chars().any(char::is_uppercase) {
@@ -164,7 +165,8 @@ impl FromStr for ImageReference {
         if let Some(part) = path.split('/').find(|part| !is_path_component(part)) {
             return Err(ImageReferenceError::Repository(excerpt(part)));
         }
-        if repository.len() > LONGEST_REPOSITORY {
+        let before = if in_path { registry.len() + 1 } else { 0 };
+        if before + repository.len() > LONGEST_REPOSITORY {
             return Err(ImageReferenceError::TooLong);
         }
         if let Some(tag) = tag.filter(|tag| !is_tag(tag)) {
@@ -348,6 +350,11 @@ mod tests {
         full(&fits, &format!("{fits}:latest"));
         refused(&format!("{fits}a"), "longer than 255 bytes");
         refused(&"a".repeat(248), "longer than 255 bytes");
+        refused(&format!("a_b.c/{}", "a".repeat(250)), "longer than 255");
+        full(
+            &format!("a_b.c/{}:1", "a".repeat(249)),
+            &format!("a_b.c/{}:1", "a".repeat(249)),
+        );
         assert!("a".repeat(247).parse::<ImageReference>().is_ok());
         let long = format!("{}!", "x".repeat(1 << 20)).parse::<ImageReference>();
         assert!(long.unwrap_err().to_string().len() < 300);
