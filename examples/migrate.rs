@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Parser;
+use containerd_dropins::airgap::{self, AirgapReport, ImageList};
 use containerd_dropins::containerd::{self, Import};
 use containerd_dropins::diagnostic::{Code, Severity};
 use containerd_dropins::k0s::DROP_IN_DIR;
@@ -48,6 +49,10 @@ struct Arguments {
     /// Write although error-level findings say that something is lost.
     #[arg(long)]
     allow_loss: bool,
+    /// Check the sandbox image against this list of an airgap bundle's images,
+    /// as `k0s airgap list-images` prints it.
+    #[arg(long, value_name = "FILE")]
+    airgap_images: Option<PathBuf>,
     /// Take the file for a dump of this containerd release, such as 1.6.20.
     #[arg(long, value_name = "RELEASE")]
     origin: Option<containerd::Release>,
@@ -122,12 +127,26 @@ fn run(arguments: &Arguments) -> Result<ExitCode, String> {
         (None, Some(legacy)) => from_legacy(legacy, &target, &options)?,
         (None, None) => return Err("a legacy file or --from-dropins is needed".to_owned()),
     };
-    let text = match arguments.json {
-        true => serde_json::to_string_pretty(&plan).map_err(|error| error.to_string())? + "\n",
-        false => plan.to_string(),
+    let airgap = match &arguments.airgap_images {
+        Some(path) => Some(airgap::check(&plan, &ImageList::parse(&read_text(path)?))),
+        None => None,
+    };
+    let output = Output {
+        plan: &plan,
+        airgap: airgap.as_ref(),
+    };
+    let text = match (arguments.json, &airgap) {
+        (true, _) => {
+            serde_json::to_string_pretty(&output).map_err(|error| error.to_string())? + "\n"
+        }
+        (false, Some(airgap)) => format!("{plan}\n{airgap}"),
+        (false, None) => plan.to_string(),
     };
     print(&text)?;
-    let failed = plan.severity() == Some(Severity::Error);
+    let severity = plan
+        .severity()
+        .max(airgap.and_then(|report| report.severity()));
+    let failed = severity == Some(Severity::Error);
     if let Some(directory) = &arguments.out {
         let defect = plan
             .findings
@@ -147,6 +166,15 @@ fn run(arguments: &Arguments) -> Result<ExitCode, String> {
         }
     }
     Ok(ExitCode::from(u8::from(failed)))
+}
+
+/// What `--json` prints.
+#[derive(serde::Serialize)]
+struct Output<'a> {
+    #[serde(flatten)]
+    plan: &'a Plan,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    airgap: Option<&'a AirgapReport>,
 }
 
 fn from_legacy(path: &Path, target: &Target, options: &Options) -> Result<Plan, String> {
@@ -234,6 +262,18 @@ fn say(message: &str) {
 const LARGEST_FILE: u64 = 64 << 20;
 
 fn load(path: &Path) -> Result<Document, String> {
+    let bytes = read(path)?;
+    let explain =
+        |error: ParseError| format!("{error}\n  [{}] {}", error.kind().as_str(), error.help());
+    Document::parse(path.display().to_string(), &bytes).map_err(explain)
+}
+
+fn read_text(path: &Path) -> Result<String, String> {
+    let fails = |error| format!("{}: not UTF-8: {error}", path.display());
+    String::from_utf8(read(path)?).map_err(fails)
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, String> {
     let fails = |error: io::Error| format!("{}: {error}", path.display());
     let metadata = fs::metadata(path).map_err(fails)?;
     if !metadata.is_file() {
@@ -241,14 +281,11 @@ fn load(path: &Path) -> Result<Document, String> {
     }
     if metadata.len() > LARGEST_FILE {
         return Err(format!(
-            "{}: larger than any containerd config",
+            "{}: larger than any file that is read here",
             path.display()
         ));
     }
-    let bytes = fs::read(path).map_err(fails)?;
-    let explain =
-        |error: ParseError| format!("{error}\n  [{}] {}", error.kind().as_str(), error.help());
-    Document::parse(path.display().to_string(), &bytes).map_err(explain)
+    fs::read(path).map_err(fails)
 }
 
 /// Everything that files import, and what that imports in turn, by where the
@@ -299,7 +336,7 @@ fn matching(import: &Import) -> Result<Vec<String>, String> {
 }
 
 /// A file to write.
-struct Output<'p> {
+struct Contents<'p> {
     text: &'p str,
     sensitive: bool,
 }
@@ -313,26 +350,26 @@ fn write_out(directory: &Path, plan: &Plan) -> Result<(), String> {
     let fails = |path: &Path, error: io::Error| format!("{}: {error}", path.display());
     fs::create_dir_all(directory).map_err(|error| fails(directory, error))?;
     let hosts = plan.hosts_files.iter().map(|file| {
-        let output = Output {
+        let contents = Contents {
             text: file.text(),
             sensitive: file.sensitive,
         };
-        (directory.join(CERTS_D).join(&file.name), output)
+        (directory.join(CERTS_D).join(&file.name), contents)
     });
     let drop_ins = plan.drop_ins.iter().map(|drop_in| {
-        let output = Output {
+        let contents = Contents {
             text: drop_in.text(),
             sensitive: drop_in.sensitive,
         };
-        (directory.join(&drop_in.name), output)
+        (directory.join(&drop_in.name), contents)
     });
     // What is named by others is there before them.
     let (nested, others): (Vec<_>, Vec<_>) =
         drop_ins.partition(|(path, _)| path.parent() != Some(directory));
     let files: Vec<_> = hosts.chain(nested).chain(others).collect();
-    for (path, output) in &files {
+    for (path, contents) in &files {
         match fs::read(path) {
-            Ok(bytes) if bytes == output.text.as_bytes() => {}
+            Ok(bytes) if bytes == contents.text.as_bytes() => {}
             Ok(_) => {
                 return Err(format!(
                     "{} is there already, with another content",
@@ -343,12 +380,12 @@ fn write_out(directory: &Path, plan: &Plan) -> Result<(), String> {
             Err(error) => return Err(fails(path, error)),
         }
     }
-    for (path, output) in &files {
+    for (path, contents) in &files {
         let folder = path.parent().unwrap_or(directory);
         fs::create_dir_all(folder).map_err(|error| fails(folder, error))?;
         let name = path.file_name().unwrap_or_default().display().to_string();
         let temporary = folder.join(format!(".{name}.new"));
-        write_file(&temporary, output).map_err(|error| fails(&temporary, error))?;
+        write_file(&temporary, contents).map_err(|error| fails(&temporary, error))?;
         fs::rename(&temporary, path).map_err(|error| fails(path, error))?;
         say(&format!("wrote {}", path.display()));
     }
@@ -358,7 +395,7 @@ fn write_out(directory: &Path, plan: &Plan) -> Result<(), String> {
     Ok(())
 }
 
-fn write_file(path: &Path, output: &Output<'_>) -> io::Result<()> {
+fn write_file(path: &Path, contents: &Contents<'_>) -> io::Result<()> {
     let mut options = fs::OpenOptions::new();
     options.write(true).create_new(true);
     // What an interrupted run left behind has whatever mode it has.
@@ -369,9 +406,9 @@ fn write_file(path: &Path, output: &Output<'_>) -> io::Result<()> {
     #[cfg(unix)]
     {
         use std::os::unix::fs::OpenOptionsExt;
-        options.mode(if output.sensitive { 0o600 } else { 0o644 });
+        options.mode(if contents.sensitive { 0o600 } else { 0o644 });
     }
     let mut file = options.open(path)?;
-    file.write_all(output.text.as_bytes())?;
+    file.write_all(contents.text.as_bytes())?;
     file.sync_all()
 }

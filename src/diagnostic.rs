@@ -264,6 +264,24 @@ codes! {
     /// A TOML feature beyond what the target's parsers read.
     NotReadByContainerd = "not-read-by-containerd", Warning,
         "containerd 1.5 to 1.7 refuse the whole file because of it. Its settings take effect for the first time.";
+    /// After the migration the sandbox image is not in the airgap bundle.
+    AirgapImageMissing = "airgap-image-missing", Error,
+        "Where the image cannot be pulled no pod starts: imagePullPolicy Never does not cover the sandbox image, containerd pulls it by itself. Put it into the bundle, or have the node use one that the bundle holds.";
+    /// So far the sandbox image is not in the airgap bundle; after the migration it is.
+    AirgapImageWasMissing = "airgap-image-was-missing", Warning,
+        "This is the outage that a legacy file causes on air-gapped nodes. The migration ends it.";
+    /// After the migration the sandbox image is in the airgap bundle.
+    AirgapImageThere = "airgap-image-there", Note,
+        "Nothing to do about the sandbox image. The other images that pods need are not looked at.";
+    /// Which sandbox image the node will use cannot be told.
+    AirgapImageUnknown = "airgap-image-unknown", Warning,
+        "Settle what the plan reports, and check again.";
+    /// The list of the airgap bundle has lines that are no image reference.
+    AirgapListUnreadable = "airgap-list-unreadable", Warning,
+        "The list is what `k0s airgap list-images` prints, or airgap-images-list.txt: one image reference a line. The other lines count.";
+    /// The list of the airgap bundle looks like that of another k0s release.
+    AirgapOtherRelease = "airgap-other-release", Warning,
+        "Use the bundle and the list of the very release that the node runs or will run. If spec.images of the k0s configuration names the other image on purpose, the list is right, and this check cannot know.";
     /// The computed result is not what was wanted.
     Internal = "internal-error", Error,
         "This is a defect of containerd-dropins: nothing was written. Please report it with the input.";

@@ -51,6 +51,9 @@
 //!    by key. A plan that does not hold says so and is not
 //!    [sound](migrate::Plan::is_sound).
 //!
+//! [`airgap`] tells whether the bundle of an air-gapped node holds the sandbox
+//! image that the plan leads to.
+//!
 //! [`Plan`]: migrate::Plan
 //!
 //! # Scope
@@ -84,6 +87,7 @@
 //! 1.88.
 #![forbid(unsafe_code)]
 
+pub mod airgap;
 pub mod config;
 pub mod containerd;
 pub mod diagnostic;

@@ -49,6 +49,15 @@ impl Writer {
         self.text.push('\n');
     }
 
+    /// Writes a key into a table inside of the open one. Where such a key may
+    /// stand, its reader must be known.
+    pub(crate) fn key_inside(&mut self, table: &str, key: &str, value: &Value) {
+        write_path(&mut self.text, &[table, key]);
+        self.text.push_str(" = ");
+        write_value(&mut self.text, value);
+        self.text.push('\n');
+    }
+
     /// Writes all of `table`, whose path is `path`: its own keys, then the
     /// tables inside. The recursion is as deep as the value, which no parser
     /// in use lets grow beyond 80 levels a notation.

@@ -148,6 +148,22 @@ impl Release {
         if self.version.minor < 30 { 2 } else { 1 }
     }
 
+    /// Whether `spec.images.pause` and `spec.images.repository` of the k0s
+    /// configuration change the image that it injects (from 1.28.2 on).
+    pub fn pause_image_is_configurable(&self) -> bool {
+        self.version.minor >= 28
+    }
+
+    /// Whether `k0s airgap list-images` names the image that it was built with
+    /// even where the k0s configuration has another one injected. Mended in
+    /// 1.29.14, 1.30.10, 1.31.6 and 1.32.2.
+    pub fn lists_built_in_pause_image(&self) -> bool {
+        matches!(
+            (self.version.minor, self.version.patch),
+            (28, _) | (29, ..=13) | (30, ..=9) | (31, ..=5) | (32, ..=1)
+        )
+    }
+
     /// Every known release, oldest first.
     pub fn all() -> impl Iterator<Item = Release> {
         RELEASES.iter().filter_map(Release::from_row)
@@ -201,6 +217,24 @@ mod tests {
         check("1.36.0", "v1.35.7+k0s.0", Match::Nearest);
         for text in ["", "latest", "1.30", "v1.30.x", "1.30.4.5"] {
             assert!(Release::find(text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn the_configured_pause_image_is_injected_first_and_listed_later() {
+        let of = |tag: &str| {
+            let release = Release::find(tag).unwrap().0;
+            [
+                release.pause_image_is_configurable(),
+                release.lists_built_in_pause_image(),
+            ]
+        };
+        assert_eq!(of("1.27.16"), [false, false]);
+        for tag in ["1.28.2", "1.28.15", "1.29.13", "1.30.9", "1.31.5", "1.32.1"] {
+            assert_eq!(of(tag), [true, true], "{tag}");
+        }
+        for tag in ["1.29.14", "1.30.10", "1.31.6", "1.32.2", "1.33.1", "1.36.3"] {
+            assert_eq!(of(tag), [true, false], "{tag}");
         }
     }
 

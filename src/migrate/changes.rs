@@ -4,12 +4,11 @@ use serde::Serialize;
 
 use super::Target;
 use super::origin::{self, Origin};
-use super::sandbox;
+use super::sandbox::{self, DecidedBy};
 use super::tree::{Dropped, ROOT, Tree, Verdict, shown};
 use crate::config::{Config, address};
 use crate::containerd::place::Place;
 use crate::containerd::releases::V2_1;
-use crate::containerd::setting::State;
 use crate::containerd::{handler::RUNTIMES, plugin};
 use crate::secret::Redacted;
 use crate::value::{Table, Value};
@@ -216,28 +215,21 @@ fn built_in_runtimes(
 /// The change of the sandbox image, unless the user's own is kept.
 fn sandbox_change(tree: &mut Tree, target: &Target, was: Before) -> Option<Change> {
     let leaf = tree.find(&sandbox::PATH);
-    if leaf.is_some_and(|leaf| tree.is_kept(leaf)) || leaf.is_none() && was.injected {
+    if leaf.is_some_and(|leaf| tree.is_kept(leaf)) {
         return None;
     }
-    let stated = leaf
-        .and_then(|leaf| tree.value(leaf))
-        .filter(|_| !was.ignored)
-        .cloned();
-    let built_in = match Config::place_of(&sandbox::PATH)?.state(target.containerd()) {
-        State::Str(image) => Value::String(image.to_owned()),
-        _ => return None,
-    };
-    let injected = Value::String(target.pause_image().to_owned());
+    let (before, by) = sandbox::before(tree, leaf, target, was);
     let lost = leaf.and_then(|leaf| tree.verdict(leaf));
-    let reason = match &stated {
-        Some(_) if matches!(lost, Some(Verdict::Drop(Dropped::NotExpressible, _))) => {
+    let reason = match by {
+        DecidedBy::K0s => return None,
+        DecidedBy::Containerd => "the file sets none, so containerd falls back to its built-in one",
+        DecidedBy::Input if matches!(lost, Some(Verdict::Drop(Dropped::NotExpressible, _))) => {
             "the target cannot hold it"
         }
-        Some(Value::String(image)) if image.is_empty() => "the file empties it",
-        Some(_) => "the file pins a default",
-        None => "the file sets none, so containerd falls back to its built-in one",
+        DecidedBy::Input if before.as_str() == Some("") => "the file empties it",
+        DecidedBy::Input => "the file pins a default",
     };
-    let before = stated.unwrap_or(built_in);
+    let injected = Value::String(target.pause_image().to_owned());
     (before != injected).then(|| Change {
         key: key_at(target, &sandbox::PATH),
         before: Some(Redacted::plain(before)),

@@ -19,7 +19,7 @@ mod ledger;
 mod origin;
 mod plan;
 mod read;
-mod report;
+pub(crate) mod report;
 mod sandbox;
 pub(crate) mod split;
 mod steps;
@@ -36,6 +36,7 @@ pub use hosts::HostsFile;
 pub use ledger::{Fate, LedgerEntry};
 pub use origin::{Dump, Origin};
 pub use plan::{Plan, plan};
+pub use sandbox::{DecidedBy, SandboxImages};
 
 pub use crate::secret::Redacted;
 

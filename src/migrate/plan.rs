@@ -9,6 +9,7 @@ use super::hosts::{self, HostsFile, Moved};
 use super::ledger::{self, LedgerEntry};
 use super::origin::{self, Origin};
 use super::read::{self, Input, Rules};
+use super::sandbox::SandboxImages;
 use super::split::Concern;
 use super::tree::{Dropped, Files, Id, ROOT, Tree, Verdict};
 use super::{Options, Target, checks, edits, imports, split, steps, successors};
@@ -52,6 +53,8 @@ pub struct Plan {
     /// What changes on a node that runs the target's containerd with the
     /// legacy file now: what the file held back from k0s and containerd.
     pub changes: Vec<Change>,
+    /// The sandbox image before and after.
+    pub sandbox: SandboxImages,
     /// What there is to say, the gravest first.
     pub findings: Vec<Finding>,
     /// What to do, in order.
@@ -138,6 +141,11 @@ pub fn plan(legacy: &Document, imported: &[Document], target: &Target, options: 
     let mut parts = Vec::new();
     let mut changes = Vec::new();
     let mut moved = None;
+    let was = Before {
+        ignored: input.version_meant && input.version < 3,
+        merged: rules == Rules::Containerd2,
+        injected: managed,
+    };
     if managed && imported.is_empty() {
         findings.push(leave_to_k0s(tree, files));
     } else if generated {
@@ -153,16 +161,17 @@ pub fn plan(legacy: &Document, imported: &[Document], target: &Target, options: 
         findings.extend(checks::foreign(&findings));
         parts = split::split(tree, target.containerd());
         if !managed {
-            let before = Before {
-                ignored: input.version_meant && input.version < 3,
-                merged: rules == Rules::Containerd2,
-                injected: false,
-            };
-            changes = changes::find(tree, target, &origin, before);
+            changes = changes::find(tree, target, &origin, was);
             findings.extend(checks::sandbox_cause(legacy, &changes, tree, target));
             findings.extend(checks::runc_appears(&changes, target));
             findings.extend(checks::nested(tree, files, &parts));
         }
+    }
+    let mut sandbox = SandboxImages::of(tree, target, was);
+    if generated {
+        sandbox = sandbox.decided_by_main(Some(legacy), target);
+    } else if input.version > 2 && !target.containerd().is_2() {
+        sandbox = sandbox.unreadable_before(target);
     }
     if managed {
         // Said when the drop-in was made.
@@ -203,6 +212,7 @@ pub fn plan(legacy: &Document, imported: &[Document], target: &Target, options: 
         removed: Vec::new(),
         untouched: false,
         changes,
+        sandbox,
         findings,
         steps,
     }
@@ -251,6 +261,7 @@ pub(super) struct Draft<'a> {
     /// The input stays as it is, so that there is nothing to prove.
     pub(super) untouched: bool,
     pub(super) changes: Vec<Change>,
+    pub(super) sandbox: SandboxImages,
     pub(super) findings: Vec<Finding>,
     pub(super) steps: Vec<String>,
 }
@@ -299,6 +310,7 @@ impl Draft<'_> {
             removed: self.removed,
             ledger,
             changes: self.changes,
+            sandbox: self.sandbox,
             findings,
             steps,
             verified,

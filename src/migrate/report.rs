@@ -6,6 +6,7 @@ use std::fmt;
 use super::ledger::{Fate, LedgerEntry};
 use super::origin::Origin;
 use super::plan::Plan;
+use crate::diagnostic::Finding;
 
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -14,12 +15,17 @@ impl fmt::Display for Plan {
         moved(self, f)?;
         dropped(self, f)?;
         changes(self, f)?;
-        findings(self, f)?;
-        steps(self, f)
+        if !self.findings.is_empty() {
+            writeln!(f, "\nFINDINGS")?;
+            findings(&self.findings, f)?;
+        }
+        writeln!(f, "\nNEXT STEPS")?;
+        steps(&self.steps, f)
     }
 }
 
-fn plural(count: usize, one: &str) -> String {
+/// A number and what it counts.
+pub(crate) fn plural(count: usize, one: &str) -> String {
     format!("{count} {one}{}", if count == 1 { "" } else { "s" })
 }
 
@@ -262,12 +268,9 @@ fn changes(plan: &Plan, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     Ok(())
 }
 
-fn findings(plan: &Plan, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    if plan.findings.is_empty() {
-        return Ok(());
-    }
-    writeln!(f, "\nFINDINGS")?;
-    for finding in &plan.findings {
+/// The findings, under whatever title.
+pub(crate) fn findings(findings: &[Finding], f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    for finding in findings {
         writeln!(f, "  {finding}")?;
         if let Some(key) = &finding.key {
             writeln!(f, "    key: {key}")?;
@@ -277,9 +280,9 @@ fn findings(plan: &Plan, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     Ok(())
 }
 
-fn steps(plan: &Plan, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    writeln!(f, "\nNEXT STEPS")?;
-    for (number, step) in plan.steps.iter().enumerate() {
+/// The steps, under whatever title.
+pub(crate) fn steps(steps: &[String], f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    for (number, step) in steps.iter().enumerate() {
         writeln!(f, "  {}. {step}", number + 1)?;
     }
     Ok(())

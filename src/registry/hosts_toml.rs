@@ -118,8 +118,10 @@ impl HostsToml {
     /// The text of a file that a containerd release reads as this one.
     ///
     /// containerd 1.x ignores a file without a table `host`, and does not
-    /// understand brackets in the name of a table, which IPv6 addresses have;
-    /// 2.x sees a host only where it has such a table of its own.
+    /// understand brackets in the name of a table, which IPv6 addresses have: of
+    /// such hosts every key is written on its own, as it keeps no order of inline
+    /// tables (seen in 1.7.24). 2.x sees a host only where it has a table of its
+    /// own.
     pub fn to_toml(&self, release: Release) -> String {
         let mut writer = Writer::default();
         if let Some(server) = &self.server {
@@ -138,8 +140,14 @@ impl HostsToml {
         if !release.is_2() && (self.hosts.is_empty() || !in_headers) {
             writer.open(&["host"], &[]);
             for host in &self.hosts {
-                let table = Value::Table(host.settings.to_table());
-                writer.key(&host.url, &table, &[]);
+                let mut table = host.settings.to_table();
+                if table.is_empty() {
+                    // All of them.
+                    table.insert("capabilities".to_owned(), Value::Array(Vec::new()));
+                }
+                for (key, value) in &table {
+                    writer.key_inside(&host.url, key, value);
+                }
             }
             return writer.finish();
         }

@@ -9,6 +9,7 @@
     clippy::string_slice
 )]
 
+mod airgap;
 mod cli;
 mod conversions;
 mod defaults;

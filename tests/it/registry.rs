@@ -406,8 +406,8 @@ fn containerd_1_has_its_own_form() {
         r#"server = "https://gcr.io"
 
 [host]
-"http://[fd00::1]:5000" = { capabilities = ["pull", "resolve"] }
-"https://a.example" = { capabilities = ["pull", "resolve"] }
+"http://[fd00::1]:5000".capabilities = ["pull", "resolve"]
+"https://a.example".capabilities = ["pull", "resolve"]
 "#
     );
     assert_eq!(

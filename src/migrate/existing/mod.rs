@@ -6,6 +6,7 @@ mod set;
 use super::changes::{self, Before};
 use super::drop_in::{self, DropIn, Existing, Style};
 use super::plan::{Draft, Plan, judge};
+use super::sandbox::SandboxImages;
 use super::steps::{self, Main};
 use super::tree::Files;
 use super::{Options, Target, checks, hosts, origin, read, split};
@@ -72,6 +73,11 @@ pub fn plan_drop_ins(existing: &ExistingDropIns<'_>, target: &Target, options: &
     let mut changes = Vec::new();
     let mut untouched = false;
     let mut moved = None;
+    let was = Before {
+        ignored: false,
+        merged: true,
+        injected: true,
+    };
     if target.release.regime == Regime::ImportsV3 {
         moved = judge(tree, files, &origin, target, options, &mut findings);
         parts = set.split(tree, target);
@@ -81,12 +87,7 @@ pub fn plan_drop_ins(existing: &ExistingDropIns<'_>, target: &Target, options: &
             Finding::new(Code::DropInEmpty, message).about(document)
         }));
         findings.extend(checks::nested(tree, files, &parts));
-        let before = Before {
-            ignored: false,
-            merged: true,
-            injected: true,
-        };
-        changes = changes::find(tree, target, &origin, before);
+        changes = changes::find(tree, target, &origin, was);
     } else {
         untouched = set.leave(tree, target, &mut findings);
         if untouched {
@@ -100,6 +101,13 @@ pub fn plan_drop_ins(existing: &ExistingDropIns<'_>, target: &Target, options: &
         None => Main::Fine,
     };
     findings.extend(beside);
+    let mut sandbox = SandboxImages::of(tree, target, was);
+    let regime = target.release.regime;
+    if main != Main::Fine || regime == Regime::Monolith {
+        sandbox = sandbox.decided_by_main(existing.main, target);
+    } else if regime != Regime::ImportsV3 && !untouched {
+        sandbox = sandbox.unreadable_before(target);
+    }
     let documents: Vec<Existing<'_>> = set
         .names
         .iter()
@@ -157,6 +165,7 @@ pub fn plan_drop_ins(existing: &ExistingDropIns<'_>, target: &Target, options: &
         removed: names,
         untouched,
         changes,
+        sandbox,
         findings,
         steps,
     }
