@@ -91,9 +91,8 @@ impl Effective {
         let place = Config::place_of(path);
         let table = self.set_value(path).and_then(Value::as_table);
         let mut entries: Vec<String> = table.into_iter().flat_map(Table::keys).cloned().collect();
-        let is_replaced =
-            |place: &Place| table.is_some() && place.merge != Merge::Entry && !self.release.is_2();
-        if let Some(place) = place.filter(|place| !is_replaced(place)) {
+        let is_kept = |place: &Place| table.is_none() || place.keeps_builtin_entries(self.release);
+        if let Some(place) = place.filter(is_kept) {
             let built_in = place.builtin_entries(self.release).map(str::to_owned);
             let more: Vec<String> = built_in.filter(|key| !entries.contains(key)).collect();
             entries.extend(more);

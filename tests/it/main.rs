@@ -19,6 +19,8 @@ mod k0s_examples;
 mod laws;
 mod losses;
 mod referee;
+mod refusal_cases;
+mod refusals;
 mod support;
 mod version_3;
 mod versions;
