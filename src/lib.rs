@@ -67,7 +67,8 @@
 //! - TLS settings of registries, which containerd 2.x does not have, are not
 //!   written to a `hosts.toml`: for k0s 1.36 they are an error-level finding.
 //! - What keeps CRI from starting although every key is well, for instance a
-//!   default runtime handler that nobody defines, is not looked for.
+//!   default runtime handler that nobody defines, the plan does not tell;
+//!   [`Effective::refusals`](containerd::load::Effective::refusals) does.
 //! - Comments travel with the key or table that they stand above or behind;
 //!   those of keys that are dropped, and at the end of the file, do not.
 //! - A file must be TOML 1.0 (or 1.1). go-toml 1.9, containerd's parser, reads

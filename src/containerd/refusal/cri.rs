@@ -102,7 +102,12 @@ impl Check<'_> {
                 "" => "there is no default runtime handler".to_owned(),
                 name => format!("the default runtime handler {name:?} is not defined"),
             };
-            self.refuse(Rule::DefaultRuntime, Refuses::Cri, &name, message);
+            // Of its own, containerd has the handler that it names.
+            let path = match self.is_set(&name) {
+                true => name.as_slice(),
+                false => &handler::RUNTIMES,
+            };
+            self.refuse(Rule::DefaultRuntime, Refuses::Cri, path, message);
         }
         let default = found.map(|handler| handler.path("runtime_type"));
         let default = default.map(|path| self.text(&path)).unwrap_or_default();
@@ -188,7 +193,8 @@ impl Check<'_> {
             && !has_default
         {
             let message = format!("the snapshotter {snapshotter:?} is not loaded: {why}");
-            self.refuse(Rule::Snapshotter, Refuses::Cri, &path, message);
+            let path = self.naming(&path);
+            self.refuse(Rule::Snapshotter, Refuses::Cri, path, message);
         }
         for name in self.effective.entries(&in_cri(&["runtime_platforms"])) {
             let path = in_cri(&["runtime_platforms", &name, "platform"]);
@@ -213,8 +219,8 @@ impl Check<'_> {
 
     /// containerd 2.3.0 and 2.3.1 look the sandbox image up by the very text,
     /// where the store has it by its full name, without the tag beside a digest
-    /// (containerd#13529, awslabs/amazon-eks-ami#2729). Of later 2.3 it is not
-    /// known. 2.x takes its own for an empty one, 1.x none.
+    /// (containerd#13529, awslabs/amazon-eks-ami#2729). The release notes of 2.3.2
+    /// and 2.3.3 tell of no remedy. 2.x takes its own for an empty one, 1.x none.
     fn sandbox_image(&mut self) {
         let path = in_cri(&["sandbox_image"]);
         let image = self.text(&path);

@@ -36,6 +36,8 @@ mod daemon;
 mod plugins;
 mod registry;
 mod syntax;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 
@@ -52,14 +54,15 @@ pub struct Refusal {
     pub rule: Rule,
     /// What becomes of it; the same rule costs more in some releases.
     pub refuses: Refuses,
-    /// The setting at fault, by the config version that the release writes, as
-    /// [`Effective::get`] takes it. Its keys may be URLs with credentials.
+    /// The setting at fault, one that a file sets, by the config version that the
+    /// release writes, as [`Effective::get`] takes it. Its keys may be URLs with
+    /// credentials.
     pub path: Vec<String>,
     /// One sentence about this very case, without credentials.
     pub message: String,
-    /// The path in config version 2, by which declarations and documents are
-    /// walked.
-    #[allow(dead_code)]
+    /// The path in config version 2, by which the declarations are walked and
+    /// a file's settings are found.
+    #[allow(dead_code, reason = "for who looks for the place in a file")]
     pub(crate) setting: Vec<String>,
 }
 
@@ -69,16 +72,16 @@ impl fmt::Display for Refusal {
     }
 }
 
-/// What containerd refuses to do.
+/// What containerd refuses to do, the gravest last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Refuses {
-    /// Pods do not start: all of them, or those of one runtime handler.
-    Sandbox,
-    /// Images are not pulled.
-    Pull,
     /// A plugin is not loaded, and CRI does without it.
     Plugin,
+    /// Images are not pulled.
+    Pull,
+    /// Pods do not start: all of them, or those of one runtime handler.
+    Sandbox,
     /// The CRI plugin is not loaded, and the node does not become ready.
     Cri,
     /// containerd exits.
@@ -226,6 +229,8 @@ impl Effective {
     }
 }
 
+const DISABLED: &str = "disabled_plugins";
+
 /// The path of a setting of CRI in config version 2.
 fn in_cri<'k>(keys: &[&'k str]) -> Vec<&'k str> {
     let mut path = vec!["plugins", plugin::CRI];
@@ -288,60 +293,16 @@ impl Check<'_> {
         self.effective.set_value(path).is_some()
     }
 
-    fn is_from(&self, release: Release) -> bool {
-        self.release >= release
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::Document;
-
-    /// The rules that a file breaks.
-    pub(super) fn rules(release: &str, text: &str) -> Vec<Rule> {
-        let document = Document::parse("t", text.as_bytes()).unwrap();
-        let effective = Effective::load(release.parse().unwrap(), [document.to_table()]);
-        let refusals = effective.refusals();
-        refusals.iter().map(|refusal| refusal.rule).collect()
-    }
-
-    #[test]
-    fn no_release_refuses_its_defaults() {
-        for release in [
-            "1.2.0", "1.3.0", "1.4.13", "1.5.0", "1.6.20", "1.6.39", "1.7.0", "1.7.34", "2.0.0",
-            "2.1.9", "2.2.0", "2.2.7", "2.3.0", "2.3.4",
-        ] {
-            for text in ["", "version = 2\n"] {
-                assert_eq!(rules(release, text), [], "{release}");
-            }
+    /// The setting that names a plugin which is not loaded; where nothing sets
+    /// it, its default is disabled.
+    fn naming<'k>(&self, path: &'k [&'k str]) -> &'k [&'k str] {
+        match self.is_set(path) {
+            true => path,
+            false => &[DISABLED],
         }
     }
 
-    #[test]
-    fn rules_have_names_of_their_own() {
-        let mut names: Vec<_> = Rule::ALL.iter().map(|rule| rule.as_str()).collect();
-        names.sort_unstable();
-        names.dedup();
-        assert_eq!(names.len(), Rule::ALL.len());
-    }
-
-    #[test]
-    fn the_path_is_that_of_the_release() {
-        let text =
-            "version = 3\n[plugins.\"io.containerd.cri.v1.images\"]\nsnapshotter = \"nope\"\n";
-        let document = Document::parse("t", text.as_bytes()).unwrap();
-        let release = "2.1.9".parse().unwrap();
-        let refusals = Effective::load(release, [document.to_table()]).refusals();
-        let [refusal] = refusals.as_slice() else {
-            panic!("{refusals:?}")
-        };
-        assert_eq!(refusal.path, ["plugins", plugin::CRI_IMAGES, "snapshotter"]);
-        let setting = ["plugins", plugin::CRI, "containerd", "snapshotter"];
-        assert_eq!(refusal.setting, setting);
-        assert_eq!(
-            refusal.to_string(),
-            "snapshotter: the snapshotter \"nope\" is not loaded: no plugin of that name (the CRI plugin is not loaded)"
-        );
+    fn is_from(&self, release: Release) -> bool {
+        self.release >= release
     }
 }

@@ -1,12 +1,11 @@
 //! Which plugins are loaded, and settings of those that CRI needs.
 
 use super::syntax::{is_bad_platform, is_bad_size};
-use super::{Check, Refuses, Rule};
+use super::{Check, DISABLED, Refuses, Rule};
 use crate::containerd::plugin::{self, Need};
 use crate::containerd::releases::*;
 use crate::value::Value;
 
-const DISABLED: &str = "disabled_plugins";
 const REQUIRED: &str = "required_plugins";
 
 /// Why a plugin is not loaded: another refusal tells.
@@ -79,7 +78,7 @@ impl Check<'_> {
     /// containerd 1.3 – 1.6 want four parts in an id, 1.7 `io.containerd.` in
     /// front as well, 2.x a dot.
     fn plugin_ids(&mut self) {
-        if self.effective.has_short_names() {
+        if self.effective.has_short_names() || !self.is_from(V1_3) {
             return;
         }
         for list in plugin::LISTS {
@@ -173,8 +172,12 @@ impl Check<'_> {
         if text("pool_name").is_empty() {
             return None;
         }
-        if is_bad_size(&text("base_image_size")) {
-            return Some(("base_image_size", "a pool wants a size such as \"10GB\""));
+        match text("base_image_size").as_str() {
+            "" => return Some(("pool_name", "a pool wants a `base_image_size`")),
+            size if is_bad_size(size) => {
+                return Some(("base_image_size", "a size is such as \"10GB\""));
+            }
+            _ => {}
         }
         match text("fs_type").as_str() {
             "" | "ext4" | "xfs" => None,
@@ -203,7 +206,8 @@ impl Check<'_> {
         for name in self.texts(&path) {
             if let Err(why) = self.loaded(plugin::DIFFER, &name) {
                 let message = format!("the differ {name:?} is not loaded: {why}");
-                self.refuse(Rule::Differ, Refuses::Cri, &path, message);
+                let path = self.naming(&path);
+                self.refuse(Rule::Differ, Refuses::Cri, path, message);
             }
         }
     }
@@ -251,7 +255,7 @@ impl Check<'_> {
             }
         };
         for message in faults {
-            self.refuse(Rule::Unpack, refuses, &path, message);
+            self.refuse(Rule::Unpack, refuses, self.naming(&path), message);
         }
     }
 

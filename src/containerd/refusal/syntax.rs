@@ -146,7 +146,8 @@ pub(super) fn is_bad_platform(text: &str) -> bool {
 }
 
 /// Whether Go cannot listen on a TCP address: it has no port, or one that is no
-/// number of a port. What is no number may be a service's name.
+/// number of a port. What is no number may be a service's name, and the host's
+/// name is the node's to know.
 pub(super) fn is_bad_address(address: &str) -> bool {
     let Some((host, port)) = address.rsplit_once(':') else {
         return true;
@@ -155,7 +156,8 @@ pub(super) fn is_bad_address(address: &str) -> bool {
         Some(inside) => inside.strip_suffix(']'),
         None => Some(host).filter(|host| !host.contains(':')),
     };
-    bare.is_none_or(|host| host.contains(['[', ']'])) || is_bad_port(port)
+    let has_bracket = |text: &str| text.contains(['[', ']']);
+    bare.is_none_or(has_bracket) || has_bracket(port) || is_bad_port(port)
 }
 
 /// Whether a number is none of a port.
@@ -168,6 +170,7 @@ pub(super) fn is_bad_port(port: &str) -> bool {
 /// Whether `github.com/docker/go-units` refuses the text as a size: `10GB`,
 /// `1.5 gib`, `512`.
 pub(super) fn is_bad_size(size: &str) -> bool {
+    let size = size.strip_prefix('+').unwrap_or(size);
     let at = size.find(|c: char| !c.is_ascii_digit() && c != '.');
     let (number, unit) = size
         .split_at_checked(at.unwrap_or(size.len()))
@@ -271,6 +274,7 @@ mod tests {
             "::1:0",
             "127.0.0.1:-1",
             "[::1]",
+            ":80]",
             "",
         ] {
             assert!(is_bad_address(bad), "{bad}");
@@ -293,7 +297,7 @@ mod tests {
         for bad in ["", "x", "GB", "10QB", "10 x", "1ib"] {
             assert!(is_bad_size(bad), "{bad}");
         }
-        for good in ["10GB", "10g", "1.5 GiB", "512", "8b"] {
+        for good in ["10GB", "10g", "1.5 GiB", "512", "8b", "+5"] {
             assert!(!is_bad_size(good), "{good}");
         }
     }
