@@ -111,7 +111,7 @@ impl Walk {
             Some(_) => Some(child),
             None if !is_map => Some(child),
             None => {
-                let kept = table.is_none() || place.merge == Merge::Entry || self.release.is_2();
+                let kept = table.is_none() || place.keeps_builtin_entries(self.release);
                 let builtin = place
                     .builtin_entries(self.release)
                     .any(|entry| entry == key);

@@ -16,8 +16,11 @@ use crate::value::{self, Table, Value};
 /// What containerd runs with: the merged files over its built-in defaults.
 #[derive(Clone)]
 pub struct Effective {
+    /// By the paths of version 2.
     table: Table,
     release: Release,
+    /// The files are of version 1, whose lists of plugins have short names.
+    has_short_names: bool,
 }
 
 impl fmt::Debug for Effective {
@@ -60,7 +63,11 @@ impl Effective {
             };
             merge(&Config::place(), &mut table, file, release);
         }
-        Effective { table, release }
+        Effective {
+            table,
+            release,
+            has_short_names: !release.is_2() && stated.is_none_or(|version| version == 1),
+        }
     }
 
     /// The value in effect at a path, for instance
@@ -70,11 +77,58 @@ impl Effective {
     /// [`Release::config_version`].
     pub fn get(&self, path: &[&str]) -> Option<Value> {
         let path = address::setting_at(paths_of(self.release), path);
+        let path: Vec<&str> = path.iter().map(String::as_str).collect();
+        self.value(&path)
+    }
+
+    pub(crate) fn release(&self) -> Release {
+        self.release
+    }
+
+    pub(crate) fn has_short_names(&self) -> bool {
+        self.has_short_names
+    }
+
+    /// What the files set at a path of version 2.
+    pub(crate) fn set_value(&self, path: &[&str]) -> Option<&Value> {
+        let (first, rest) = path.split_first()?;
+        let value = self.table.get(*first)?;
+        rest.iter()
+            .try_fold(value, |value, key| value.as_table()?.get(*key))
+    }
+
+    /// The entries of the map at a path of version 2, built-in ones included.
+    pub(crate) fn entries(&self, path: &[&str]) -> Vec<String> {
+        let place = Config::place_of(path);
+        let table = self.set_value(path).and_then(Value::as_table);
+        let mut entries: Vec<String> = table.into_iter().flat_map(Table::keys).cloned().collect();
+        let is_kept = |place: &Place| table.is_none() || place.keeps_builtin_entries(self.release);
+        if let Some(place) = place.filter(is_kept) {
+            let built_in = place.builtin_entries(self.release).map(str::to_owned);
+            let more: Vec<String> = built_in.filter(|key| !entries.contains(key)).collect();
+            entries.extend(more);
+        }
+        entries
+    }
+
+    /// The path by which the release has a setting.
+    pub(crate) fn address(&self, path: &[&str]) -> Vec<String> {
+        let address = address::of(paths_of(self.release), path);
+        address.into_iter().map(str::to_owned).collect()
+    }
+
+    /// The id by which the release has a plugin.
+    pub(crate) fn plugin_id<'a>(&self, uri: &'a str) -> &'a str {
+        address::plugin_id(paths_of(self.release), uri)
+    }
+
+    /// The value in effect at a path of version 2.
+    pub(crate) fn value(&self, path: &[&str]) -> Option<Value> {
         let mut place = Some(Config::place());
         let mut found: Option<&Value> = None;
         let mut table = Some(&self.table);
-        for key in &path {
-            found = table.and_then(|table| table.get(key));
+        for key in path {
+            found = table.and_then(|table| table.get(*key));
             let explicit = found.is_some();
             place = place.and_then(|place| place.child(key)).map(|place| {
                 if explicit {

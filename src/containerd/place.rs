@@ -3,6 +3,7 @@
 
 use super::Release;
 use super::duration;
+use super::releases::V1_5;
 use super::setting::{Builtin, History, Kind, Merge, Move, Presence, Section, State, state_at};
 use crate::secret::is_secret_name;
 use crate::value::Value;
@@ -133,6 +134,12 @@ impl Place {
         let is_map = matches!(self.kind, Kind::Map(_));
         let alive = move |b: &&Builtin| is_map && state_at(b.history, release) != State::Absent;
         self.builtins.iter().filter(alive).map(|b| b.key)
+    }
+
+    /// Whether a map keeps the entries that it has of itself where a file has the
+    /// map too: containerd 1.5 – 1.7 replace it inside of plugins.
+    pub(crate) fn keeps_builtin_entries(&self, release: Release) -> bool {
+        self.merge == Merge::Entry || release < V1_5 || release.is_2()
     }
 
     /// The state of a leaf in a release. Leaves of map entries that are not

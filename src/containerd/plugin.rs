@@ -1,6 +1,9 @@
 //! Plugin ids: the URIs of config versions 2 and up and the short names of
 //! version 1.
 
+use super::Release;
+use super::releases::*;
+
 /// The URI of the CRI plugin in config version 2.
 pub const CRI: &str = "io.containerd.grpc.v1.cri";
 
@@ -19,67 +22,224 @@ pub(crate) const TASK: &str = "io.containerd.runtime.v2.task";
 /// The plugin that starts shims, from containerd 2.0 on.
 pub(crate) const SHIM_MANAGER: &str = "io.containerd.shim.v1.manager";
 
-/// Every plugin of containerd 1.3 – 1.7, built in on Linux, whether or not it
-/// has settings. A version 1 file may name any of them in `disabled_plugins`.
-const PLUGINS: &[&str] = &[
-    "io.containerd.content.v1.content",
-    "io.containerd.differ.v1.walking",
-    "io.containerd.event.v1.exchange",
-    "io.containerd.gc.v1.scheduler",
-    "io.containerd.grpc.v1.containers",
-    "io.containerd.grpc.v1.content",
-    CRI,
-    "io.containerd.grpc.v1.diff",
-    "io.containerd.grpc.v1.events",
-    "io.containerd.grpc.v1.healthcheck",
-    "io.containerd.grpc.v1.images",
-    "io.containerd.grpc.v1.introspection",
-    "io.containerd.grpc.v1.leases",
-    "io.containerd.grpc.v1.namespaces",
-    "io.containerd.grpc.v1.sandbox-controllers",
-    "io.containerd.grpc.v1.sandboxes",
-    "io.containerd.grpc.v1.snapshots",
-    "io.containerd.grpc.v1.streaming",
-    "io.containerd.grpc.v1.tasks",
-    "io.containerd.grpc.v1.transfer",
-    "io.containerd.grpc.v1.version",
-    "io.containerd.internal.v1.opt",
-    "io.containerd.internal.v1.restart",
-    "io.containerd.internal.v1.tracing",
-    "io.containerd.lease.v1.manager",
-    "io.containerd.metadata.v1.bolt",
-    "io.containerd.monitor.v1.cgroups",
-    "io.containerd.nri.v1.nri",
-    "io.containerd.runtime.v1.linux",
-    "io.containerd.runtime.v2.shim",
-    TASK,
-    "io.containerd.sandbox.controller.v1.local",
-    "io.containerd.sandbox.store.v1.local",
-    "io.containerd.service.v1.containers-service",
-    "io.containerd.service.v1.content-service",
-    "io.containerd.service.v1.diff-service",
-    "io.containerd.service.v1.images-service",
-    "io.containerd.service.v1.introspection-service",
-    "io.containerd.service.v1.leases-service",
-    "io.containerd.service.v1.namespaces-service",
-    "io.containerd.service.v1.snapshots-service",
-    "io.containerd.service.v1.tasks-service",
-    "io.containerd.snapshotter.v1.aufs",
-    "io.containerd.snapshotter.v1.blockfile",
-    "io.containerd.snapshotter.v1.btrfs",
-    "io.containerd.snapshotter.v1.devmapper",
-    "io.containerd.snapshotter.v1.native",
-    "io.containerd.snapshotter.v1.overlayfs",
-    "io.containerd.snapshotter.v1.zfs",
-    "io.containerd.streaming.v1.manager",
-    "io.containerd.tracing.processor.v1.otlp",
-    "io.containerd.transfer.v1.local",
-    "io.containerd.warning.v1.deprecations",
+/// The metadata store.
+pub(crate) const BOLT: &str = "io.containerd.metadata.v1.bolt";
+
+/// The service that has differs at work.
+pub(crate) const DIFF_SERVICE: &str = "io.containerd.service.v1.diff-service";
+
+/// The transfer service.
+pub(crate) const TRANSFER: &str = "io.containerd.transfer.v1.local";
+
+/// The devmapper snapshotter.
+pub(crate) const DEVMAPPER: &str = "io.containerd.snapshotter.v1.devmapper";
+
+/// The blockfile snapshotter.
+pub(crate) const BLOCKFILE: &str = "io.containerd.snapshotter.v1.blockfile";
+
+/// The type of snapshotters.
+pub(crate) const SNAPSHOTTER: &str = "io.containerd.snapshotter.v1";
+
+/// The type of content stores.
+pub(crate) const CONTENT: &str = "io.containerd.content.v1";
+
+/// The type of differs.
+pub(crate) const DIFFER: &str = "io.containerd.differ.v1";
+
+const SANDBOX_CONTROLLER: &str = "io.containerd.sandbox.controller.v1";
+
+/// A plugin that is built into containerd on Linux.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Plugin {
+    pub(crate) uri: &'static str,
+    /// The first release line that has it; 1.2 stands for that and before.
+    since: Release,
+    /// The release that removed it.
+    until: Option<Release>,
+    need: Need,
+}
+
+/// Whether CRI loads without a plugin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Need {
+    /// It does.
+    No,
+    /// It does not, from a release on.
+    From(Release),
+    /// It wants one of its type, which may be a proxy.
+    OneOfType,
+}
+
+impl Plugin {
+    const fn until(mut self, release: Release) -> Self {
+        self.until = Some(release);
+        self
+    }
+
+    const fn needed(self) -> Self {
+        let since = self.since;
+        self.needed_from(since)
+    }
+
+    const fn needed_from(mut self, release: Release) -> Self {
+        self.need = Need::From(release);
+        self
+    }
+
+    const fn one_needed(mut self) -> Self {
+        self.need = Need::OneOfType;
+        self
+    }
+
+    fn is_in(&self, release: Release) -> bool {
+        self.since <= release && self.until.is_none_or(|until| release < until)
+    }
+
+    /// Whether CRI loads without it in a release.
+    pub(crate) fn need(&self, release: Release) -> Need {
+        match self.need {
+            Need::From(since) if release < since => Need::No,
+            need => need,
+        }
+    }
+}
+
+const fn since(since: Release, uri: &'static str) -> Plugin {
+    Plugin {
+        uri,
+        since,
+        until: None,
+        need: Need::No,
+    }
+}
+
+/// Every plugin of containerd 1.2 – 2.1, built in on Linux, whether or not it
+/// has settings. Which of them CRI needs is what containerd 1.4.13, 1.6.20,
+/// 1.7.24 and 2.1.9 do when one is disabled; snapshotters and differs are
+/// needed by the settings that name them.
+const PLUGINS: &[Plugin] = &[
+    since(V1_2, "io.containerd.content.v1.content").one_needed(),
+    since(V2_0, CRI_IMAGES).needed(),
+    since(V2_0, CRI_RUNTIME).needed(),
+    since(V2_1, "io.containerd.differ.v1.erofs"),
+    since(V1_2, "io.containerd.differ.v1.walking"),
+    since(V1_6, "io.containerd.event.v1.exchange").needed(),
+    since(V1_2, "io.containerd.gc.v1.scheduler").needed(),
+    since(V1_2, "io.containerd.grpc.v1.containers"),
+    since(V1_2, "io.containerd.grpc.v1.content"),
+    since(V1_2, CRI).needed(),
+    since(V1_2, "io.containerd.grpc.v1.diff"),
+    since(V1_2, "io.containerd.grpc.v1.events"),
+    since(V1_2, "io.containerd.grpc.v1.healthcheck"),
+    since(V1_2, "io.containerd.grpc.v1.images"),
+    since(V1_2, "io.containerd.grpc.v1.introspection"),
+    since(V1_2, "io.containerd.grpc.v1.leases"),
+    since(V1_2, "io.containerd.grpc.v1.namespaces"),
+    since(V1_7, "io.containerd.grpc.v1.sandbox-controllers"),
+    since(V1_7, "io.containerd.grpc.v1.sandboxes"),
+    since(V1_2, "io.containerd.grpc.v1.snapshots"),
+    since(V1_7, "io.containerd.grpc.v1.streaming"),
+    since(V1_2, "io.containerd.grpc.v1.tasks"),
+    since(V1_7, "io.containerd.grpc.v1.transfer"),
+    since(V1_2, "io.containerd.grpc.v1.version"),
+    since(V2_0, "io.containerd.image-verifier.v1.bindir").needed_from(V2_1),
+    since(V1_2, "io.containerd.internal.v1.opt"),
+    since(V1_2, "io.containerd.internal.v1.restart").until(V2_0),
+    since(V1_6, "io.containerd.internal.v1.tracing"),
+    since(V1_7, "io.containerd.lease.v1.manager").needed(),
+    since(V1_2, BOLT).needed(),
+    since(V2_0, "io.containerd.monitor.container.v1.restart"),
+    since(V2_0, "io.containerd.monitor.task.v1.cgroups"),
+    since(V1_2, "io.containerd.monitor.v1.cgroups").until(V2_0),
+    since(V1_7, "io.containerd.nri.v1.nri"),
+    since(V2_0, "io.containerd.podsandbox.controller.v1.podsandbox").needed(),
+    since(V1_2, "io.containerd.runtime.v1.linux")
+        .until(V2_0)
+        .needed(),
+    since(V1_7, "io.containerd.runtime.v2.shim")
+        .until(V2_0)
+        .needed(),
+    since(V1_2, TASK).needed(),
+    since(V1_7, "io.containerd.sandbox.controller.v1.local")
+        .until(V2_0)
+        .needed(),
+    since(V2_0, "io.containerd.sandbox.controller.v1.shim").one_needed(),
+    since(V1_7, "io.containerd.sandbox.store.v1.local").needed(),
+    since(V1_2, "io.containerd.service.v1.containers-service").needed(),
+    since(V1_2, "io.containerd.service.v1.content-service").needed(),
+    since(V1_2, DIFF_SERVICE).needed(),
+    since(V1_2, "io.containerd.service.v1.images-service").needed(),
+    since(V1_2, "io.containerd.service.v1.introspection-service").needed(),
+    since(V1_2, "io.containerd.service.v1.leases-service")
+        .until(V1_7)
+        .needed(),
+    since(V1_2, "io.containerd.service.v1.namespaces-service").needed(),
+    since(V1_2, "io.containerd.service.v1.snapshots-service").needed(),
+    since(V1_2, "io.containerd.service.v1.tasks-service").needed(),
+    since(V2_0, SHIM_MANAGER).needed(),
+    since(V1_2, "io.containerd.snapshotter.v1.aufs").until(V2_0),
+    since(V1_7, BLOCKFILE),
+    since(V1_2, "io.containerd.snapshotter.v1.btrfs"),
+    since(V1_3, DEVMAPPER),
+    since(V2_1, "io.containerd.snapshotter.v1.erofs"),
+    since(V1_2, "io.containerd.snapshotter.v1.native"),
+    since(V1_2, "io.containerd.snapshotter.v1.overlayfs"),
+    since(V1_2, "io.containerd.snapshotter.v1.zfs"),
+    since(V1_7, "io.containerd.streaming.v1.manager"),
+    since(V1_6, "io.containerd.tracing.processor.v1.otlp"),
+    since(V1_7, TRANSFER).needed_from(V2_1),
+    since(V2_0, "io.containerd.ttrpc.v1.otelttrpc"),
+    since(V1_7, "io.containerd.warning.v1.deprecations").needed(),
 ];
 
-/// The plugin with this URI.
+/// The first release whose plugins [`PLUGINS`] does not tell in full.
+pub(crate) const NOT_LISTED: Release = V2_2;
+
+/// The plugins of containerd 1.x, which have names in version 1 files.
+fn of_1_x() -> impl Iterator<Item = &'static str> {
+    let known = PLUGINS.iter().filter(|plugin| plugin.since < V2_0);
+    known.map(|plugin| plugin.uri)
+}
+
+/// The plugins that are built into a release.
+pub(crate) fn built_in(release: Release) -> impl Iterator<Item = &'static Plugin> {
+    PLUGINS.iter().filter(move |plugin| plugin.is_in(release))
+}
+
+/// Whether a plugin is built into a release.
+pub(crate) fn is_built_in(uri: &str, release: Release) -> bool {
+    built_in(release).any(|plugin| plugin.uri == uri)
+}
+
+/// Whether a plugin was, is or will be built in.
+pub(crate) fn is_listed(uri: &str) -> bool {
+    PLUGINS.iter().any(|plugin| plugin.uri == uri)
+}
+
+/// The plugin of containerd 1.x with this URI.
 pub(crate) fn known(uri: &str) -> Option<&'static str> {
-    PLUGINS.iter().copied().find(|known| *known == uri)
+    of_1_x().find(|known| *known == uri)
+}
+
+/// What proxy plugins may have as their type, the type of plugin that they are
+/// then, and the first release that knows it.
+const PROXY_TYPES: &[(&str, &str, Release)] = &[
+    ("snapshot", SNAPSHOTTER, V1_2),
+    (SNAPSHOTTER, SNAPSHOTTER, V1_2),
+    ("content", CONTENT, V1_2),
+    (CONTENT, CONTENT, V1_2),
+    ("diff", DIFFER, V1_7),
+    (DIFFER, DIFFER, V1_7),
+    ("sandbox", SANDBOX_CONTROLLER, V2_0),
+    (SANDBOX_CONTROLLER, SANDBOX_CONTROLLER, V2_0),
+];
+
+/// The type of plugin that a proxy plugin is; `None` for types that a release
+/// does not know, which make containerd panic.
+pub(crate) fn proxy_type(name: &str, release: Release) -> Option<&'static str> {
+    let known = PROXY_TYPES.iter().find(|(known, ..)| *known == name);
+    let (_, kind, since) = known?;
+    (*since <= release).then_some(*kind)
 }
 
 /// The name of a plugin in a version 1 file: what follows the API version in
@@ -100,11 +260,22 @@ pub fn short_name(uri: &str) -> Option<&str> {
     (is_version && uri.starts_with("io.containerd.")).then_some(id)
 }
 
+/// The type and the name of a plugin, of which a proxy's may have dots.
+pub(crate) fn split(uri: &str) -> Option<(&str, &str)> {
+    let mut dots = uri.match_indices('.');
+    dots.find_map(|(at, _)| {
+        let (kind, name) = uri.split_at_checked(at)?;
+        let (_, version) = kind.rsplit_once('.')?;
+        let number = version.strip_prefix('v')?;
+        number.parse::<u8>().ok()?;
+        Some((kind, name.strip_prefix('.')?))
+    })
+}
+
 /// The plugins that a name in `disabled_plugins` or `required_plugins` of a
 /// version 1 file means: all that share it, as containerd 1.3 – 1.7 match it.
 pub(crate) fn with_short_name(name: &str) -> impl Iterator<Item = &'static str> {
-    let known = PLUGINS.iter().copied();
-    known.filter(move |uri| short_name(uri) == Some(name))
+    of_1_x().filter(move |uri| short_name(uri) == Some(name))
 }
 
 /// Whether containerd 1.7 accepts the text as a plugin URI: at least four
@@ -119,7 +290,7 @@ mod tests {
 
     #[test]
     fn every_plugin_has_a_short_name() {
-        for uri in PLUGINS {
+        for Plugin { uri, .. } in PLUGINS {
             assert!(short_name(uri).is_some(), "{uri}");
             assert!(is_uri(uri), "{uri}");
         }
@@ -137,5 +308,35 @@ mod tests {
         );
         assert_eq!(with_short_name("cri").collect::<Vec<_>>(), [CRI]);
         assert_eq!(with_short_name("nope").count(), 0);
+        assert_eq!(with_short_name("podsandbox").count(), 0);
+    }
+
+    #[test]
+    fn names_of_proxies_may_have_dots() {
+        let otlp = split("io.containerd.tracing.processor.v1.otlp");
+        assert_eq!(otlp, Some(("io.containerd.tracing.processor.v1", "otlp")));
+        let proxy = split("io.containerd.snapshotter.v1.a.v2.b");
+        assert_eq!(proxy, Some((SNAPSHOTTER, "a.v2.b")));
+        assert_eq!(split("io.containerd.grpc.v1"), None);
+    }
+
+    #[test]
+    fn plugins_come_and_go() {
+        let release = |text: &str| text.parse().unwrap();
+        let leases = "io.containerd.service.v1.leases-service";
+        assert!(is_built_in(leases, release("1.6.20")));
+        assert!(!is_built_in(leases, release("1.7.24")));
+        assert!(!is_built_in(
+            "io.containerd.snapshotter.v1.aufs",
+            release("2.1.9")
+        ));
+        assert!(is_built_in(CRI_IMAGES, release("2.1.9")));
+        assert_eq!(known(CRI_IMAGES), None);
+        // What the daemons load, snapshotters that Debian's build lacks included.
+        let count = |text: &str| built_in(release(text)).count();
+        assert_eq!(count("1.4.13"), 37);
+        assert_eq!(count("1.6.20"), 38 + 2);
+        assert_eq!(count("1.7.24"), 52);
+        assert_eq!(count("2.1.9"), 56 + 1);
     }
 }

@@ -9,8 +9,7 @@ use super::split::Concern;
 use super::tree::{Content, Dropped, Files, ROOT, Tree, Verdict};
 use crate::Document;
 use crate::containerd::handler::RUNTIMES;
-use crate::containerd::releases::{V1_2, V1_7, V2_0};
-use crate::containerd::{Release, load, plugin};
+use crate::containerd::{load, plugin};
 use crate::diagnostic::{Code, Finding};
 use crate::k0s::{self, Regime};
 use crate::value::Value;
@@ -151,19 +150,6 @@ pub(super) fn pasted(tree: &mut Tree, files: Files<'_>, target: &Target) -> Vec<
     findings
 }
 
-/// Types of proxy plugins that containerd knows, and the first release that
-/// does; any other makes it panic.
-const PROXY_TYPES: &[(&str, Release)] = &[
-    ("snapshot", V1_2),
-    ("io.containerd.snapshotter.v1", V1_2),
-    ("content", V1_2),
-    ("io.containerd.content.v1", V1_2),
-    ("diff", V1_7),
-    ("io.containerd.differ.v1", V1_7),
-    ("sandbox", V2_0),
-    ("io.containerd.sandbox.controller.v1", V2_0),
-];
-
 /// A proxy plugin without a known type makes containerd panic, so it cannot be
 /// written.
 pub(super) fn proxy_plugins(tree: &mut Tree, files: Files<'_>, target: &Target) -> Vec<Finding> {
@@ -177,12 +163,7 @@ pub(super) fn proxy_plugins(tree: &mut Tree, files: Files<'_>, target: &Target) 
             .and_then(|kind| tree.value(kind))
             .and_then(Value::as_str);
         let containerd = target.containerd();
-        let known = |kind: &str| {
-            PROXY_TYPES
-                .iter()
-                .any(|(name, since)| *name == kind && *since <= containerd)
-        };
-        if kind.is_some_and(known) {
+        if kind.is_some_and(|kind| plugin::proxy_type(kind, containerd).is_some()) {
             continue;
         }
         let message = match kind {

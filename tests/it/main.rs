@@ -20,6 +20,8 @@ mod k0s_examples;
 mod laws;
 mod losses;
 mod referee;
+mod refusal_cases;
+mod refusals;
 mod registry;
 mod secrets;
 mod support;

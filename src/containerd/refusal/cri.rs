@@ -1,0 +1,250 @@
+//! Settings of the CRI plugin: runtime handlers, the stream server, images.
+
+use super::syntax::{is_bad_platform, is_bad_port, is_full_name};
+use super::{Check, Refuses, Rule, in_cri};
+use crate::config::Config;
+use crate::containerd::releases::{V1_3, V2_0, V2_3};
+use crate::containerd::{duration, handler, plugin};
+use crate::value::Value;
+
+/// Settings of CRI that are durations in strings.
+const DURATIONS: [&str; 5] = [
+    "stream_idle_timeout",
+    "image_pull_progress_timeout",
+    "drain_exec_sync_io_timeout",
+    "runtime_stats_collect_period",
+    "stats_retention_period",
+];
+
+/// A runtime handler as CRI has it in the end.
+struct Handler {
+    name: String,
+    /// The table that defines it.
+    table: Vec<String>,
+}
+
+impl Handler {
+    fn new(name: &str, table: &[&str]) -> Self {
+        Handler {
+            name: name.to_owned(),
+            table: table.iter().map(|key| (*key).to_owned()).collect(),
+        }
+    }
+
+    fn path<'a>(&'a self, key: &'a str) -> Vec<&'a str> {
+        let table = self.table.iter().map(String::as_str);
+        table.chain([key]).collect()
+    }
+}
+
+impl Check<'_> {
+    pub(super) fn cri(&mut self) {
+        self.handlers();
+        self.stream_server();
+        self.images();
+        for key in DURATIONS {
+            let path = in_cri(&[key]);
+            let text = self.text(&path);
+            if !text.is_empty() && duration::parse(&text).is_none() {
+                let message = format!("{text:?} is not a duration such as \"10s\"");
+                self.refuse(Rule::CriDuration, Refuses::Cri, &path, message);
+            }
+        }
+        self.bin_dirs();
+    }
+
+    /// The runtime handlers, and the name of the default one. containerd 1.3 –
+    /// 1.7 make handlers of the two old tables when these have a type.
+    fn effective_handlers(&mut self) -> (Vec<Handler>, String) {
+        let mut default = self.text(&in_cri(&["containerd", "default_runtime_name"]));
+        let mut handlers: Vec<Handler> = Vec::new();
+        for name in self.effective.entries(&handler::RUNTIMES) {
+            let mut table = handler::RUNTIMES.to_vec();
+            table.push(&name);
+            handlers.push(Handler::new(&name, &table));
+        }
+        let old = [
+            ("default_runtime", "default"),
+            ("untrusted_workload_runtime", "untrusted"),
+        ];
+        for (key, name) in old {
+            let table = in_cri(&["containerd", key]);
+            let old = Handler::new(name, &table);
+            if self.text(&old.path("runtime_type")).is_empty() {
+                continue;
+            }
+            let there = handlers.iter().position(|handler| handler.name == name);
+            if let Some(at) = there {
+                // That of the name `default` is overwritten.
+                handlers.swap_remove(at);
+            }
+            if name == "default" {
+                default = name.to_owned();
+            } else if there.is_some() {
+                let message = "there is a runtime handler \"untrusted\" as well";
+                self.refuse(Rule::UntrustedRuntime, Refuses::Cri, &table, message);
+            }
+            handlers.push(old);
+        }
+        (handlers, default)
+    }
+
+    fn handlers(&mut self) {
+        // 1.2 looks when a pod asks.
+        if !self.is_from(V1_3) {
+            return;
+        }
+        let (handlers, default) = self.effective_handlers();
+        let name = in_cri(&["containerd", "default_runtime_name"]);
+        let found = handlers.iter().find(|handler| handler.name == default);
+        if found.is_none() {
+            let message = match default.as_str() {
+                "" => "there is no default runtime handler".to_owned(),
+                name => format!("the default runtime handler {name:?} is not defined"),
+            };
+            // Of its own, containerd has the handler that it names.
+            let path = match self.is_set(&name) {
+                true => name.as_slice(),
+                false => &handler::RUNTIMES,
+            };
+            self.refuse(Rule::DefaultRuntime, Refuses::Cri, path, message);
+        }
+        let default = found.map(|handler| handler.path("runtime_type"));
+        let default = default.map(|path| self.text(&path)).unwrap_or_default();
+        for (path, key) in [
+            (in_cri(&["systemd_cgroup"]), "systemd_cgroup"),
+            (in_cri(&["containerd", "no_pivot"]), "no_pivot"),
+        ] {
+            // Without a default handler nobody gets that far.
+            if self.is_true(&path) && found.is_some() && default != handler::LINUX_V1 {
+                self.only_linux_v1(&path, key);
+            }
+        }
+        for handler in &handlers {
+            self.handler(handler);
+        }
+    }
+
+    fn only_linux_v1(&mut self, path: &[&str], key: &str) {
+        let message = format!("{key} is for {} only", handler::LINUX_V1);
+        self.refuse(Rule::OnlyLinuxV1, Refuses::Cri, path, message);
+    }
+
+    fn handler(&mut self, handler: &Handler) {
+        let name = &handler.name;
+        let is_linux_v1 = self.text(&handler.path("runtime_type")) == handler::LINUX_V1;
+        for key in ["runtime_engine", "runtime_root"] {
+            let path = handler.path(key);
+            if !is_linux_v1 && !self.text(&path).is_empty() {
+                self.only_linux_v1(&path, key);
+            }
+        }
+        let all = handler.path("privileged_without_host_devices_all_devices_allowed");
+        let without = handler.path("privileged_without_host_devices");
+        if self.is_true(&all) && !self.is_true(&without) {
+            let message = format!("the handler {name:?} lacks `privileged_without_host_devices`");
+            self.refuse(Rule::AllDevices, Refuses::Cri, &all, message);
+        }
+        let io_type = handler.path("io_type");
+        if !matches!(self.text(&io_type).as_str(), "" | "fifo" | "streaming") {
+            let message = format!(
+                "the handler {name:?} has an `io_type` that is neither \"fifo\" nor \"streaming\""
+            );
+            self.refuse(Rule::IoType, Refuses::Cri, &io_type, message);
+        }
+        let path = handler.path("snapshotter");
+        let snapshotter = self.text(&path);
+        if let Err(why) = self.loaded(plugin::SNAPSHOTTER, &snapshotter)
+            && !snapshotter.is_empty()
+        {
+            let message = format!(
+                "the snapshotter {snapshotter:?} of the handler {name:?} is not loaded: {why}"
+            );
+            self.refuse(Rule::RuntimeSnapshotter, Refuses::Sandbox, &path, message);
+        }
+    }
+
+    fn stream_server(&mut self) {
+        let path = |key| in_cri(&["x509_key_pair_streaming", key]);
+        let (cert, key) = (path("tls_cert_file"), path("tls_key_file"));
+        let set = [&cert, &key].map(|path| !self.text(path).is_empty());
+        let is_on = self.is_true(&in_cri(&["enable_tls_streaming"]));
+        let message = match (is_on, set) {
+            (_, [false, false]) | (true, [true, true]) => None,
+            (false, _) => Some("the key pair is set and `enable_tls_streaming` is not"),
+            (true, _) => Some("the certificate and its key come in two"),
+        };
+        if let Some(message) = message {
+            let path = if set == [false, true] { &key } else { &cert };
+            self.refuse(Rule::StreamKeyPair, Refuses::Cri, path, message);
+        }
+        let port = in_cri(&["stream_server_port"]);
+        if is_bad_port(&self.text(&port)) {
+            let message = "the number is none of a port";
+            self.refuse(Rule::StreamPort, Refuses::Daemon, &port, message);
+        }
+    }
+
+    fn images(&mut self) {
+        let path = in_cri(&["containerd", "snapshotter"]);
+        let snapshotter = self.text(&path);
+        let has_default = snapshotter.is_empty() && !self.release.is_2();
+        if let Err(why) = self.loaded(plugin::SNAPSHOTTER, &snapshotter)
+            && !has_default
+        {
+            let message = format!("the snapshotter {snapshotter:?} is not loaded: {why}");
+            let path = self.naming(&path);
+            self.refuse(Rule::Snapshotter, Refuses::Cri, path, message);
+        }
+        for name in self.effective.entries(&in_cri(&["runtime_platforms"])) {
+            let path = in_cri(&["runtime_platforms", &name, "platform"]);
+            let platform = self.text(&path);
+            if !platform.is_empty() && is_bad_platform(&platform) {
+                let message = format!("{platform:?} is not a platform such as \"linux/amd64\"");
+                self.refuse(Rule::RuntimePlatform, Refuses::Cri, &path, message);
+            }
+        }
+        let timeout = in_cri(&["image_pull_progress_timeout"]);
+        if self.is_known(&timeout) && self.text(&timeout).is_empty() {
+            let message = "an empty duration is no duration: \"0s\" is none";
+            self.refuse(Rule::PullTimeout, Refuses::Pull, &timeout, message);
+        }
+        let period = in_cri(&["stats_collect_period"]);
+        if matches!(self.value(&period), Some(Value::Integer(..=0))) {
+            let message = "containerd panics where this is not positive";
+            self.refuse(Rule::StatsPeriod, Refuses::Daemon, &period, message);
+        }
+        self.sandbox_image();
+    }
+
+    /// containerd 2.3.0 and 2.3.1 look the sandbox image up by the very text,
+    /// where the store has it by its full name, without the tag beside a digest
+    /// (containerd#13529, awslabs/amazon-eks-ami#2729). The release notes of 2.3.2
+    /// and 2.3.3 tell of no remedy. 2.x takes its own for an empty one, 1.x none.
+    fn sandbox_image(&mut self) {
+        let path = in_cri(&["sandbox_image"]);
+        let image = self.text(&path);
+        let message = match image.as_str() {
+            "" if self.release.is_2() => return,
+            "" => "there is no sandbox image",
+            image if self.is_from(V2_3) && !is_full_name(image) => {
+                "containerd does not find the sandbox image by a name that lacks the registry's host, or that has a tag and a digest, or neither"
+            }
+            _ => return,
+        };
+        self.refuse(Rule::SandboxImage, Refuses::Sandbox, &path, message);
+    }
+
+    fn bin_dirs(&mut self) {
+        let (dir, dirs) = (in_cri(&["cni", "bin_dir"]), in_cri(&["cni", "bin_dirs"]));
+        let default = Config::place_of(&dirs);
+        let is_default = |value: Value| {
+            value.is_zero() || default.is_some_and(|place| place.is_default(&value, self.release))
+        };
+        let has_others = self.value(&dirs).is_some_and(|dirs| !is_default(dirs));
+        if self.is_from(V2_0) && has_others && !self.text(&dir).is_empty() {
+            let message = "there are `bin_dirs` as well";
+            self.refuse(Rule::BinDirs, Refuses::Cri, &dir, message);
+        }
+    }
+}

@@ -1,0 +1,320 @@
+//! Which plugins are loaded, and settings of those that CRI needs.
+
+use super::syntax::{is_bad_platform, is_bad_size};
+use super::{Check, DISABLED, Refuses, Rule};
+use crate::containerd::plugin::{self, Need};
+use crate::containerd::releases::*;
+use crate::value::Value;
+
+const REQUIRED: &str = "required_plugins";
+
+/// Why a plugin is not loaded: another refusal tells.
+const ELSEWHERE: &str = "one of its settings keeps it from loading";
+
+/// What a proxy plugin becomes, `None` for a type that is none.
+struct Proxy {
+    name: String,
+    kind: Option<&'static str>,
+}
+
+impl Check<'_> {
+    pub(super) fn plugins(&mut self) {
+        self.plugin_ids();
+        self.proxies();
+        self.disabled();
+        self.content_stores();
+        self.metadata();
+        self.devmapper();
+        self.differs();
+        self.task_platforms();
+        self.unpack();
+    }
+
+    fn proxy_plugins(&self) -> Vec<Proxy> {
+        let names = self.effective.entries(&["proxy_plugins"]);
+        let proxy = |name: String| {
+            let kind = self.text(&["proxy_plugins", &name, "type"]);
+            let kind = plugin::proxy_type(&kind, self.release);
+            Proxy { name, kind }
+        };
+        names.into_iter().map(proxy).collect()
+    }
+
+    /// Whether `disabled_plugins` names a plugin, by the id that the release
+    /// has it by.
+    fn is_disabled(&self, uri: &str) -> bool {
+        self.texts(&[DISABLED]).iter().any(|id| self.names(id, uri))
+    }
+
+    /// Whether an entry of a list means a plugin.
+    fn names(&self, id: &str, uri: &str) -> bool {
+        match self.effective.has_short_names() {
+            true => plugin::split(uri).is_some_and(|(_, name)| name == id),
+            false => self.effective.plugin_id(id) == uri,
+        }
+    }
+
+    /// Whether a plugin of a type is loaded, as far as the files tell, and if
+    /// not, why.
+    pub(super) fn loaded(&self, kind: &str, name: &str) -> Result<(), &'static str> {
+        let uri = format!("{kind}.{name}");
+        if self.is_disabled(&uri) {
+            return Err("it is disabled");
+        }
+        let mut proxies = self.proxy_plugins().into_iter();
+        if proxies.any(|proxy| proxy.kind == Some(kind) && proxy.name == name) {
+            return Ok(());
+        }
+        let lacks = |key: &str| self.text(&["plugins", &uri, key]).is_empty();
+        match uri.as_str() {
+            uri if !plugin::is_built_in(uri, self.release) => Err("no plugin of that name"),
+            plugin::DEVMAPPER if lacks("pool_name") => Err("it has no `pool_name`"),
+            plugin::DEVMAPPER if self.devmapper_fault().is_some() => Err("its settings are wrong"),
+            plugin::BLOCKFILE if lacks("scratch_file") => Err("it has no `scratch_file`"),
+            _ => Ok(()),
+        }
+    }
+
+    /// containerd 1.3 – 1.6 want four parts in an id, 1.7 `io.containerd.` in
+    /// front as well, 2.x a dot.
+    fn plugin_ids(&mut self) {
+        if self.effective.has_short_names() || !self.is_from(V1_3) {
+            return;
+        }
+        for list in plugin::LISTS {
+            for id in self.texts(&[list]) {
+                let good = match self.release.line() {
+                    (2.., _) => id.contains('.'),
+                    (1, 7..) => plugin::is_uri(&id),
+                    _ => id.split('.').count() >= 4,
+                };
+                if !good {
+                    let message = format!("{id:?} is not a plugin's id such as {:?}", plugin::CRI);
+                    self.refuse(Rule::PluginId, Refuses::Daemon, &[list], message);
+                }
+            }
+        }
+    }
+
+    fn proxies(&mut self) {
+        for Proxy { name, kind } in self.proxy_plugins() {
+            let path = ["proxy_plugins", name.as_str()];
+            let Some(kind) = kind else {
+                let message = format!("the proxy plugin {name:?} has no type that is known");
+                self.refuse(Rule::ProxyPluginType, Refuses::Daemon, &path, message);
+                continue;
+            };
+            let uri = format!("{kind}.{name}");
+            if name.is_empty() || plugin::is_built_in(&uri, self.release) {
+                let message = match name.as_str() {
+                    "" => "a proxy plugin has no name".to_owned(),
+                    name => format!("{name:?} is the name of a built-in plugin of this type"),
+                };
+                self.refuse(Rule::ProxyPluginName, Refuses::Daemon, &path, message);
+            }
+        }
+    }
+
+    fn disabled(&mut self) {
+        let proxies = self.proxy_plugins();
+        for plugin in plugin::built_in(self.release) {
+            let (kind, _) = plugin.uri.rsplit_once('.').unwrap_or((plugin.uri, ""));
+            let is_loaded = |proxy: &Proxy| {
+                proxy.kind == Some(kind) && !self.is_disabled(&format!("{kind}.{}", proxy.name))
+            };
+            let needed = match plugin.need(self.release) {
+                Need::No => false,
+                Need::From(_) => true,
+                Need::OneOfType => !proxies.iter().any(is_loaded),
+            };
+            if needed && self.is_disabled(plugin.uri) {
+                let message = match plugin.uri {
+                    plugin::CRI => "the CRI plugin is disabled".to_owned(),
+                    uri => format!("the CRI plugin does not load without {uri}"),
+                };
+                self.refuse(Rule::DisabledPlugin, Refuses::Cri, &[DISABLED], message);
+            }
+        }
+    }
+
+    /// containerd 1.x takes the first of several, 2.x wants one.
+    fn content_stores(&mut self) {
+        let is_loaded = |name: &str| !self.is_disabled(&format!("{}.{name}", plugin::CONTENT));
+        let proxies = self.proxy_plugins();
+        let mut loaded = proxies
+            .iter()
+            .filter(|proxy| proxy.kind == Some(plugin::CONTENT) && is_loaded(&proxy.name));
+        let first = loaded.next();
+        let at_fault = if is_loaded("content") {
+            first
+        } else {
+            loaded.next()
+        };
+        if let Some(proxy) = at_fault.filter(|_| self.release.is_2()) {
+            let path = ["proxy_plugins", proxy.name.as_str()];
+            let message = format!("the content store {:?} is not the only one", proxy.name);
+            self.refuse(Rule::ContentStores, Refuses::Cri, &path, message);
+        }
+    }
+
+    fn metadata(&mut self) {
+        let path = ["plugins", plugin::BOLT, "content_sharing_policy"];
+        if !matches!(self.text(&path).as_str(), "" | "shared" | "isolated") {
+            let message = "content is either \"shared\" or \"isolated\"";
+            self.refuse(Rule::SharingPolicy, Refuses::Cri, &path, message);
+        }
+    }
+
+    /// The setting of the devmapper snapshotter that is wrong, if there is a
+    /// pool: without one it is skipped.
+    fn devmapper_fault(&self) -> Option<(&'static str, &'static str)> {
+        let text = |key| self.text(&["plugins", plugin::DEVMAPPER, key]);
+        if text("pool_name").is_empty() {
+            return None;
+        }
+        match text("base_image_size").as_str() {
+            "" => return Some(("pool_name", "a pool wants a `base_image_size`")),
+            size if is_bad_size(size) => {
+                return Some(("base_image_size", "a size is such as \"10GB\""));
+            }
+            _ => {}
+        }
+        match text("fs_type").as_str() {
+            "" | "ext4" | "xfs" => None,
+            "ext2" if self.is_from(V1_7) => None,
+            _ => Some(("fs_type", "devmapper does not know the file system")),
+        }
+    }
+
+    fn devmapper(&mut self) {
+        let Some((key, message)) = self.devmapper_fault() else {
+            return;
+        };
+        if self.is_disabled(plugin::DEVMAPPER) {
+            return;
+        }
+        let refuses = match self.release.is_2() {
+            true => Refuses::Cri,
+            false => Refuses::Plugin,
+        };
+        let path = ["plugins", plugin::DEVMAPPER, key];
+        self.refuse(Rule::Devmapper, refuses, &path, message);
+    }
+
+    fn differs(&mut self) {
+        let path = ["plugins", plugin::DIFF_SERVICE, "default"];
+        for name in self.texts(&path) {
+            if let Err(why) = self.loaded(plugin::DIFFER, &name) {
+                let message = format!("the differ {name:?} is not loaded: {why}");
+                let path = self.naming(&path);
+                self.refuse(Rule::Differ, Refuses::Cri, path, message);
+            }
+        }
+    }
+
+    fn task_platforms(&mut self) {
+        let path = ["plugins", plugin::TASK, "platforms"];
+        for platform in self.texts(&path) {
+            if is_bad_platform(&platform) {
+                let message = format!("{platform:?} is not a platform such as \"linux/amd64\"");
+                self.refuse(Rule::TaskPlatform, Refuses::Cri, &path, message);
+            }
+        }
+    }
+
+    fn unpack(&mut self) {
+        if self.is_disabled(plugin::TRANSFER) || !self.is_from(V1_7) {
+            return;
+        }
+        let refuses = match self.is_from(V2_1) {
+            true => Refuses::Cri,
+            false => Refuses::Plugin,
+        };
+        let path = ["plugins", plugin::TRANSFER, "unpack_config"];
+        let faults: Vec<String> = match self.value(&path) {
+            Some(Value::Array(entries)) => {
+                let entries = entries.iter().filter_map(Value::as_table);
+                let optional = |key: &str| key == "optional" && self.is_from(V2_3);
+                let entries = entries.filter(|entry| {
+                    !entry
+                        .iter()
+                        .any(|(key, value)| optional(key) && *value == Value::Boolean(true))
+                });
+                entries
+                    .filter_map(|entry| {
+                        let text = |key| entry.get(key).and_then(Value::as_str).unwrap_or("");
+                        self.unpack_fault(text("platform"), text("snapshotter"), text("differ"))
+                    })
+                    .collect()
+            }
+            // What 2.x unpacks with where nothing is set.
+            _ => {
+                let differ = if self.is_from(V2_1) { "walking" } else { "" };
+                let fault = self.unpack_fault("linux/amd64", "overlayfs", differ);
+                fault.into_iter().collect()
+            }
+        };
+        for message in faults {
+            self.refuse(Rule::Unpack, refuses, self.naming(&path), message);
+        }
+    }
+
+    fn unpack_fault(&self, platform: &str, snapshotter: &str, differ: &str) -> Option<String> {
+        if is_bad_platform(platform) {
+            let message = format!("{platform:?} is not a platform such as \"linux/amd64\"");
+            return Some(message);
+        }
+        if let Err(why) = self.loaded(plugin::SNAPSHOTTER, snapshotter) {
+            return Some(format!(
+                "the snapshotter {snapshotter:?} is not loaded: {why}"
+            ));
+        }
+        // Without a name any differ of the platform does.
+        let missing = self.loaded(plugin::DIFFER, differ).err();
+        let why = missing.filter(|_| !differ.is_empty())?;
+        Some(format!("the differ {differ:?} is not loaded: {why}"))
+    }
+
+    /// After all others: what keeps CRI from loading keeps containerd from
+    /// starting where CRI is required.
+    pub(super) fn required_plugins(&mut self) {
+        let no_cri = self.found.iter().any(|found| found.refuses == Refuses::Cri);
+        for id in self.texts(&[REQUIRED]) {
+            if let Some(why) = self.not_loaded(&id, no_cri) {
+                let message = format!("the required plugin {id} is not loaded: {why}");
+                self.refuse(Rule::RequiredPlugin, Refuses::Daemon, &[REQUIRED], message);
+            }
+        }
+    }
+
+    /// Whether a setting keeps the very plugin from loading.
+    fn is_refused(&self, uri: &str) -> bool {
+        self.found.iter().any(|found| {
+            let at_start = matches!(found.refuses, Refuses::Plugin | Refuses::Cri);
+            at_start && found.path.get(1).is_some_and(|id| id == uri)
+        })
+    }
+
+    /// Why no plugin that an entry of `required_plugins` means is loaded.
+    fn not_loaded(&self, id: &str, no_cri: bool) -> Option<&'static str> {
+        if no_cri && self.names(id, plugin::CRI) {
+            return Some(ELSEWHERE);
+        }
+        let built_in = plugin::built_in(self.release).map(|plugin| plugin.uri.to_owned());
+        let proxies = self.proxy_plugins().into_iter();
+        let proxies = proxies.filter_map(|proxy| Some(format!("{}.{}", proxy.kind?, proxy.name)));
+        let mut why = None;
+        for uri in built_in.chain(proxies).filter(|uri| self.names(id, uri)) {
+            let (kind, name) = plugin::split(&uri).unwrap_or((&uri, ""));
+            match self.loaded(kind, name) {
+                Ok(()) if self.is_refused(&uri) => why = Some(ELSEWHERE),
+                Ok(()) => return None,
+                Err(reason) => why = Some(reason),
+            }
+        }
+        // Of later releases not all plugins are known.
+        let id = self.effective.plugin_id(id);
+        let listed = !self.is_from(plugin::NOT_LISTED) || plugin::is_listed(id);
+        why.or(listed.then_some("no plugin of that name"))
+    }
+}

@@ -1,0 +1,53 @@
+//! Image registries.
+
+use super::syntax::is_bad_url;
+use super::{Check, Refuses, Rule, in_cri};
+use crate::containerd::releases::V1_4;
+use crate::secret::without_user;
+
+impl Check<'_> {
+    pub(super) fn registry(&mut self) {
+        let has_config_path = !self.text(&in_cri(&["registry", "config_path"])).is_empty();
+        let mirrors = in_cri(&["registry", "mirrors"]);
+        if has_config_path && !self.effective.entries(&mirrors).is_empty() {
+            let message = "there are mirrors beside `config_path`";
+            self.refuse(Rule::MirrorsAndConfigPath, Refuses::Cri, &mirrors, message);
+        }
+        for host in self.effective.entries(&in_cri(&["registry", "configs"])) {
+            self.tls(&host, has_config_path);
+        }
+        if !self.is_from(V1_4) {
+            return;
+        }
+        for url in self.effective.entries(&in_cri(&["registry", "auths"])) {
+            if is_bad_url(&url) {
+                let path = in_cri(&["registry", "auths", &url]);
+                let message = format!("{:?} is not a URL", without_user(&url));
+                self.refuse(Rule::AuthsUrl, Refuses::Cri, &path, message);
+            }
+        }
+    }
+
+    fn tls(&mut self, host: &str, has_config_path: bool) {
+        let tls = in_cri(&["registry", "configs", host, "tls"]);
+        let [cert, key] = ["cert_file", "key_file"].map(|key| {
+            let mut path = tls.clone();
+            path.push(key);
+            path
+        });
+        if !self.is_known(&cert) || !self.is_set(&tls) {
+            return;
+        }
+        let shown = without_user(host);
+        if has_config_path {
+            let message = format!("{shown:?} has TLS settings beside `config_path`");
+            self.refuse(Rule::TlsAndConfigPath, Refuses::Cri, &tls, message);
+        }
+        let (has_cert, has_key) = (!self.text(&cert).is_empty(), !self.text(&key).is_empty());
+        if has_cert != has_key {
+            let path = if has_cert { &cert } else { &key };
+            let message = format!("the client certificate for {shown:?} and its key come in two");
+            self.refuse(Rule::RegistryKeyPair, Refuses::Pull, path, message);
+        }
+    }
+}

@@ -1,0 +1,410 @@
+//! What containerd refuses, case by case, and real daemons as referee.
+//!
+//! The library's answers are compared with the table here, which was written
+//! from the specification and put right by the daemons; with `CONTAINERD_DIR`
+//! each case is tried on a daemon of its own. `RECORD=1` writes what the daemons
+//! did to `tests/recorded/refusals`, for machines without containerd.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use containerd_dropins::Document;
+use containerd_dropins::containerd::load::Effective;
+use containerd_dropins::containerd::refusal::Refuses;
+
+use crate::refusal_cases::{ACCEPTED, CASES, Case};
+use crate::support::{self, TempDir};
+
+/// The release lines of the answers, and the release whose answers are recorded.
+pub const RELEASES: [(&str, &str); 3] = [("1.6", "1.6.20"), ("1.7", "1.7.24"), ("2", "2.1.9")];
+
+/// A file of the config version that a release writes. The parts of CRI are
+/// one section in version 2; snapshots are native, which every machine can do,
+/// unless the case is about them.
+fn config(release: &str, text: &str) -> String {
+    const CRI: &str = "plugins.\"io.containerd.grpc.v1.cri\"";
+    let is_2 = release.starts_with("2.");
+    let (images, runtime, snapshots) = match is_2 {
+        true => (
+            "plugins.\"io.containerd.cri.v1.images\"",
+            "plugins.\"io.containerd.cri.v1.runtime\"",
+            "[IMAGES]",
+        ),
+        false => (CRI, CRI, "[RUNTIME.containerd]"),
+    };
+    let native = format!("{snapshots}\nsnapshotter = \"native\"\n");
+    let mut text = match text {
+        _ if text.contains("[SNAPSHOTS]") => text.replace("[SNAPSHOTS]", snapshots),
+        _ if text.contains(snapshots) => text.replace(snapshots, native.trim_end()),
+        _ => format!("{text}{native}"),
+    };
+    text = text
+        .replace("[IMAGES", &format!("[{images}"))
+        .replace("[RUNTIME", &format!("[{runtime}"))
+        .replace("[STREAMS", &format!("[{CRI}"));
+    format!("version = {}\n{text}", if is_2 { 3 } else { 2 })
+}
+
+/// What the library says: what becomes of it at worst, and the rules.
+fn refused(release: &str, text: &str) -> String {
+    let document = Document::parse("t", text.as_bytes()).unwrap();
+    let effective = Effective::load(release.parse().unwrap(), [document.to_table()]);
+    let refusals = effective.refusals();
+    let Some(worst) = refusals.iter().map(|refusal| refusal.refuses).max() else {
+        return String::new();
+    };
+    for refusal in &refusals {
+        // What is at fault is in the file.
+        let path: Vec<&str> = refusal.path.iter().map(String::as_str).collect();
+        assert!(
+            support::at(&document.to_table(), &path).is_some(),
+            "{path:?}"
+        );
+        assert!(!refusal.message.contains("hunter2"), "{refusal}");
+    }
+    let rules: BTreeSet<&str> = refusals
+        .iter()
+        .map(|refusal| refusal.rule.as_str())
+        .collect();
+    let rules: Vec<&str> = rules.into_iter().collect();
+    format!("{} {}", word(worst), rules.join(" "))
+}
+
+fn word(refuses: Refuses) -> &'static str {
+    match refuses {
+        Refuses::Sandbox => "sandbox",
+        Refuses::Pull => "pull",
+        Refuses::Plugin => "plugin",
+        Refuses::Cri => "cri",
+        Refuses::Daemon => "daemon",
+        other => panic!("{other:?}"),
+    }
+}
+
+/// What of an answer shows at start.
+fn at_start(answer: &str) -> &str {
+    match answer.split(' ').next() {
+        Some(word @ ("plugin" | "cri" | "daemon")) => word,
+        _ => "none",
+    }
+}
+
+/// A plugin that is not loaded, and why.
+type Failed = BTreeSet<(String, String)>;
+
+struct Daemon {
+    binary: PathBuf,
+    release: String,
+    /// What fails in any case.
+    always: Failed,
+    /// Every plugin that it tries to load.
+    plugins: BTreeSet<String>,
+}
+
+/// How one run of a daemon went.
+struct Run {
+    exited: bool,
+    log: String,
+}
+
+impl Run {
+    /// Starts a daemon in directories of its own; `patience` is how long it may
+    /// go on before it counts as started.
+    fn new(binary: &Path, name: &str, text: &str, patience: Duration) -> Run {
+        let dir = TempDir::new(name);
+        let at = |name: &str| dir.path().join(name).display().to_string();
+        let opt = format!(
+            "\n[plugins.\"io.containerd.internal.v1.opt\"]\npath = \"{}\"\n[plugins.\"io.containerd.nri.v1.nri\"]\ndisable = true\n",
+            at("opt")
+        );
+        std::fs::write(at("config.toml"), format!("{text}{opt}")).unwrap();
+        let log = std::fs::File::create(at("log")).unwrap();
+        let mut child = Command::new(binary)
+            .args(["--config", &at("config.toml"), "--root", &at("root")])
+            .args(["--state", &at("state"), "--address", &at("sock")])
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        let read = || String::from_utf8_lossy(&std::fs::read(at("log")).unwrap()).into_owned();
+        let began = Instant::now();
+        let mut booted = None;
+        let exited = loop {
+            if child.try_wait().unwrap().is_some() {
+                break true;
+            }
+            if booted.is_none() && read().contains("containerd successfully booted") {
+                booted = Some(Instant::now());
+            }
+            if booted.is_some_and(|at| at.elapsed() > patience) {
+                break false;
+            }
+            assert!(began.elapsed().as_secs() < 60, "{name}: {}", read());
+            std::thread::sleep(Duration::from_millis(10));
+        };
+        if !exited {
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+        let log = read().replace(&dir.path().display().to_string(), "DIR");
+        Run { exited, log }
+    }
+
+    /// The plugin that a line of the log is about: 2.x has a field for it, 1.x
+    /// names it in the message, which stands before the error.
+    fn plugin(line: &str) -> Option<&str> {
+        let behind = |mark: &str| line.find(mark).map(|at| at + mark.len());
+        let in_message = || {
+            let quoted = behind("plugin \\\"");
+            let bare = behind("plugin ");
+            quoted
+                .filter(|at| Some(*at) <= bare.map(|at| at + 2))
+                .or(bare)
+        };
+        let at = behind(" id=").or_else(in_message)?;
+        line[at..].split([' ', '"', '\\', ',']).next()
+    }
+
+    /// Plugins by the message that tells of them.
+    fn told<'a>(&'a self, message: &'a str) -> impl Iterator<Item = (&'a str, &'a str)> {
+        let lines = self.log.lines().filter(move |line| line.contains(message));
+        lines.filter_map(|line| Some((Self::plugin(line)?, line)))
+    }
+
+    fn failed(&self) -> Failed {
+        let failed = self.told("failed to load plugin");
+        let why = |line: &str| {
+            let error = line.split_once("error=").map_or("", |(_, error)| error);
+            error.to_owned()
+        };
+        failed
+            .map(|(plugin, line)| (plugin.to_owned(), why(line)))
+            .collect()
+    }
+
+    fn loads_cri(&self) -> bool {
+        let tried = self.told("loading plugin");
+        let mut tried = tried.filter(|(_, line)| !line.contains("skip loading"));
+        let is_cri = |plugin: &str| plugin == support::CRI;
+        let failed = self.failed();
+        tried.any(|(plugin, _)| is_cri(plugin)) && !failed.iter().any(|(plugin, _)| is_cri(plugin))
+    }
+}
+
+impl Daemon {
+    /// The daemons at hand that load CRI here: where they cannot, for want of
+    /// rights or file systems, there is no referee.
+    fn all(test: &str) -> Vec<Daemon> {
+        let mut found = Vec::new();
+        for (release, binary) in support::containerds() {
+            let name = format!("refusals-{test}-{release}");
+            let run = Run::new(&binary, &name, &config(&release, ""), Duration::ZERO);
+            if run.exited || !run.loads_cri() {
+                // The test passes, so what it prints is not shown.
+                let mut stderr = std::io::stderr();
+                let told = writeln!(
+                    stderr,
+                    "SKIPPED: containerd {release} does not load CRI here:\n{}",
+                    run.log
+                );
+                told.unwrap();
+                continue;
+            }
+            let plugins = run.told("loading plugin");
+            let plugins = plugins.map(|(plugin, _)| plugin.to_owned()).collect();
+            found.push(Daemon {
+                always: run.failed(),
+                plugins,
+                binary,
+                release,
+            });
+        }
+        found
+    }
+
+    /// Its place in the answers of the table.
+    fn line(&self) -> Option<usize> {
+        let is = |(line, _): &(&str, &str)| self.release.starts_with(&format!("{line}."));
+        RELEASES.iter().position(is)
+    }
+
+    /// What it refuses at start. Where it is to exit it may take its time.
+    fn answer(&self, name: &str, text: &str, exits: bool) -> &'static str {
+        let patience = Duration::from_millis(if exits { 5000 } else { 100 });
+        let name = format!("refusals-{}-{name}", self.release);
+        let run = Run::new(&self.binary, &name, text, patience);
+        match run {
+            _ if run.exited => "daemon",
+            _ if !run.loads_cri() => "cri",
+            _ if run.failed().difference(&self.always).next().is_some() => "plugin",
+            _ => "none",
+        }
+    }
+}
+
+/// Does jobs on a few threads at a time, and gives what they give in order.
+fn in_parallel<T: Send>(jobs: usize, job: impl Fn(usize) -> T + Sync) -> Vec<T> {
+    let next = Mutex::new(0..jobs);
+    let done = Mutex::new(BTreeMap::new());
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                loop {
+                    let Some(at) = next.lock().unwrap().next() else {
+                        return;
+                    };
+                    let result = job(at);
+                    done.lock().unwrap().insert(at, result);
+                }
+            });
+        }
+    });
+    done.into_inner().unwrap().into_values().collect()
+}
+
+/// Compares with what is recorded, or records what daemons said.
+fn judge(name: &str, answers: &str, is_said: bool) {
+    let path = support::path(&format!("recorded/refusals/{name}"));
+    if is_said && std::env::var_os("RECORD").is_some() {
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, answers).unwrap();
+    }
+    let recorded = support::read(&path);
+    for (recorded, answer) in recorded.lines().zip(answers.lines()) {
+        assert_eq!(answer, recorded, "{name}: record containerd's answer again");
+    }
+    assert_eq!(recorded.len(), answers.len(), "{name}");
+}
+
+fn cases() -> impl Iterator<Item = &'static Case> {
+    CASES.iter().chain(ACCEPTED)
+}
+
+#[test]
+fn the_library_refuses_what_the_table_says() {
+    let mut wrong = String::new();
+    for case in cases() {
+        for ((_, release), expected) in RELEASES.iter().zip(case.answers) {
+            let found = refused(release, &config(release, case.text));
+            if found != expected {
+                writeln!(
+                    wrong,
+                    "{} on {release}: {found:?}, not {expected:?}",
+                    case.name
+                )
+                .unwrap();
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong}");
+}
+
+#[test]
+fn names_of_cases_are_unique() {
+    let names: BTreeSet<_> = cases().map(|case| case.name).collect();
+    assert_eq!(names.len(), CASES.len() + ACCEPTED.len());
+}
+
+/// A file that a release printed itself.
+#[test]
+fn no_release_refuses_what_it_prints() {
+    for path in support::files("recorded/default") {
+        let name = path.file_name().unwrap().to_str().unwrap();
+        let release = name.trim_end_matches(".toml").split('-').next().unwrap();
+        assert_eq!(refused(release, &support::read(&path)), "", "{name}");
+    }
+}
+
+/// Every rule that shows at start has a case that breaks it.
+#[test]
+fn every_rule_has_a_case() {
+    let answers = CASES.iter().flat_map(|case| case.answers);
+    let seen: BTreeSet<&str> = answers.flat_map(|answer| answer.split(' ')).collect();
+    for rule in containerd_dropins::containerd::refusal::Rule::ALL {
+        assert!(seen.contains(rule.as_str()), "{rule}");
+    }
+}
+
+#[test]
+fn daemons_refuse_what_the_table_says() {
+    let daemons = Daemon::all("cases");
+    let cases: Vec<&Case> = cases().collect();
+    let runs = in_parallel(cases.len() * daemons.len(), |at| {
+        let (case, daemon) = (cases[at % cases.len()], &daemons[at / cases.len()]);
+        let text = config(&daemon.release, case.text);
+        // For other lines the library has to know it without the table.
+        let expected = match daemon.line() {
+            Some(line) => at_start(case.answers[line]).to_owned(),
+            None => at_start(&refused(&daemon.release, &text)).to_owned(),
+        };
+        let found = daemon.answer(&format!("{at}"), &text, expected == "daemon");
+        // A pool that is not there fails, whatever is said of it.
+        let is_pool = daemon.line().is_none() && text.contains("pool_name");
+        (found != expected && !is_pool).then(|| {
+            let (name, release) = (case.name, &daemon.release);
+            format!("{name} on {release}: {found}, not {expected}\n")
+        })
+    });
+    let wrong: String = runs.into_iter().flatten().collect();
+    assert!(wrong.is_empty(), "{wrong}");
+    // What the daemons said is now what the table says.
+    let lines = daemons.iter().filter_map(Daemon::line);
+    let is_complete = lines.collect::<BTreeSet<_>>().len() == RELEASES.len();
+    let mut answers = String::new();
+    for case in cases {
+        writeln!(answers, "# {}", case.name).unwrap();
+        answers.push_str(case.text);
+        for ((_, release), answer) in RELEASES.iter().zip(case.answers) {
+            writeln!(answers, "#= {release}: {}", at_start(answer)).unwrap();
+        }
+    }
+    judge("cases", &answers, is_complete);
+}
+
+/// Every plugin of every daemon, disabled one at a time.
+#[test]
+fn daemons_need_the_plugins_that_the_library_says() {
+    for daemon in Daemon::all("plugins") {
+        let plugins: Vec<&String> = daemon.plugins.iter().collect();
+        let answers = in_parallel(plugins.len(), |at| {
+            let text = disabled(&daemon.release, plugins[at]);
+            daemon.answer(&format!("disabled-{at}"), &text, false)
+        });
+        let lines = plugins.iter().zip(answers);
+        let answers: String = lines
+            .map(|(plugin, answer)| format!("{plugin} {answer}\n"))
+            .collect();
+        if RELEASES.iter().any(|(_, known)| *known == daemon.release) {
+            judge(&format!("disabled-{}", daemon.release), &answers, true);
+        }
+    }
+    for (_, release) in RELEASES {
+        let path = support::path(&format!("recorded/refusals/disabled-{release}"));
+        for answer in support::read(&path).lines() {
+            let (plugin, answer) = answer.split_once(' ').unwrap();
+            let answer = match answer {
+                "plugin" if UNSEEN.contains(&plugin) => "none",
+                answer => answer,
+            };
+            let found = refused(release, &disabled(release, plugin));
+            assert_eq!(at_start(&found), answer, "{plugin} on {release}");
+        }
+    }
+}
+
+/// Without these their own gRPC services are not loaded either: whoever disables
+/// the one does not miss the other.
+const UNSEEN: [&str; 2] = [
+    "io.containerd.streaming.v1.manager",
+    "io.containerd.transfer.v1.local",
+];
+
+fn disabled(release: &str, plugin: &str) -> String {
+    config(release, &format!("disabled_plugins = [\"{plugin}\"]\n"))
+}
