@@ -282,6 +282,24 @@ codes! {
     /// The list of the airgap bundle looks like that of another k0s release.
     AirgapOtherRelease = "airgap-other-release", Warning,
         "Use the bundle and the list of the very release that the node runs or will run. If spec.images of the k0s configuration names the other image on purpose, the list is right, and this check cannot know.";
+    /// With the result containerd would exit at start.
+    ContainerdRefuses = "containerd-refuses", Error,
+        "Correct the setting and migrate again. Under k0s containerd would be started over and over.";
+    /// With the result the CRI plugin would not be loaded.
+    CriRefuses = "cri-refuses", Error,
+        "Correct the setting and migrate again. Without the CRI plugin the kubelet has no runtime, and the node does not become ready.";
+    /// With the result no pod would start, for want of the sandbox image.
+    SandboxImageNotFound = "sandbox-image-not-found", Error,
+        "containerd 2.3 looks the sandbox image up by the very text of the setting. Name it in full: registry, repository, and either a tag or a digest. Better drop the setting and use spec.images.pause of the k0s configuration.";
+    /// Pods of a runtime handler would not start.
+    PodsRefused = "pods-refused", Warning,
+        "Pods of the other runtime handlers are not affected.";
+    /// Images of a registry would not be pulled.
+    PullsRefused = "pulls-refused", Warning,
+        "containerd starts all the same. Correct the setting.";
+    /// A plugin that CRI can do without would not be loaded.
+    PluginRefused = "plugin-refused", Warning,
+        "CRI does without it. Correct the setting if the plugin is wanted.";
     /// The computed result is not what was wanted.
     Internal = "internal-error", Error,
         "This is a defect of containerd-dropins: nothing was written. Please report it with the input.";

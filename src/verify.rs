@@ -53,11 +53,12 @@ fn keys(differences: &[Difference]) -> String {
     shown.collect::<Vec<_>>().join(", ")
 }
 
+/// Gives the configuration that is in effect with the drop-ins.
 pub(crate) fn verify(
     target: &Target,
     drop_ins: &[DropIn],
     wanted: &[Wanted<'_>],
-) -> Result<(), VerifyError> {
+) -> Result<Effective, VerifyError> {
     let texts = drop_ins.iter();
     let texts = texts.map(|drop_in| (drop_in.name.as_str(), drop_in.text()));
     let parsed = k0s::parse_all(texts)?;
@@ -77,7 +78,7 @@ pub(crate) fn verify(
     }
     let differences = expected.differences(&after);
     match differences.is_empty() {
-        true => Ok(()),
+        true => Ok(after),
         false => Err(VerifyError::Differs(differences)),
     }
 }

@@ -11,6 +11,7 @@ pub mod plugin;
 pub mod refusal;
 mod release;
 pub mod setting;
+pub(crate) mod url;
 
 pub use import::Import;
 pub use release::{Release, ReleaseError};

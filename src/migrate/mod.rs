@@ -19,6 +19,7 @@ mod ledger;
 mod origin;
 mod plan;
 mod read;
+mod refusals;
 pub(crate) mod report;
 mod sandbox;
 pub(crate) mod split;
@@ -229,8 +230,9 @@ impl Options {
         format!("{}/{name}", self.config_path)
     }
 
-    /// Leaves the verification out; [`Plan::verified`] is `false` then. For
-    /// callers that verify later or elsewhere.
+    /// Leaves the verification out, and with it the look at what containerd would
+    /// refuse; [`Plan::verified`] is `false` then. For callers that verify later
+    /// or elsewhere.
     #[must_use]
     pub fn without_verification(mut self) -> Self {
         self.unverified = true;

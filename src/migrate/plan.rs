@@ -12,8 +12,9 @@ use super::read::{self, Input, Rules};
 use super::sandbox::SandboxImages;
 use super::split::Concern;
 use super::tree::{Dropped, Files, Id, ROOT, Tree, Verdict};
-use super::{Options, Target, checks, edits, imports, split, steps, successors};
+use super::{Options, Target, checks, edits, imports, refusals, split, steps, successors};
 use crate::Document;
+use crate::containerd::load::Effective;
 use crate::diagnostic::{Code, Finding, Severity};
 use crate::k0s::{self, Regime};
 use crate::verify::{self, Wanted};
@@ -211,6 +212,7 @@ pub fn plan(legacy: &Document, imported: &[Document], target: &Target, options: 
         hosts_files,
         removed: Vec::new(),
         untouched: false,
+        effective: None,
         changes,
         sandbox,
         findings,
@@ -260,6 +262,8 @@ pub(super) struct Draft<'a> {
     pub(super) removed: Vec<String>,
     /// The input stays as it is, so that there is nothing to prove.
     pub(super) untouched: bool,
+    /// What is in effect then.
+    pub(super) effective: Option<Effective>,
     pub(super) changes: Vec<Change>,
     pub(super) sandbox: SandboxImages,
     pub(super) findings: Vec<Finding>,
@@ -271,7 +275,7 @@ impl Draft<'_> {
     pub(super) fn finish(self, options: &Options) -> Plan {
         let Draft {
             target,
-            input,
+            mut input,
             parts,
             drop_ins,
             moved,
@@ -282,19 +286,33 @@ impl Draft<'_> {
         } = self;
         let writable = target.release.regime != Regime::Monolith;
         let mut verified = self.untouched;
+        let mut effective = self.effective;
         if writable && !self.untouched && !options.unverified {
             let proven = verify::verify(target, &drop_ins, &wanted(&input.tree, &parts))
                 .map_err(|error| error.to_string());
             let pulls = moved
                 .as_ref()
                 .map_or(Ok(()), |moved| moved.check(&hosts_files, target, options));
-            match proven.and(pulls) {
-                Ok(()) => verified = true,
+            match proven.and_then(|after| pulls.map(|()| after)) {
+                Ok(after) => {
+                    verified = true;
+                    effective = Some(after);
+                }
                 Err(error) => {
                     findings.push(Finding::new(Code::Internal, error));
                     steps = steps::after_a_defect();
                 }
             }
+        }
+        if let Some(effective) = effective {
+            let refused = refusals::find(&mut input.tree, self.files, &effective);
+            if refused
+                .iter()
+                .any(|finding| finding.severity == Severity::Error)
+            {
+                steps::settle_refusals(&mut steps);
+            }
+            findings.extend(refused);
         }
         let ledger = ledger::ledger(&input.tree, self.files, &parts, input.without_effect);
         findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));

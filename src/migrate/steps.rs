@@ -5,6 +5,9 @@ use super::hosts::HostsFile;
 use super::{Options, Target};
 use crate::k0s::{self, Regime};
 
+/// How the only step begins where there is nothing to do.
+const NOTHING: &str = "Nothing: ";
+
 const LEGACY: &str = "/etc/k0s/containerd.toml.legacy";
 
 /// For a legacy file. `trapped` says that an earlier k0s wrote it, which the
@@ -20,7 +23,7 @@ pub(super) fn for_legacy_file(
 ) -> Vec<String> {
     let (dir, file) = (k0s::DROP_IN_DIR, k0s::CONFIG_FILE);
     if managed {
-        return vec![format!("Nothing: k0s manages {file} already.")];
+        return vec![format!("{NOTHING}k0s manages {file} already.")];
     }
     if target.release.regime == Regime::Monolith {
         return vec![
@@ -58,6 +61,13 @@ pub(super) enum Main {
     Trap,
     /// The user's.
     Yours,
+}
+
+/// For drop-ins that may stay as they are.
+pub(super) fn for_good_drop_ins() -> Vec<String> {
+    vec![format!(
+        "{NOTHING}the drop-ins are as the target wants them."
+    )]
 }
 
 /// For drop-ins of an earlier k0s.
@@ -112,6 +122,13 @@ pub(super) fn add_hosts_files(steps: &mut Vec<String>, files: &[HostsFile], opti
         "Put the folders with a hosts.toml into {directory}. The certificates that they name stay where they are."
     );
     steps.insert(at.unwrap_or(0), put);
+}
+
+/// When containerd would refuse the result.
+pub(super) fn settle_refusals(steps: &mut Vec<String>) {
+    let first = "First settle what containerd refuses, above: the node would not become ready.";
+    steps.retain(|step| !step.starts_with(NOTHING));
+    steps.insert(0, first.to_owned());
 }
 
 /// When the drop-ins are not proven.

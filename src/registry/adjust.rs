@@ -6,10 +6,10 @@ use super::certs_d::absolute;
 use super::convert::{Remark, RemarkKind, tls_of};
 use super::endpoint::is_registry_host;
 use super::settings::{self, ANY, is_set, is_upstream, says_anything, urls};
-use super::url::{Url, clean};
 use crate::config::{Mirror, Registry};
 use crate::containerd::Release;
 use crate::containerd::releases::V1_6;
+use crate::containerd::url::{Url, clean};
 use crate::secret::without_user;
 use crate::write;
 

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::endpoint::{Capability, ClientCertificate, Endpoint, upstream};
 use super::hosts_toml::{self, HostSettings, HostsTomlError, Read};
-use super::url::{Url, clean, is_localhost, split_port};
 use crate::containerd::releases::V1_6;
+use crate::containerd::url::{Url, clean, is_localhost, split_port};
 use crate::containerd::{Release, duration};
 use crate::write;
 

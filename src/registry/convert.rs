@@ -13,9 +13,9 @@ use super::certs_d::{CertsD, DEFAULT, FILE, folder_of};
 use super::endpoint::{Capability, Endpoint, is_registry_host, same_pulls, tried, upstream};
 use super::hosts_toml::{Host, HostSettings, HostsToml};
 use super::settings::{ANY, endpoints, hosts_named, mirrored, urls};
-use super::url::Url;
 use crate::config::Registry;
 use crate::containerd::Release;
+use crate::containerd::url::Url;
 use crate::secret::without_user;
 
 /// A `hosts.toml` that stands for some settings.

@@ -4,10 +4,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use super::url::{clean, is_localhost};
+use crate::airgap::ImageReference;
 use crate::config::Secret;
 use crate::containerd::Release;
 use crate::containerd::releases::V2_2;
+use crate::containerd::url::{clean, is_localhost};
 
 /// What a registry endpoint is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -207,39 +208,8 @@ pub(super) fn default_scheme(host: &str) -> &'static str {
 /// an image has it (distribution's grammar): `mirrors` and `certs.d` are
 /// searched by it. `index.docker.io` is `docker.io` to containerd.
 pub fn is_registry_host(name: &str) -> bool {
-    let (domain, port) = match name.strip_prefix('[') {
-        Some(rest) => match rest.split_once(']') {
-            Some((address, port)) if is_ipv6(address) => (None, port),
-            _ => return false,
-        },
-        None => match name.split_once(':') {
-            Some((domain, _)) => (Some(domain), name.get(domain.len()..).unwrap_or("")),
-            None => (Some(name), ""),
-        },
-    };
-    let digits = |port: &str| !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
-    let is_port = port.is_empty() || port.strip_prefix(':').is_some_and(digits);
-    let is_domain = domain.is_none_or(|domain| domain.split('.').all(is_label));
-    // Else it is the first part of a name on docker.io.
-    let is_told = name.contains(['.', ':'])
-        || name == "localhost"
-        || name.bytes().any(|byte| byte.is_ascii_uppercase());
-    is_port && is_domain && is_told && name != "index.docker.io"
-}
-
-fn is_label(label: &str) -> bool {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
-    !label.is_empty()
-        && label.bytes().all(plain)
-        && !label.starts_with('-')
-        && !label.ends_with('-')
-}
-
-fn is_ipv6(address: &str) -> bool {
-    !address.is_empty()
-        && address
-            .bytes()
-            .all(|byte| byte.is_ascii_hexdigit() || byte == b':')
+    let image = format!("{name}/x").parse::<ImageReference>();
+    image.is_ok_and(|image| image.registry() == name)
 }
 
 #[cfg(test)]

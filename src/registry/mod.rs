@@ -66,7 +66,6 @@ mod convert;
 mod endpoint;
 mod hosts_toml;
 mod settings;
-mod url;
 
 pub use certs_d::{CertsD, endpoints_in};
 pub use convert::{Conversion, ConvertedFile, Remark, RemarkKind, Unsound, convert};

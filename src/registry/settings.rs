@@ -1,9 +1,9 @@
 //! The endpoints that `registry.mirrors` and `registry.configs` lead to.
 
 use super::endpoint::{Capability, ClientCertificate, Endpoint, default_scheme, upstream};
-use super::url::Url;
 use crate::config::{Mirror, Registry, Tls};
 use crate::containerd::Release;
+use crate::containerd::url::Url;
 use crate::secret::without_user;
 
 /// Why every pull from a registry host fails, before anything is tried.

@@ -166,7 +166,7 @@ fn json_is_json_and_holds_no_secret() {
     assert_eq!(plan["verified"], true);
     assert_eq!(plan["target"]["release"]["version"], "v1.30.4+k0s.0");
     assert_eq!(plan["drop_ins"][0]["sensitive"], true);
-    assert_eq!(plan["ledger"].as_array().unwrap().len(), 11);
+    assert_eq!(plan["ledger"].as_array().unwrap().len(), 12);
     assert_eq!(plan["findings"][0]["code"], "sandbox-image-cause");
 }
 

@@ -282,7 +282,7 @@ fn what_an_imported_file_may_not_hold_is_imported_by_it() {
         ("a.toml", "version = 3\nimports = [\"sub/x.toml\"]\n"),
         (
             "sub/x.toml",
-            "version = 3\n[plugins.\"io.containerd.shim.v1.manager\"]\nenv = [\"A=1\"]\n[plugins.\"io.containerd.runtime.v2.task\"]\nplatforms = [\"m\"]\n",
+            "version = 3\n[plugins.\"io.containerd.shim.v1.manager\"]\nenv = [\"A=1\"]\n[plugins.\"io.containerd.runtime.v2.task\"]\nplatforms = [\"linux/arm64\"]\n",
         ),
     ]);
     assert!(plan.is_sound(), "{:?}", plan.findings);

@@ -22,6 +22,7 @@ mod losses;
 mod referee;
 mod refusal_cases;
 mod refusals;
+mod refused;
 mod registry;
 mod secrets;
 mod support;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use containerd_dropins::Document;
+use containerd_dropins::diagnostic::{Code, Finding, Severity};
 use containerd_dropins::migrate::{Options, Plan, Target, plan};
 use containerd_dropins::value::{Table, Value};
 
@@ -261,6 +262,28 @@ pub fn migrate(legacy: &str, k0s: &str) -> Plan {
         &Target::find(k0s).unwrap(),
         &Options::default(),
     )
+}
+
+/// Whether a finding is about what containerd refuses, however well it is kept.
+pub fn is_refusal(finding: &Finding) -> bool {
+    matches!(
+        finding.code,
+        Code::ContainerdRefuses
+            | Code::CriRefuses
+            | Code::SandboxImageNotFound
+            | Code::PodsRefused
+            | Code::PullsRefused
+            | Code::PluginRefused
+    )
+}
+
+/// Whether a plan keeps all that is the user's, be it good or not.
+pub fn keeps_all(plan: &Plan) -> bool {
+    let mut errors = plan
+        .findings
+        .iter()
+        .filter(|finding| finding.severity == Severity::Error);
+    plan.verified && errors.all(is_refusal)
 }
 
 /// The drop-ins of a plan, by name.

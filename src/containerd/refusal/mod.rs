@@ -44,6 +44,7 @@ use std::fmt;
 use super::load::Effective;
 use super::{Release, plugin};
 use crate::config::Config;
+use crate::secret::without_user;
 use crate::value::Value;
 
 /// Something that containerd refuses about a configuration.
@@ -62,7 +63,6 @@ pub struct Refusal {
     pub message: String,
     /// The path in config version 2, by which the declarations are walked and
     /// a file's settings are found.
-    #[allow(dead_code, reason = "for who looks for the place in a file")]
     pub(crate) setting: Vec<String>,
 }
 
@@ -251,7 +251,7 @@ impl Check<'_> {
             rule,
             refuses,
             path: self.effective.address(path),
-            message: message.into(),
+            message: without_user(&message.into()),
             setting: path.iter().map(|key| (*key).to_owned()).collect(),
         });
     }

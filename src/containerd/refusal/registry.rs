@@ -1,8 +1,8 @@
 //! Image registries.
 
-use super::syntax::is_bad_url;
 use super::{Check, Refuses, Rule, in_cri};
 use crate::containerd::releases::V1_4;
+use crate::containerd::url::Url;
 use crate::secret::without_user;
 
 impl Check<'_> {
@@ -20,7 +20,7 @@ impl Check<'_> {
             return;
         }
         for url in self.effective.entries(&in_cri(&["registry", "auths"])) {
-            if is_bad_url(&url) {
+            if Url::parse(&url).is_none() {
                 let path = in_cri(&["registry", "auths", &url]);
                 let message = format!("{:?} is not a URL", without_user(&url));
                 self.refuse(Rule::AuthsUrl, Refuses::Cri, &path, message);

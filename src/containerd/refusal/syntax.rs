@@ -1,72 +1,6 @@
 //! Texts that containerd parses.
 
-/// Whether Go's `net/url` refuses a text.
-pub(super) fn is_bad_url(text: &str) -> bool {
-    let (text, fragment) = text.split_once('#').unwrap_or((text, ""));
-    if text.contains(|c: char| c.is_ascii_control()) || has_bad_escape(fragment) {
-        return true;
-    }
-    let (scheme, rest) = match text.find(|c: char| !is_in_scheme(c)) {
-        Some(0) if text.starts_with(':') => return true,
-        Some(at) if text.starts_with(|c: char| c.is_ascii_alphabetic()) => {
-            match text.split_at_checked(at) {
-                Some((scheme, rest)) if rest.starts_with(':') => {
-                    (scheme, rest.strip_prefix(':').unwrap_or(rest))
-                }
-                _ => ("", text),
-            }
-        }
-        _ => ("", text),
-    };
-    let rest = rest.split('?').next().unwrap_or(rest);
-    if !rest.starts_with('/') {
-        // With a scheme it is opaque.
-        let first = rest.split('/').next().unwrap_or(rest);
-        return scheme.is_empty() && (first.contains(':') || has_bad_escape(rest));
-    }
-    let authority = rest
-        .strip_prefix("//")
-        .filter(|rest| !scheme.is_empty() || !rest.starts_with('/'));
-    let Some(authority) = authority else {
-        return has_bad_escape(rest);
-    };
-    let (authority, path) = authority.split_once('/').unwrap_or((authority, ""));
-    let (user, host) = authority.rsplit_once('@').unwrap_or(("", authority));
-    let in_user = |c: char| c.is_ascii_alphanumeric() || "-._:~!$&'()*+,;=%@".contains(c);
-    !user.chars().all(in_user) || has_bad_escape(user) || is_bad_host(host) || has_bad_escape(path)
-}
-
-fn is_in_scheme(c: char) -> bool {
-    c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.')
-}
-
-fn is_bad_host(host: &str) -> bool {
-    let (name, port) = match host.strip_prefix('[') {
-        Some(inside) => match inside.rsplit_once(']') {
-            Some((name, port)) => (name, port),
-            None => return true,
-        },
-        None => match host.rfind(':').and_then(|at| host.split_at_checked(at)) {
-            Some((name, port)) => (name, port),
-            None => (host, ""),
-        },
-    };
-    let port = port.strip_prefix(':').map_or(port.is_empty(), |port| {
-        port.bytes().all(|b| b.is_ascii_digit())
-    });
-    let in_name = |c: char| {
-        !c.is_ascii() || c.is_ascii_alphanumeric() || "-_.~!$&'()*+,;=:[]<>\"%".contains(c)
-    };
-    !port || !name.chars().all(in_name) || has_bad_escape(name)
-}
-
-fn has_bad_escape(text: &str) -> bool {
-    text.split('%').skip(1).any(|after| {
-        let mut digits = after.bytes().take(2);
-        let good = |b: Option<u8>| b.is_some_and(|b| b.is_ascii_hexdigit());
-        !(good(digits.next()) && good(digits.next()))
-    })
-}
+use crate::airgap::ImageReference;
 
 /// Operating systems and architectures that stand for a whole platform.
 const ALONE: &[&str] = &[
@@ -188,56 +122,13 @@ pub(super) fn is_bad_size(size: &str) -> bool {
 /// Whether an image's name is its full one, by which the store has it: with the
 /// registry's host, and either a tag or a digest.
 pub(super) fn is_full_name(image: &str) -> bool {
-    let Some((host, name)) = image.split_once('/') else {
-        return false;
-    };
-    let is_host = host == "localhost" || host.contains(['.', ':']);
-    let library = host != "docker.io" || name.contains('/');
-    let (name, digest) = name
-        .split_once('@')
-        .map_or((name, false), |(n, _)| (n, true));
-    let last = name.rsplit('/').next().unwrap_or(name);
-    is_host && library && last.contains(':') != digest
+    let read = image.parse::<ImageReference>();
+    read.is_ok_and(|full| full.to_string() == image)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// As containerd 1.6.20, 1.7.24 and 2.1.9 take them for keys of `auths`.
-    #[test]
-    fn urls_as_go_takes_them() {
-        for bad in [
-            "https://a b",
-            "http://[::1",
-            "%zz",
-            "http://h:port",
-            "::",
-            "http://a%zz",
-            "1http://x",
-            ":x",
-            "http://h/%zz",
-            "http://us er@h",
-            "http://h\\x",
-        ] {
-            assert!(is_bad_url(bad), "{bad}");
-        }
-        for good in [
-            "",
-            "https://ok",
-            "a:b",
-            "a b",
-            "ok:5000",
-            "h:5000/x",
-            "%41",
-            "http://h?%zz",
-            "http://[::1]:5000/v2",
-            "https://user:pass@h:5000/x?y#z",
-            "h.example",
-        ] {
-            assert!(!is_bad_url(good), "{good}");
-        }
-    }
 
     /// As containerd 2.1.9 takes them for `runtime_platforms`.
     #[test]
@@ -307,7 +198,7 @@ mod tests {
         for full in [
             "registry.k8s.io/pause:3.10",
             "localhost/kubernetes/pause:latest",
-            "h:5000/a@sha256:0",
+            "h:5000/a@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
             "docker.io/rancher/pause:3.6",
         ] {
             assert!(is_full_name(full), "{full}");
@@ -316,7 +207,7 @@ mod tests {
             "pause:3.10",
             "rancher/mirrored-pause:3.6",
             "localhost/kubernetes/pause",
-            "registry.k8s.io/pause:3.10.1@sha256:0",
+            "registry.k8s.io/pause:3.10.1@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
             "docker.io/pause:1",
             "h:5000/a",
         ] {

@@ -147,9 +147,15 @@ pub fn plan_drop_ins(existing: &ExistingDropIns<'_>, target: &Target, options: &
         findings.retain(|finding| finding.code != Code::SandboxImageCustom);
     }
     let mut steps = match (unchanged || untouched) && main == Main::Fine && !failed {
-        true => vec!["Nothing: the drop-ins are as the target wants them.".to_owned()],
+        true => steps::for_good_drop_ins(),
         false => steps::for_drop_ins(target, main, failed, &drop_ins, &names),
     };
+    let texts = documents
+        .iter()
+        .map(|existing| (existing.name.as_str(), existing.document.text()));
+    let image = target.pause_image();
+    let assembled = untouched.then(|| k0s::assemble(&target.release, image, texts).ok());
+    let effective = assembled.flatten().map(|assembled| assembled.effective());
     steps::add_hosts_files(&mut steps, &hosts_files, options);
     Draft {
         target,
@@ -164,6 +170,7 @@ pub fn plan_drop_ins(existing: &ExistingDropIns<'_>, target: &Target, options: &
         hosts_files,
         removed: names,
         untouched,
+        effective,
         changes,
         sandbox,
         findings,

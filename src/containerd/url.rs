@@ -5,21 +5,22 @@ use std::net::IpAddr;
 
 /// What containerd takes from a URL.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Url {
+pub(crate) struct Url {
     /// In lower case; empty where there is none.
-    pub(super) scheme: String,
+    pub(crate) scheme: String,
     /// The host, with its port if there is one; no user.
-    pub(super) host: String,
+    pub(crate) host: String,
     /// The path without percent signs; empty where there is none.
-    pub(super) path: String,
+    pub(crate) path: String,
 }
 
 impl Url {
     /// `url.Parse`, as far as containerd looks at the result; `None` where Go
     /// gives an error.
-    pub(super) fn parse(text: &str) -> Option<Url> {
-        let text = text.split_once('#').map_or(text, |(url, _)| url);
-        if text.bytes().any(|byte| byte < b' ' || byte == 0x7f) {
+    pub(crate) fn parse(text: &str) -> Option<Url> {
+        let (text, fragment) = text.split_once('#').unwrap_or((text, ""));
+        let is_control = |byte: u8| byte < b' ' || byte == 0x7f;
+        if text.bytes().any(is_control) || unescape(fragment, |_| true).is_none() {
             return None;
         }
         let (scheme, rest) = scheme(text)?;
@@ -58,7 +59,7 @@ impl Url {
 
     /// The text of a URL that reads as this one. `None` if there is none that
     /// a `hosts.toml` could have.
-    pub(super) fn text(scheme: &str, host: &str, path: &str) -> Option<String> {
+    pub(crate) fn text(scheme: &str, host: &str, path: &str) -> Option<String> {
         let mut text = format!("{scheme}://{host}");
         for byte in path.bytes() {
             match byte {
@@ -137,7 +138,7 @@ fn unescape(text: &str, may: impl Fn(u8) -> bool) -> Option<String> {
 }
 
 /// Go's `path.Clean` of a path from the root.
-pub(super) fn clean(path: &str) -> String {
+pub(crate) fn clean(path: &str) -> String {
     let mut parts: Vec<&str> = Vec::new();
     for part in path.split('/') {
         match part {
@@ -151,7 +152,7 @@ pub(super) fn clean(path: &str) -> String {
 
 /// Host and port, as Go's `net.SplitHostPort` parts them; `None` where it gives
 /// an error.
-pub(super) fn split_port(host: &str) -> Option<(&str, &str)> {
+pub(crate) fn split_port(host: &str) -> Option<(&str, &str)> {
     let (name, port) = host.rsplit_once(':')?;
     let inner = match name.strip_prefix('[') {
         Some(inner) => inner.strip_suffix(']')?,
@@ -163,7 +164,7 @@ pub(super) fn split_port(host: &str) -> Option<(&str, &str)> {
 
 /// Whether containerd takes a host for the node itself and speaks plain HTTP
 /// with it (`docker.IsLocalhost`).
-pub(super) fn is_localhost(host: &str) -> bool {
+pub(crate) fn is_localhost(host: &str) -> bool {
     let name = split_port(host).map_or(host, |(name, _)| name);
     let is_loopback = |ip: IpAddr| ip.to_canonical().is_loopback();
     name == "localhost" || name.parse().is_ok_and(is_loopback)
@@ -219,6 +220,41 @@ mod tests {
                 "m.example:5000" => check(text, Some(["m.example", "", ""])),
                 text => check(text, None),
             }
+        }
+    }
+
+    /// As containerd 1.6.20, 1.7.24 and 2.1.9 take them for keys of `auths`.
+    #[test]
+    fn urls_as_go_takes_them() {
+        for bad in [
+            "https://a b",
+            "http://[::1",
+            "%zz",
+            "http://h:port",
+            "::",
+            "http://a%zz",
+            "1http://x",
+            ":x",
+            "http://h/%zz",
+            "http://us er@h",
+            "http://h\\x",
+        ] {
+            assert_eq!(Url::parse(bad), None, "{bad}");
+        }
+        for good in [
+            "",
+            "https://ok",
+            "a:b",
+            "a b",
+            "ok:5000",
+            "h:5000/x",
+            "%41",
+            "http://h?%zz",
+            "http://[::1]:5000/v2",
+            "https://user:pass@h:5000/x?y#z",
+            "h.example",
+        ] {
+            assert!(Url::parse(good).is_some(), "{good}");
         }
     }
 

@@ -1,0 +1,63 @@
+//! What containerd would refuse about the result, with its place in the input.
+
+use super::tree::{Files, Id, ROOT, Tree, shown};
+use crate::containerd::Release;
+use crate::containerd::load::Effective;
+use crate::containerd::refusal::{Refusal, Refuses, Rule};
+use crate::diagnostic::{Code, Finding};
+
+/// Looks for refusals in what is in effect with the drop-ins.
+pub(super) fn find(tree: &mut Tree, files: Files<'_>, effective: &Effective) -> Vec<Finding> {
+    let refusals = effective.refusals();
+    let finding = |refusal: &Refusal| {
+        let code = code(refusal);
+        let message = message(refusal, effective.release());
+        let path: Vec<&str> = refusal.setting.iter().map(String::as_str).collect();
+        match place(tree, &path) {
+            Some(id) => files.finding(tree, id, code, message),
+            None => {
+                let path: Vec<&str> = refusal.path.iter().map(String::as_str).collect();
+                Finding::new(code, message).at(shown(&path), None)
+            }
+        }
+    };
+    refusals.iter().map(finding).collect()
+}
+
+/// The node nearest to a setting that stands somewhere.
+fn place(tree: &mut Tree, path: &[&str]) -> Option<Id> {
+    let mut nearest = None;
+    let mut at = ROOT;
+    for key in path {
+        let Some(id) = tree.child(at, key) else {
+            break;
+        };
+        nearest = Some(id)
+            .filter(|id| !tree.node(*id).sources.is_empty())
+            .or(nearest);
+        at = id;
+    }
+    nearest
+}
+
+fn code(refusal: &Refusal) -> Code {
+    match (refusal.rule, refusal.refuses) {
+        (Rule::SandboxImage, _) => Code::SandboxImageNotFound,
+        (_, Refuses::Daemon) => Code::ContainerdRefuses,
+        (_, Refuses::Cri) => Code::CriRefuses,
+        (_, Refuses::Sandbox) => Code::PodsRefused,
+        (_, Refuses::Pull) => Code::PullsRefused,
+        (_, Refuses::Plugin) => Code::PluginRefused,
+    }
+}
+
+fn message(refusal: &Refusal, release: Release) -> String {
+    let why = &refusal.message;
+    match refusal.refuses {
+        Refuses::Daemon => format!("containerd {release} exits at start: {why}"),
+        Refuses::Cri => format!("containerd {release} does not load CRI: {why}"),
+        Refuses::Sandbox => format!("containerd {release} starts no such pod: {why}"),
+        Refuses::Pull => format!("containerd {release} pulls no such image: {why}"),
+        Refuses::Plugin => format!("containerd {release} does not load a plugin: {why}"),
+    }
+}
