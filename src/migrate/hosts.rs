@@ -191,22 +191,28 @@ fn typed(tree: &mut Tree, nodes: &BTreeMap<Vec<String>, Id>) -> Registry {
                 });
                 let texts = items.unwrap_or_default();
                 let texts = texts.iter().filter_map(Value::as_str).map(str::to_owned);
-                let mut mirror = Mirror::default();
-                mirror.endpoint = Some(texts.collect());
+                let mirror = Mirror {
+                    endpoint: Some(texts.collect()),
+                    ..Mirror::default()
+                };
                 settings.mirrors.insert(name.clone(), mirror);
             }
             [_, name, ..] => {
                 let mut file = |key: &str| value(key)?.as_str().map(str::to_owned);
-                let mut tls = Tls::default();
-                tls.ca_file = file("ca_file");
-                tls.cert_file = file("cert_file");
-                tls.key_file = file("key_file");
-                tls.insecure_skip_verify = match value("insecure_skip_verify") {
-                    Some(Value::Boolean(flag)) => Some(flag),
-                    _ => None,
+                let tls = Tls {
+                    ca_file: file("ca_file"),
+                    cert_file: file("cert_file"),
+                    key_file: file("key_file"),
+                    insecure_skip_verify: match value("insecure_skip_verify") {
+                        Some(Value::Boolean(flag)) => Some(flag),
+                        _ => None,
+                    },
+                    ..Tls::default()
                 };
-                let mut config = RegistryHost::default();
-                config.tls = tls;
+                let config = RegistryHost {
+                    tls,
+                    ..RegistryHost::default()
+                };
                 settings.configs.insert(name.clone(), config);
             }
             _ => {}

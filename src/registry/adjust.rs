@@ -53,8 +53,10 @@ pub(super) fn adjusted(settings: &Registry, from: Release, to: Release) -> (Regi
         match refused {
             Some(message) => remark(RemarkKind::Refused, message.to_owned()),
             None => {
-                let mut mirror = Mirror::default();
-                mirror.endpoint = Some(endpoint);
+                let mirror = Mirror {
+                    endpoint: Some(endpoint),
+                    ..Mirror::default()
+                };
                 adjusted.mirrors.insert(name.clone(), mirror);
             }
         }

@@ -333,16 +333,18 @@ fn file<'e>(
 
 /// How a `hosts.toml` has an endpoint.
 fn written(endpoint: &Endpoint, capabilities: Vec<Capability>) -> (String, HostSettings) {
-    let mut settings = HostSettings::default();
-    settings.capabilities = capabilities;
-    settings.ca = endpoint.ca.clone();
-    settings.client = endpoint.client.clone();
-    settings.skip_verify = endpoint.skip_verify.then_some(true);
     let path = match endpoint.path.as_str() {
         "/v2" => "",
         path => path,
     };
-    settings.override_path = !endpoint.path.ends_with("/v2");
+    let settings = HostSettings {
+        capabilities,
+        ca: endpoint.ca.clone(),
+        client: endpoint.client.clone(),
+        skip_verify: endpoint.skip_verify.then_some(true),
+        override_path: !endpoint.path.ends_with("/v2"),
+        ..HostSettings::default()
+    };
     let url = Url::text(&endpoint.scheme, &endpoint.host, path);
     (url.unwrap_or_default(), settings)
 }
