@@ -227,6 +227,8 @@ mod tests {
             "[fe80::1]",
             "HOST",
             "a-b.c",
+            // No domain, but containerd takes the first part of a name for the host.
+            "a_b.c",
         ] {
             assert!(is_registry_host(name), "{name}");
         }
@@ -238,7 +240,6 @@ mod tests {
             "docker.io/library",
             "docker.io.",
             "-a.b",
-            "a_b.c",
             "h:port",
             "h:",
             "index.docker.io",

@@ -3,7 +3,7 @@
 //! the latter.
 //!
 //! [`endpoints`] lists what `registry.mirrors` and `registry.configs` lead to,
-//! [`CertsD::endpoints`] what a tree of [`HostsToml`] files does. [`convert`]
+//! [`CertsD::endpoints`] what a tree of [`HostsToml`] files does. [`convert()`]
 //! makes such a tree of the settings, so that both lists are the same for every
 //! registry host, and [`Conversion::check`] proves it.
 //!
