@@ -7,8 +7,10 @@
 use super::origin::Origin;
 use super::tree::{Dropped, Files, Id, Tree, Verdict, Why};
 use crate::containerd::handler::{BUILT_IN, LINUX_V1, OLD_TYPES, RUNC_V2, RUNTIMES};
+use crate::containerd::url::Url;
 use crate::containerd::{Release, plugin};
 use crate::diagnostic::{Code, Finding};
+use crate::secret::without_user;
 use crate::value::Value;
 
 const CONTAINERD: [&str; 3] = ["plugins", plugin::CRI, "containerd"];
@@ -354,7 +356,7 @@ impl Steps<'_> {
         for entry in self.tree.children(auths).to_vec() {
             let url = self.tree.node(entry).key.clone();
             let leaves = self.tree.leaves(entry);
-            let host = url_host(&url).unwrap_or(&url).to_owned();
+            let (host, why_not) = host_of(&url);
             if !leaves.iter().any(|id| self.tree.is_kept(*id)) {
                 let path = ["configs", host.as_str(), "auth"];
                 let replaced = path
@@ -379,8 +381,12 @@ impl Steps<'_> {
             self.say(
                 entry,
                 Code::Converted,
-                format!("goes to registry.configs.{host:?}.auth"),
+                format!("goes to registry.configs.{:?}.auth", without_user(&host)),
             );
+            if let Some(why) = why_not {
+                let message = format!("{why}: they take effect for the first time");
+                self.say(entry, Code::FirstEffect, message);
+            }
             for id in leaves {
                 if !self.tree.is_kept(id) {
                     continue;
@@ -446,12 +452,23 @@ impl Steps<'_> {
     }
 }
 
-/// The host of a URL with a scheme, port included.
-fn url_host(url: &str) -> Option<&str> {
-    let (_, rest) = url.split_once("://")?;
-    let host = rest.split(['/', '?', '#']).next()?;
-    let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
-    (!host.is_empty()).then_some(host)
+/// The entry of `configs` that containerd makes of a key of `auths`: the host,
+/// if it is a URL with a scheme (1.4 and later). Else the key itself; and what
+/// kept the credentials from taking effect, if something did.
+fn host_of(key: &str) -> (String, Option<&'static str>) {
+    match Url::parse(key) {
+        None => {
+            let why = "the name is no URL, because of which containerd refused CRI";
+            (key.to_owned(), Some(why))
+        }
+        Some(url) if url.scheme.is_empty() => (key.to_owned(), None),
+        // `registry.example:5000`.
+        Some(url) if url.host.is_empty() => {
+            let why = "containerd takes what is in front of the colon for a scheme, and the credentials for those of no host";
+            (key.to_owned(), Some(why))
+        }
+        Some(url) => (url.host, None),
+    }
 }
 
 #[cfg(test)]
@@ -459,10 +476,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn hosts_of_urls() {
-        assert_eq!(url_host("https://gcr.io"), Some("gcr.io"));
-        assert_eq!(url_host("https://u:p@h:5000/v2/"), Some("h:5000"));
-        assert_eq!(url_host("gcr.io"), None);
-        assert_eq!(url_host("https:///x"), None);
+    fn hosts_of_keys_of_auths() {
+        let host = |key| host_of(key).0;
+        assert_eq!(host("https://gcr.io"), "gcr.io");
+        assert_eq!(host("https://u:p@h:5000/v2/"), "h:5000");
+        assert_eq!(host("gcr.io"), "gcr.io");
+        assert_eq!(host("gcr.io:443"), "gcr.io:443");
+        // As containerd 1.7.24 has it.
+        for key in ["gcr.io:443", "https:///x", "10.0.0.1:5000"] {
+            assert!(host_of(key).1.is_some(), "{key}");
+        }
+        for key in ["gcr.io", "https://10.0.0.1:5000"] {
+            assert_eq!(host_of(key).1, None, "{key}");
+        }
     }
 }
