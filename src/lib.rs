@@ -94,6 +94,7 @@ pub mod diagnostic;
 mod document;
 pub mod k0s;
 pub mod migrate;
+mod redacted;
 pub mod registry;
 mod secret;
 pub mod value;

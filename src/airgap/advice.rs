@@ -1,6 +1,6 @@
 //! Symptom, cause, cure, and how to check it.
 
-use super::check::{AirgapReport, CheckedImage};
+use super::report::{AirgapReport, CheckedImage};
 use crate::k0s::{self, Regime};
 use crate::migrate::{DecidedBy, Plan};
 

@@ -2,90 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
-
 use super::advice;
 use super::image::ImageReference;
 use super::list::ImageList;
-use crate::diagnostic::{Code, Finding, Severity};
+use super::report::{AirgapReport, CheckedImage};
+use crate::diagnostic::{Code, Finding};
 use crate::k0s;
 use crate::migrate::report::plural;
 use crate::migrate::{DecidedBy, Plan};
-
-/// What an airgap bundle means for the sandbox image of a node.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[non_exhaustive]
-#[must_use]
-pub struct AirgapReport {
-    /// The k0s release that the plan is for.
-    pub release: k0s::Release,
-    /// How many images the list names.
-    pub images: usize,
-    /// The pause image that the release was built with. The list of its own
-    /// bundle names it, unless the k0s configuration has another one.
-    pub own: CheckedImage,
-    /// The sandbox image before the migration; none where it cannot be known,
-    /// as [`SandboxImages`](crate::migrate::SandboxImages) tells.
-    pub before: Option<CheckedImage>,
-    /// The sandbox image after the migration; none where it cannot be known.
-    pub after: Option<CheckedImage>,
-    /// What is seen on the node if an image is not there.
-    pub symptom: Option<String>,
-    /// Why that image is asked for.
-    pub cause: Option<String>,
-    /// What there is to say, the gravest first.
-    pub findings: Vec<Finding>,
-    /// What to do and to check, in order.
-    pub steps: Vec<String>,
-    /// What the list does not tell.
-    pub notes: Vec<String>,
-}
-
-/// A sandbox image, looked up in the list.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[non_exhaustive]
-pub struct CheckedImage {
-    /// The image, as it is written.
-    pub image: String,
-    /// What containerd makes of it; none if it is no image reference.
-    pub reference: Option<ImageReference>,
-    /// Whether the list names it.
-    pub listed: bool,
-    /// What comes nearest in the list, if it does not.
-    pub nearest: Option<ImageReference>,
-    /// Where the image comes from, in words.
-    pub because: String,
-}
-
-impl CheckedImage {
-    fn of(image: &str, because: String, list: &ImageList) -> Self {
-        let reference: Option<ImageReference> = image.parse().ok();
-        let listed = reference.as_ref().is_some_and(|image| list.contains(image));
-        let nearest = reference.as_ref().filter(|_| !listed);
-        CheckedImage {
-            image: image.to_owned(),
-            listed,
-            nearest: nearest.and_then(|image| list.nearest(image)).cloned(),
-            reference,
-            because,
-        }
-    }
-
-    /// The image, fit to be shown: a file may set any text.
-    pub(super) fn shown(&self) -> String {
-        match &self.reference {
-            Some(_) => self.image.clone(),
-            None => format!("{:?}", self.image),
-        }
-    }
-}
-
-impl AirgapReport {
-    /// The gravest severity among the findings.
-    pub fn severity(&self) -> Option<Severity> {
-        self.findings.iter().map(|finding| finding.severity).max()
-    }
-}
 
 /// Checks whether the bundle with this list holds the sandbox image that is in
 /// effect before the migration, and the one after it.

@@ -33,6 +33,7 @@ mod image;
 mod list;
 mod report;
 
-pub use check::{AirgapReport, CheckedImage, check};
+pub use check::check;
 pub use image::{ImageReference, ImageReferenceError};
 pub use list::{ImageList, UnreadableLine};
+pub use report::{AirgapReport, CheckedImage};

@@ -23,7 +23,8 @@ use std::fmt;
 use std::ops::{Deref, DerefMut};
 
 use crate::containerd::setting::{Kind, Section};
-use crate::secret::{redacted, without_user};
+use crate::redacted::redacted;
+use crate::secret::without_user;
 use crate::value::{Table, Value};
 
 /// A Rust type that can stand for a TOML value of a declared kind.
@@ -421,7 +422,7 @@ macro_rules! sections {
                 fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                     use $crate::config::declare::Declared;
                     let place = $crate::containerd::place::Place::root(Self::SECTION);
-                    let shown = $crate::secret::redacted(Some(place), &self.to_table());
+                    let shown = $crate::redacted::redacted(Some(place), &self.to_table());
                     f.debug_tuple(stringify!($name)).field(&shown).finish()
                 }
             }

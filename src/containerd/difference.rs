@@ -6,7 +6,8 @@ use super::Release;
 use super::place::Place;
 use super::setting::{Kind, Merge, Presence, without_zeros};
 use crate::config::Config;
-use crate::secret::{Redacted, is_secret_name, is_secret_value};
+use crate::redacted::Redacted;
+use crate::secret::{is_secret_name, is_secret_value};
 use crate::value::{Table, Value};
 
 /// A key whose effective value differs.

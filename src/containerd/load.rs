@@ -10,7 +10,8 @@ use super::setting::{Kind, Merge, State};
 use super::{Release, plugin};
 use crate::config::Config;
 use crate::config::address::{self, stated_version};
-use crate::secret::{redacted, without_user};
+use crate::redacted::redacted;
+use crate::secret::without_user;
 use crate::value::{self, Table, Value};
 
 /// What containerd runs with: the merged files over its built-in defaults.

@@ -11,7 +11,7 @@ use crate::containerd::Import;
 use crate::containerd::import::load_order;
 use crate::containerd::load::{self, Effective};
 use crate::containerd::plugin;
-use crate::secret::redacted;
+use crate::redacted::redacted;
 use crate::value::{Table, Value, table_of};
 use crate::write;
 

@@ -4,13 +4,13 @@ use serde::Serialize;
 
 use super::Target;
 use super::origin::{self, Origin};
-use super::sandbox::{self, DecidedBy};
+use super::sandbox::{self, Before, DecidedBy};
 use super::tree::{Dropped, ROOT, Tree, Verdict, shown};
 use crate::config::{Config, address};
 use crate::containerd::place::Place;
 use crate::containerd::releases::V2_1;
 use crate::containerd::{handler::RUNTIMES, plugin};
-use crate::secret::Redacted;
+use crate::redacted::Redacted;
 use crate::value::{Table, Value};
 
 /// A key whose effective value changes with the migration although no drop-in
@@ -39,18 +39,6 @@ const CNI: [&str; 3] = ["plugins", plugin::CRI, "cni"];
 /// A setting as the target's config version has it.
 pub(super) fn key_at(target: &Target, path: &[&str]) -> String {
     shown(&address::of(target.release.config_version(), path))
-}
-
-/// How the input was in effect.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Before {
-    /// Its plugin settings had no effect at all so far.
-    pub(super) ignored: bool,
-    /// What containerd has by itself was there beside it: containerd 2.x
-    /// loaded it, or k0s merged it.
-    pub(super) merged: bool,
-    /// k0s injected the sandbox image, unless the input says otherwise.
-    pub(super) injected: bool,
 }
 
 /// Lists what the file held back: stale defaults, the sandbox image, and the

@@ -13,6 +13,7 @@ use crate::containerd::plugin;
 use crate::containerd::releases::V1_7;
 use crate::diagnostic::{Code, Finding};
 use crate::k0s::Regime;
+use crate::redacted::Text;
 use crate::registry::{CertsD, Conversion, ConvertedFile, Remark, RemarkKind, convert};
 use crate::secret::is_secret_comment;
 use crate::value::Value;
@@ -34,19 +35,18 @@ pub struct HostsFile {
     /// Whether a comment in it may be a credential, so that it should be
     /// readable by root only.
     pub sensitive: bool,
-    text: String,
-    redacted: Option<String>,
+    text: Text,
 }
 
 impl HostsFile {
     /// The text to write.
     pub fn text(&self) -> &str {
-        &self.text
+        &self.text.full
     }
 
     /// The text to show.
     pub fn redacted_text(&self) -> &str {
-        self.redacted.as_deref().unwrap_or(&self.text)
+        self.text.shown()
     }
 }
 
@@ -342,8 +342,10 @@ impl Moved {
                 path: options.path_of(&file.path),
                 host: file.host.clone(),
                 sensitive,
-                redacted: sensitive.then(|| format!("{header}{body}")),
-                text: format!("{header}{comments}{body}"),
+                text: Text {
+                    redacted: sensitive.then(|| format!("{header}{body}")),
+                    full: format!("{header}{comments}{body}"),
+                },
             }
         };
         // That of a host itself before those that have its setting as well.

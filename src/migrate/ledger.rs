@@ -8,7 +8,7 @@ use super::read::Ignored;
 use super::split::Concern;
 use super::tree::{Content, Dropped, Files, Id, ROOT, Source, Tree, Verdict, Why};
 use crate::diagnostic::Span;
-use crate::secret::Redacted;
+use crate::redacted::Redacted;
 use crate::value::{Table, Value};
 
 /// What becomes of a key.

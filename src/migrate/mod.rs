@@ -39,7 +39,7 @@ pub use origin::{Dump, Origin};
 pub use plan::{Plan, plan};
 pub use sandbox::{DecidedBy, SandboxImages};
 
-pub use crate::secret::Redacted;
+pub use crate::redacted::Redacted;
 
 use crate::Document;
 use crate::containerd;

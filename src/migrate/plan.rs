@@ -2,14 +2,14 @@
 
 use serde::Serialize;
 
-use super::changes::{self, Before, Change};
+use super::changes::{self, Change};
 use super::drop_in::Style;
 use super::drop_in::{self, DropIn};
 use super::hosts::{self, HostsFile, Moved};
 use super::ledger::{self, LedgerEntry};
 use super::origin::{self, Origin};
 use super::read::{self, Input, Rules};
-use super::sandbox::SandboxImages;
+use super::sandbox::{Before, SandboxImages};
 use super::split::Concern;
 use super::tree::{Dropped, Files, Id, ROOT, Tree, Verdict};
 use super::{Options, Target, checks, edits, imports, refusals, split, steps, successors};

@@ -6,7 +6,6 @@ use std::sync::OnceLock;
 use serde::Serialize;
 
 use super::Target;
-use super::changes::Before;
 use super::tree::{Dropped, Id, Tree, Verdict};
 use crate::Document;
 use crate::config::Config;
@@ -14,6 +13,18 @@ use crate::containerd::setting::State;
 use crate::containerd::{Release, plugin};
 use crate::k0s::{self, Regime};
 use crate::value::Value;
+
+/// How the input was in effect.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Before {
+    /// Its plugin settings had no effect at all so far.
+    pub(super) ignored: bool,
+    /// What containerd has by itself was there beside it: containerd 2.x
+    /// loaded it, or k0s merged it.
+    pub(super) merged: bool,
+    /// k0s injected the sandbox image, unless the input says otherwise.
+    pub(super) injected: bool,
+}
 
 /// The path of the sandbox image in config version 2.
 pub(super) const PATH: [&str; 3] = ["plugins", plugin::CRI, "sandbox_image"];

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::certs_d::absolute;
-use super::convert::{Remark, RemarkKind, tls_of};
 use super::endpoint::is_registry_host;
+use super::remark::{Remark, RemarkKind, tls_of};
 use super::settings::{self, ANY, is_set, is_upstream, says_anything, urls};
 use crate::config::{Mirror, Registry};
 use crate::containerd::Release;

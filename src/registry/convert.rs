@@ -12,6 +12,7 @@ use super::adjust::adjusted;
 use super::certs_d::{CertsD, DEFAULT, FILE, folder_of};
 use super::endpoint::{Capability, Endpoint, is_registry_host, same_pulls, tried, upstream};
 use super::hosts_toml::{Host, HostSettings, HostsToml};
+use super::remark::{Remark, RemarkKind, tls_of};
 use super::settings::{ANY, endpoints, hosts_named, mirrored, urls};
 use crate::config::Registry;
 use crate::containerd::Release;
@@ -30,45 +31,6 @@ pub struct ConvertedFile {
     pub file: HostsToml,
     /// The settings that it stands for, by their paths below `registry`.
     pub sources: BTreeSet<Vec<String>>,
-}
-
-/// What a conversion changes, or cannot keep.
-#[derive(Clone, PartialEq)]
-#[non_exhaustive]
-pub struct Remark {
-    /// The setting, by its path below `registry`.
-    pub path: Vec<String>,
-    /// Its nature.
-    pub kind: RemarkKind,
-    /// One sentence.
-    pub message: String,
-}
-
-impl fmt::Debug for Remark {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let path: Vec<String> = self.path.iter().map(|key| without_user(key)).collect();
-        f.debug_struct("Remark")
-            .field("path", &path)
-            .field("kind", &self.kind)
-            .field("message", &self.message)
-            .finish()
-    }
-}
-
-/// The nature of a [`Remark`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum RemarkKind {
-    /// containerd never looks at the setting. It is left out.
-    WithoutEffect,
-    /// It kept pulls from working, which they do from now on.
-    FirstEffect,
-    /// The path of a file had to be made absolute.
-    RelativePath,
-    /// containerd asks the same without it.
-    Redundant,
-    /// It cannot be converted. It is left out.
-    Refused,
 }
 
 /// A tree of `hosts.toml` files that stands for settings.
@@ -295,11 +257,6 @@ impl Conversion {
         }
         Ok(())
     }
-}
-
-/// The path of TLS settings below `registry`.
-pub(super) fn tls_of(host: &str) -> Vec<String> {
-    ["configs", host, "tls"].map(str::to_owned).to_vec()
 }
 
 /// The file that leads to some hosts, and then to a last one for the images of

@@ -65,10 +65,12 @@ mod certs_d;
 mod convert;
 mod endpoint;
 mod hosts_toml;
+mod remark;
 mod settings;
 
 pub use certs_d::{CertsD, endpoints_in};
-pub use convert::{Conversion, ConvertedFile, Remark, RemarkKind, Unsound, convert};
+pub use convert::{Conversion, ConvertedFile, Unsound, convert};
 pub use endpoint::{Capability, ClientCertificate, Endpoint, is_registry_host, same_pulls};
 pub use hosts_toml::{Host, HostSettings, HostsToml, HostsTomlError};
+pub use remark::{Remark, RemarkKind};
 pub use settings::{PullError, endpoints, hosts_named};

@@ -2,27 +2,14 @@
 //! does not show. What is right is what k0s 1.35 and containerd 1.7 made of the
 //! set, and what containerd 2.1 makes of the new one.
 
-use containerd_dropins::Document;
 use containerd_dropins::diagnostic::Code;
-use containerd_dropins::migrate::{ExistingDropIns, Options, Plan, Target, plan_drop_ins};
+use containerd_dropins::migrate::Plan;
 
 use crate::support;
 use crate::version_3::{NEW, long, says, settings};
 
 fn carried(files: &[(&str, &str)]) -> Plan {
-    let directory = "/etc/k0s/containerd.d";
-    let drop_ins: Vec<Document> = files
-        .iter()
-        .map(|(name, text)| {
-            Document::parse(format!("{directory}/{name}"), long(text).as_bytes()).unwrap()
-        })
-        .collect();
-    let existing = ExistingDropIns {
-        directory,
-        drop_ins: &drop_ins,
-        main: None,
-    };
-    plan_drop_ins(&existing, &Target::find(NEW).unwrap(), &Options::default())
+    support::carried_over(files, NEW)
 }
 
 /// The GPU toolkit makes such a drop-in.

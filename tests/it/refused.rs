@@ -1,8 +1,7 @@
 //! What containerd would refuse about the result is told, with its place.
 
-use containerd_dropins::Document;
 use containerd_dropins::diagnostic::{Code, Severity};
-use containerd_dropins::migrate::{ExistingDropIns, Options, Plan, Target, plan_drop_ins};
+use containerd_dropins::migrate::Plan;
 
 use crate::support;
 use crate::version_3::{NEW, OLD, long};
@@ -93,22 +92,6 @@ fn mirrors_beside_config_path() {
     legacy(text, NEW, &[(Code::CriRefuses, 4)]);
 }
 
-fn drop_ins(files: &[(&str, &str)], k0s: &str) -> Plan {
-    let directory = "/etc/k0s/containerd.d";
-    let drop_ins: Vec<Document> = files
-        .iter()
-        .map(|(name, text)| {
-            Document::parse(format!("{directory}/{name}"), long(text).as_bytes()).unwrap()
-        })
-        .collect();
-    let existing = ExistingDropIns {
-        directory,
-        drop_ins: &drop_ins,
-        main: None,
-    };
-    plan_drop_ins(&existing, &Target::find(k0s).unwrap(), &Options::default())
-}
-
 /// Each file is well by itself.
 #[test]
 fn drop_ins_that_do_not_go_together() {
@@ -131,7 +114,7 @@ fn drop_ins_that_do_not_go_together() {
         ),
     ];
     for k0s in [OLD, NEW] {
-        let plan = drop_ins(&files, k0s);
+        let plan = support::carried_over(&files, k0s);
         assert!(plan.verified);
         let mut found = refused(&plan);
         found.sort_by(|a, b| a.1.cmp(&b.1));
@@ -149,6 +132,6 @@ fn drop_ins_that_do_not_go_together() {
         assert_eq!(plan.severity(), Some(Severity::Error));
     }
     // One by one, two of them are well.
-    assert_eq!(refused(&drop_ins(&files[..1], OLD)), []);
-    assert_eq!(refused(&drop_ins(&files[1..2], OLD)), []);
+    assert_eq!(refused(&support::carried_over(&files[..1], OLD)), []);
+    assert_eq!(refused(&support::carried_over(&files[1..2], OLD)), []);
 }

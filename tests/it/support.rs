@@ -5,8 +5,10 @@ use std::path::{Path, PathBuf};
 
 use containerd_dropins::Document;
 use containerd_dropins::diagnostic::{Code, Finding, Severity};
-use containerd_dropins::migrate::{Options, Plan, Target, plan};
+use containerd_dropins::migrate::{ExistingDropIns, Options, Plan, Target, plan, plan_drop_ins};
 use containerd_dropins::value::{Table, Value};
+
+use crate::version_3::long;
 
 /// A path inside of `tests`.
 pub fn path(relative: &str) -> PathBuf {
@@ -262,6 +264,21 @@ pub fn migrate(legacy: &str, k0s: &str) -> Plan {
         &Target::find(k0s).unwrap(),
         &Options::default(),
     )
+}
+
+/// Existing drop-ins, by name and text in short words, carried over.
+pub fn carried_over(files: &[(&str, &str)], k0s: &str) -> Plan {
+    let directory = "/etc/k0s/containerd.d";
+    let parse = |(name, text): &(&str, &str)| {
+        Document::parse(format!("{directory}/{name}"), long(text).as_bytes()).unwrap()
+    };
+    let drop_ins: Vec<Document> = files.iter().map(parse).collect();
+    let existing = ExistingDropIns {
+        directory,
+        drop_ins: &drop_ins,
+        main: None,
+    };
+    plan_drop_ins(&existing, &Target::find(k0s).unwrap(), &Options::default())
 }
 
 /// Whether a finding is about what containerd refuses, however well it is kept.

@@ -10,6 +10,7 @@ use serde::{Serialize, Serializer};
 use super::split::Concern;
 use super::tree::{Files, Id, Tree};
 use crate::Document;
+use crate::redacted::Text;
 pub(super) use sheet::HEADER;
 use sheet::Sheet;
 
@@ -23,21 +24,19 @@ pub struct DropIn {
     pub about: String,
     /// Whether it holds a credential and should be readable by root only.
     pub sensitive: bool,
-    text: String,
-    /// The text without the values of credentials.
-    redacted: Option<String>,
+    text: Text,
 }
 
 impl DropIn {
     /// The text to write, credentials included.
     pub fn text(&self) -> &str {
-        &self.text
+        &self.text.full
     }
 
     /// The text to show: credentials are blotted out, and so are comments
     /// that might repeat them.
     pub fn redacted_text(&self) -> &str {
-        self.redacted.as_deref().unwrap_or(&self.text)
+        self.text.shown()
     }
 }
 
@@ -130,8 +129,10 @@ pub(super) fn write(
         drop_ins.push(DropIn {
             about: sheet.about(),
             sensitive,
-            redacted: sensitive.then(|| sheet.text(&mut used_shown, true)),
-            text,
+            text: Text {
+                redacted: sensitive.then(|| sheet.text(&mut used_shown, true)),
+                full: text,
+            },
             name,
         });
     }

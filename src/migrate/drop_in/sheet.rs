@@ -8,7 +8,8 @@ use crate::config::address;
 use crate::containerd::plugin;
 use crate::migrate::split::Concern;
 use crate::migrate::tree::{Content, Files, Id, ROOT, Tree};
-use crate::secret::{REDACTED, has_user, is_secret_comment, without_user};
+use crate::redacted::REDACTED;
+use crate::secret::{has_user, is_secret_comment, without_user};
 use crate::value::{Table, Value, put_at, table_of};
 use crate::write::{self, Writer};
 

@@ -3,10 +3,10 @@
 
 mod set;
 
-use super::changes::{self, Before};
+use super::changes;
 use super::drop_in::{self, DropIn, Existing, Style};
 use super::plan::{Draft, Plan, judge};
-use super::sandbox::SandboxImages;
+use super::sandbox::{Before, SandboxImages};
 use super::steps::{self, Main};
 use super::tree::Files;
 use super::{Options, Target, checks, hosts, origin, read, split};
