@@ -12,7 +12,9 @@
 mod airgap;
 mod cli;
 mod conversions;
+mod daemon;
 mod defaults;
+mod endpoints;
 mod existing;
 mod generate;
 mod hostile;

@@ -5,20 +5,19 @@
 //! each case is tried on a daemon of its own. `RECORD=1` writes what the daemons
 //! did to `tests/recorded/refusals`, for machines without containerd.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::sync::Mutex;
-use std::time::{Duration, Instant};
+use std::path::PathBuf;
+use std::time::Duration;
 
 use containerd_dropins::Document;
 use containerd_dropins::containerd::load::Effective;
 use containerd_dropins::containerd::refusal::Refuses;
 
+use crate::daemon::{Failed, Run, in_parallel};
 use crate::refusal_cases::{ACCEPTED, CASES, Case};
-use crate::support::{self, TempDir};
+use crate::support::{self};
 
 /// The release lines of the answers, and the release whose answers are recorded.
 pub const RELEASES: [(&str, &str); 3] = [("1.6", "1.6.20"), ("1.7", "1.7.24"), ("2", "2.1.9")];
@@ -94,9 +93,6 @@ fn at_start(answer: &str) -> &str {
     }
 }
 
-/// A plugin that is not loaded, and why.
-type Failed = BTreeSet<(String, String)>;
-
 struct Daemon {
     binary: PathBuf,
     release: String,
@@ -104,97 +100,6 @@ struct Daemon {
     always: Failed,
     /// Every plugin that it tries to load.
     plugins: BTreeSet<String>,
-}
-
-/// How one run of a daemon went.
-struct Run {
-    exited: bool,
-    log: String,
-}
-
-impl Run {
-    /// Starts a daemon in directories of its own; `patience` is how long it may
-    /// go on before it counts as started.
-    fn new(binary: &Path, name: &str, text: &str, patience: Duration) -> Run {
-        let dir = TempDir::new(name);
-        let at = |name: &str| dir.path().join(name).display().to_string();
-        let opt = format!(
-            "\n[plugins.\"io.containerd.internal.v1.opt\"]\npath = \"{}\"\n[plugins.\"io.containerd.nri.v1.nri\"]\ndisable = true\n",
-            at("opt")
-        );
-        std::fs::write(at("config.toml"), format!("{text}{opt}")).unwrap();
-        let log = std::fs::File::create(at("log")).unwrap();
-        let mut child = Command::new(binary)
-            .args(["--config", &at("config.toml"), "--root", &at("root")])
-            .args(["--state", &at("state"), "--address", &at("sock")])
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().unwrap())
-            .stderr(log)
-            .spawn()
-            .unwrap();
-        let read = || String::from_utf8_lossy(&std::fs::read(at("log")).unwrap()).into_owned();
-        let began = Instant::now();
-        let mut booted = None;
-        let exited = loop {
-            if child.try_wait().unwrap().is_some() {
-                break true;
-            }
-            if booted.is_none() && read().contains("containerd successfully booted") {
-                booted = Some(Instant::now());
-            }
-            if booted.is_some_and(|at| at.elapsed() > patience) {
-                break false;
-            }
-            assert!(began.elapsed().as_secs() < 60, "{name}: {}", read());
-            std::thread::sleep(Duration::from_millis(10));
-        };
-        if !exited {
-            child.kill().unwrap();
-            child.wait().unwrap();
-        }
-        let log = read().replace(&dir.path().display().to_string(), "DIR");
-        Run { exited, log }
-    }
-
-    /// The plugin that a line of the log is about: 2.x has a field for it, 1.x
-    /// names it in the message, which stands before the error.
-    fn plugin(line: &str) -> Option<&str> {
-        let behind = |mark: &str| line.find(mark).map(|at| at + mark.len());
-        let in_message = || {
-            let quoted = behind("plugin \\\"");
-            let bare = behind("plugin ");
-            quoted
-                .filter(|at| Some(*at) <= bare.map(|at| at + 2))
-                .or(bare)
-        };
-        let at = behind(" id=").or_else(in_message)?;
-        line[at..].split([' ', '"', '\\', ',']).next()
-    }
-
-    /// Plugins by the message that tells of them.
-    fn told<'a>(&'a self, message: &'a str) -> impl Iterator<Item = (&'a str, &'a str)> {
-        let lines = self.log.lines().filter(move |line| line.contains(message));
-        lines.filter_map(|line| Some((Self::plugin(line)?, line)))
-    }
-
-    fn failed(&self) -> Failed {
-        let failed = self.told("failed to load plugin");
-        let why = |line: &str| {
-            let error = line.split_once("error=").map_or("", |(_, error)| error);
-            error.to_owned()
-        };
-        failed
-            .map(|(plugin, line)| (plugin.to_owned(), why(line)))
-            .collect()
-    }
-
-    fn loads_cri(&self) -> bool {
-        let tried = self.told("loading plugin");
-        let mut tried = tried.filter(|(_, line)| !line.contains("skip loading"));
-        let is_cri = |plugin: &str| plugin == support::CRI;
-        let failed = self.failed();
-        tried.any(|(plugin, _)| is_cri(plugin)) && !failed.iter().any(|(plugin, _)| is_cri(plugin))
-    }
 }
 
 impl Daemon {
@@ -246,26 +151,6 @@ impl Daemon {
             _ => "none",
         }
     }
-}
-
-/// Does jobs on a few threads at a time, and gives what they give in order.
-fn in_parallel<T: Send>(jobs: usize, job: impl Fn(usize) -> T + Sync) -> Vec<T> {
-    let next = Mutex::new(0..jobs);
-    let done = Mutex::new(BTreeMap::new());
-    std::thread::scope(|scope| {
-        for _ in 0..4 {
-            scope.spawn(|| {
-                loop {
-                    let Some(at) = next.lock().unwrap().next() else {
-                        return;
-                    };
-                    let result = job(at);
-                    done.lock().unwrap().insert(at, result);
-                }
-            });
-        }
-    });
-    done.into_inner().unwrap().into_values().collect()
 }
 
 /// Compares with what is recorded, or records what daemons said.

@@ -17,7 +17,7 @@ const NEW: Release = Release::new(2, 3, 3);
 
 /// Settings in the form `HOST = ENDPOINT ENDPOINT …`, one entry a line; a line
 /// `tls HOST = skip` or `tls HOST = CA CERT KEY` is one of `configs`.
-fn settings(text: &str) -> Registry {
+pub fn settings(text: &str) -> Registry {
     let mut settings = Registry::default();
     for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
         let (name, values) = line.split_once('=').unwrap();
