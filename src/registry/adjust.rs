@@ -24,11 +24,15 @@ pub(super) fn adjusted(settings: &Registry, from: Release, to: Release) -> (Regi
     for (name, mirror) in settings.mirrors.iter() {
         let mut remark = |kind, message: String| {
             let path = vec!["mirrors".to_owned(), name.clone()];
-            remarks.push(Remark {
+            let remark = Remark {
                 path,
                 kind,
                 message,
-            });
+            };
+            // Once, however many endpoints have the same.
+            if remarks.last() != Some(&remark) {
+                remarks.push(remark);
+            }
         };
         if name != ANY && !is_registry_host(name) {
             let message = format!(
