@@ -67,7 +67,7 @@ pub struct Unsound {
 }
 
 /// More hosts than this, in all files together, are not written.
-const MOST_HOSTS: usize = 1_000_000;
+const MOST_HOSTS: usize = 100_000;
 
 /// Converts the settings under `registry`, as containerd `from` understands
 /// them, to files for containerd `to`, 1.6 or later.
