@@ -7,7 +7,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -268,9 +268,24 @@ fn load(path: &Path) -> Result<Document, String> {
     Document::parse(path.display().to_string(), &bytes).map_err(explain)
 }
 
+/// The text of a list, which may come out of a pipe.
 fn read_text(path: &Path) -> Result<String, String> {
-    let fails = |error| format!("{}: not UTF-8: {error}", path.display());
-    String::from_utf8(read(path)?).map_err(fails)
+    let fails = |error: io::Error| format!("{}: {error}", path.display());
+    let file = fs::File::open(path).map_err(fails)?;
+    let mut bytes = Vec::new();
+    file.take(LARGEST_FILE + 1)
+        .read_to_end(&mut bytes)
+        .map_err(fails)?;
+    if bytes.len() as u64 > LARGEST_FILE {
+        return Err(too_large(path));
+    }
+    let not_text = |error| format!("{}: not UTF-8: {error}", path.display());
+    String::from_utf8(bytes).map_err(not_text)
+}
+
+fn too_large(path: &Path) -> String {
+    let path = path.display();
+    format!("{path}: larger than any file that is read here")
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, String> {
@@ -280,10 +295,7 @@ fn read(path: &Path) -> Result<Vec<u8>, String> {
         return Err(format!("{}: not a regular file", path.display()));
     }
     if metadata.len() > LARGEST_FILE {
-        return Err(format!(
-            "{}: larger than any file that is read here",
-            path.display()
-        ));
+        return Err(too_large(path));
     }
     fs::read(path).map_err(fails)
 }

@@ -5,6 +5,7 @@ use std::fmt;
 use serde::Serialize;
 
 use crate::Document;
+use crate::secret::shown_message;
 
 /// How much a finding matters.
 ///
@@ -156,9 +157,12 @@ codes! {
     /// TLS settings of a registry, which containerd 2.0 removed.
     RegistryTls = "registry-tls", Error,
         "Have the registry settings converted to hosts.toml files, which is done unless they are to be kept or config_path is set already. In that case write a hosts.toml for the host (ca, client, skip_verify) into the directory of config_path, remove the table and migrate again.";
+    /// Registry settings went to `hosts.toml` files.
+    RegistryConverted = "registry-converted", Note,
+        "For every registry host that the settings name, and for others, the same endpoints are asked in the same order. One thing differs as soon as there is a config_path: hosts on the node itself that no setting names, such as localhost:5000, are asked over HTTPS first, and a bare localhost over HTTPS only.";
     /// Registry settings that are not converted although they should be.
     RegistryStays = "registry-stays", Warning,
-        "The registry settings stay in the drop-ins. Write hosts.toml files by hand if the target asks for them.";
+        "The registry settings stay where they are. Where containerd 2.x does not read TLS settings, write hosts.toml files for them by hand, into the directory that config_path names.";
     /// A registry setting that no `hosts.toml` can stand for.
     RegistryNotConvertible = "registry-not-convertible", Error,
         "Correct the setting and migrate again, or remove it.";
@@ -185,7 +189,7 @@ codes! {
         "The old runtime shims are deprecated in containerd 1.4 and gone in 2.0. Running containers keep their shim; new ones use io.containerd.runc.v2.";
     /// A deprecated setting that containerd refused so far.
     FirstEffect = "first-effect", Warning,
-        "Review it before the restart. The cgroup driver must be that of the kubelet, and a change of it restarts pods.";
+        "So far it had no effect, or kept something from working. Review it before the restart.";
     /// Two settings that contradict each other.
     Contradiction = "contradiction", Warning,
         "Both were set. Check that the one that is kept is the one you want.";
@@ -288,6 +292,9 @@ codes! {
     /// With the result the CRI plugin would not be loaded.
     CriRefuses = "cri-refuses", Error,
         "Correct the setting and migrate again. Without the CRI plugin the kubelet has no runtime, and the node does not become ready.";
+    /// The sandbox image is pinned by digest, and the target runs containerd 2.x.
+    SandboxImageDigest = "sandbox-image-digest", Warning,
+        "Reports have it that pods do not start with such an image on containerd 2.x; with a tag and a digest they do not on 2.3. Airgap bundles hold images by tag. Name the image by its tag, or better use spec.images.pause of the k0s configuration.";
     /// With the result no pod would start, for want of the sandbox image.
     SandboxImageNotFound = "sandbox-image-not-found", Error,
         "containerd 2.3 looks the sandbox image up by the very text of the setting. Name it in full: registry, repository, and either a tag or a digest. Better drop the setting and use spec.images.pause of the k0s configuration.";
@@ -343,7 +350,7 @@ impl Finding {
         Finding {
             code,
             severity: code.severity(),
-            message: message.into(),
+            message: shown_message(&message.into()),
             help: code.help(),
             key: None,
             span: None,

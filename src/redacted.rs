@@ -21,12 +21,14 @@ pub struct Redacted {
 }
 
 impl Redacted {
-    /// A value that is no credential.
+    /// A value that is no credential unless it tells so itself.
     pub(crate) fn plain(value: Value) -> Self {
         Redacted::new(value, false)
     }
 
+    /// A value that is a credential by its place, or tells so itself.
     pub(crate) fn new(value: Value, secret: bool) -> Self {
+        let secret = secret || is_secret_value(&value);
         Redacted { value, secret }
     }
 

@@ -13,7 +13,12 @@ pub(super) fn give(report: &mut AirgapReport, plan: &Plan, of_another: bool) {
     let by = (plan.sandbox.before_by, plan.sandbox.after_by);
     let missing = |image: &Option<CheckedImage>| image.clone().filter(|image| !image.listed);
     if let Some(image) = missing(&report.after) {
-        report.symptom = Some(symptom("after the migration no pod starts", &image));
+        let as_before = |before: &CheckedImage| before.image == image.image;
+        let when = match report.before.as_ref().is_some_and(as_before) {
+            true => "no pod starts, before the migration and after it,",
+            false => "after the migration no pod starts",
+        };
+        report.symptom = Some(symptom(when, &image));
         report.cause = Some(cause(report, plan, by.1));
         report.steps = vec![cure(report, &image, by.1, of_another)];
     } else if let (Some(image), Some(after)) = (missing(&report.before), &report.after) {

@@ -7,7 +7,7 @@ use super::place::Place;
 use super::setting::{Kind, Merge, Presence, without_zeros};
 use crate::config::Config;
 use crate::redacted::Redacted;
-use crate::secret::{is_secret_name, is_secret_value};
+use crate::secret::is_secret_name;
 use crate::value::{Table, Value};
 
 /// A key whose effective value differs.
@@ -172,7 +172,7 @@ impl Walk {
         let place = Config::place_of(&path);
         let declared = |value: &Value| place.is_some_and(|place| place.is_secret(value));
         let redacted = |value: Value| {
-            let is_secret = named || declared(&value) || is_secret_value(&value);
+            let is_secret = named || declared(&value);
             Redacted::new(value, is_secret)
         };
         self.found.push(Difference {

@@ -164,6 +164,10 @@ impl Judge<'_> {
                 "the sandbox image {image} is kept in place of {injected}, which k0s {release} injects"
             );
             self.say(tree, id, Code::SandboxImageCustom, message);
+            if self.target.containerd().is_2() && image.contains('@') {
+                let message = format!("the sandbox image {image} is pinned by digest");
+                self.say(tree, id, Code::SandboxImageDigest, message);
+            }
             return Verdict::Keep(Why::Edit("a sandbox image of your own".to_owned()));
         }
         let what = match known {

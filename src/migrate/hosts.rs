@@ -131,7 +131,14 @@ pub(super) fn convert_registry(
             settings.configs.entry(name).or_default();
         }
     }
-    let conversion = convert(&settings, from, target.containerd());
+    let conversion = match convert(&settings, from, target.containerd()) {
+        Ok(conversion) => conversion,
+        Err(error) => {
+            let message = error.to_string();
+            findings.push(files.finding(tree, first, Code::RegistryStays, message));
+            return None;
+        }
+    };
     let moved = Moved { conversion, nodes };
     moved.settle(tree, files, options, findings);
     if moved.conversion.files.is_empty() {
@@ -139,6 +146,15 @@ pub(super) fn convert_registry(
     }
     let why = "the hosts.toml files that stand for mirrors and TLS settings are there";
     let path = Value::String(options.config_path.clone());
+    let containerd = target.containerd();
+    let reason = match needed {
+        true => format!(
+            "containerd {containerd} reads TLS settings from hosts.toml files only, and refuses mirrors beside config_path"
+        ),
+        false => "as asked".to_owned(),
+    };
+    let message = format!("mirrors and TLS settings go to hosts.toml files: {reason}");
+    findings.push(files.finding(tree, first, Code::RegistryConverted, message));
     let made = tree.set(registry, "config_path", path, first, why);
     tree.node_mut(made).comments = None;
     Some(moved)
@@ -380,7 +396,7 @@ fn code(kind: RemarkKind) -> Option<Code> {
         RemarkKind::WithoutEffect => Code::WithoutEffect,
         RemarkKind::FirstEffect => Code::FirstEffect,
         RemarkKind::RelativePath => Code::RegistryRelativePath,
-        RemarkKind::Refused => Code::RegistryNotConvertible,
+        RemarkKind::NotConvertible => Code::RegistryNotConvertible,
         RemarkKind::Redundant => return None,
     })
 }
@@ -388,7 +404,7 @@ fn code(kind: RemarkKind) -> Option<Code> {
 /// What became of a setting that is in no file.
 fn lost(remarks: &[&Remark]) -> Verdict {
     let is = |kind: RemarkKind| remarks.iter().find(|remark| remark.kind == kind);
-    let refused = is(RemarkKind::Refused).map(|remark| (Dropped::NotExpressible, remark));
+    let refused = is(RemarkKind::NotConvertible).map(|remark| (Dropped::NotExpressible, remark));
     let redundant = is(RemarkKind::Redundant).map(|remark| (Dropped::TargetDefault, remark));
     let other = remarks.first().map(|remark| (Dropped::NoEffect, remark));
     let (dropped, why) = refused.or(redundant).or(other).map_or_else(

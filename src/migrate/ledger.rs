@@ -9,6 +9,7 @@ use super::split::Concern;
 use super::tree::{Content, Dropped, Files, Id, ROOT, Source, Tree, Verdict, Why};
 use crate::diagnostic::Span;
 use crate::redacted::Redacted;
+use crate::secret::shown_message;
 use crate::value::{Table, Value};
 
 /// What becomes of a key.
@@ -118,7 +119,7 @@ pub(super) fn ledger(
                 value: Redacted::new(value.clone(), tree.is_secret(id)),
                 span,
                 fate: fate.clone(),
-                reason: reason.clone(),
+                reason: shown_message(&reason),
             });
         }
     }
@@ -128,7 +129,7 @@ pub(super) fn ledger(
             value: Redacted::new(ignored.value.clone(), ignored.secret),
             span,
             fate: Fate::NoEffect,
-            reason: ignored.why.clone(),
+            reason: shown_message(&ignored.why),
         });
     }
     entries.sort_by_key(|(file, entry)| (*file, entry.span.start));

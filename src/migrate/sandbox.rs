@@ -12,6 +12,7 @@ use crate::config::Config;
 use crate::containerd::setting::State;
 use crate::containerd::{Release, plugin};
 use crate::k0s::{self, Regime};
+use crate::secret::without_user;
 use crate::value::Value;
 
 /// How the input was in effect.
@@ -67,7 +68,7 @@ impl SandboxImages {
     pub(super) fn of(tree: &mut Tree, target: &Target, was: Before) -> SandboxImages {
         let leaf = tree.find(&PATH);
         let (value, before_by) = before(tree, leaf, target, was);
-        let as_text = |value: &Value| value.as_str().map(str::to_owned);
+        let as_text = |value: &Value| value.as_str().map(without_user);
         let before = as_text(&value);
         let (after, after_by) = match leaf.filter(|leaf| tree.is_kept(*leaf)) {
             Some(leaf) => (tree.value(leaf).and_then(as_text), DecidedBy::Input),

@@ -5,6 +5,9 @@ use super::hosts::HostsFile;
 use super::{Options, Target};
 use crate::k0s::{self, Regime};
 
+/// How the first step begins where there are errors.
+const SETTLE: &str = "First settle the errors above";
+
 /// How the only step begins where there is nothing to do.
 const NOTHING: &str = "Nothing: ";
 
@@ -119,15 +122,30 @@ pub(super) fn add_hosts_files(steps: &mut Vec<String>, files: &[HostsFile], opti
     let directory = &options.config_path;
     let at = steps.iter().position(|step| step.starts_with("Put the "));
     let put = format!(
-        "Put the folders with a hosts.toml into {directory}. The certificates that they name stay where they are."
+        "Put the folders with a hosts.toml, which are written to certs.d beside the drop-ins, into {directory}. The certificates that they name stay where they are."
     );
     steps.insert(at.unwrap_or(0), put);
+    let secret: Vec<&str> = files
+        .iter()
+        .filter(|file| file.sensitive)
+        .map(|file| file.name.as_str())
+        .collect();
+    if !secret.is_empty() {
+        let protect = format!(
+            "Let only root read {}, which may hold credentials: chmod 0600.",
+            secret.join(", ")
+        );
+        steps.insert(at.unwrap_or(0) + 1, protect);
+    }
 }
 
 /// When containerd would refuse the result.
 pub(super) fn settle_refusals(steps: &mut Vec<String>) {
     let first = "First settle what containerd refuses, above: the node would not become ready.";
     steps.retain(|step| !step.starts_with(NOTHING));
+    if steps.first().is_some_and(|step| step.starts_with(SETTLE)) {
+        return;
+    }
     steps.insert(0, first.to_owned());
 }
 
@@ -140,8 +158,8 @@ pub(super) fn after_a_defect() -> Vec<String> {
 }
 
 fn unless_resolved(failed: bool) -> Vec<String> {
-    let first = "First settle the errors above: without that, settings of yours are lost.";
-    failed.then(|| first.to_owned()).into_iter().collect()
+    let first = format!("{SETTLE}: without that, settings of yours are lost.");
+    failed.then_some(first).into_iter().collect()
 }
 
 fn write(drop_ins: &[DropIn], put: &str) -> Vec<String> {

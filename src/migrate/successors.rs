@@ -180,9 +180,14 @@ impl Steps<'_> {
         if !matches!(self.tree.verdict(id), Some(Verdict::Converted(..))) {
             return;
         }
-        let message = format!(
+        let mut message = format!(
             "containerd 1.3 to 1.7 start CRI with {key} only for handlers of type {LINUX_V1}, which this one is not: what it asks for takes effect for the first time"
         );
+        if key == "systemd_cgroup" {
+            message.push_str(
+                "; the cgroup driver must be that of the kubelet, and a change of it restarts pods",
+            );
+        }
         self.say(id, Code::FirstEffect, message);
     }
 

@@ -55,7 +55,7 @@ pub(super) fn adjusted(settings: &Registry, from: Release, to: Release) -> (Regi
             }
         }
         match refused {
-            Some(message) => remark(RemarkKind::Refused, message.to_owned()),
+            Some(message) => remark(RemarkKind::NotConvertible, message.to_owned()),
             None => {
                 let mirror = Mirror {
                     endpoint: Some(endpoint),

@@ -1,6 +1,7 @@
 //! A tree of `hosts.toml` files, as `registry.config_path` names one.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use super::endpoint::{Capability, ClientCertificate, Endpoint, upstream};
 use super::hosts_toml::{self, HostSettings, HostsTomlError, Read};
@@ -38,7 +39,7 @@ const DIAL_TIMEOUT: Release = Release::new(2, 0, 7);
 /// assert_eq!(urls, ["https://mirror.example/v2", "https://registry-1.docker.io/v2"]);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct CertsD {
     /// The path of the directory, without a slash at its end.
     root: String,
@@ -46,12 +47,21 @@ pub struct CertsD {
 }
 
 /// What is told of one registry host.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 struct Folder {
     /// The file; none where it is empty or missing.
     hosts: Option<Result<Read, HostsTomlError>>,
     /// Other files, by name.
     others: BTreeSet<String>,
+}
+
+impl fmt::Debug for CertsD {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CertsD")
+            .field("root", &self.root)
+            .field("folders", &self.folders.keys())
+            .finish_non_exhaustive()
+    }
 }
 
 impl CertsD {

@@ -66,8 +66,19 @@ pub struct Unsound {
     pub host: String,
 }
 
-/// More hosts than this, in all files together, are not written.
-const MOST_HOSTS: usize = 100_000;
+/// So many hosts may be written for each endpoint and name in the settings: an
+/// endpoint for all hosts stands in every file that hides `_default`.
+const MOST_HOSTS_EACH: usize = 20;
+
+/// So many may be written in any case.
+const FEW_HOSTS: usize = 10_000;
+
+/// The files would be out of proportion to the settings.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the endpoints for all hosts would be written more than {limit} times")]
+pub struct TooLarge {
+    limit: usize,
+}
 
 /// Converts the settings under `registry`, as containerd `from` understands
 /// them, to files for containerd `to`, 1.6 or later.
@@ -87,7 +98,7 @@ const MOST_HOSTS: usize = 100_000;
 /// "#;
 /// let config = Config::read(&Document::parse("containerd.toml", text.as_bytes())?);
 /// let (from, to) = ("1.7.24".parse()?, "2.3.3".parse()?);
-/// let conversion = convert(&config.plugins.cri.registry, from, to);
+/// let conversion = convert(&config.plugins.cri.registry, from, to)?;
 ///
 /// let paths: Vec<&str> = conversion.files.iter().map(|file| file.path.as_str()).collect();
 /// assert_eq!(paths, ["docker.io/hosts.toml", "mirror.example_5000_/hosts.toml"]);
@@ -108,7 +119,10 @@ const MOST_HOSTS: usize = 100_000;
 /// What the files differ in: a registry host on the node itself
 /// (`localhost:5000`) that the settings do not name is tried with HTTPS first
 /// as soon as there is a `config_path`, where mirrors mean plain HTTP only.
-pub fn convert(settings: &Registry, from: Release, to: Release) -> Conversion {
+///
+/// # Errors
+/// If the files would be out of proportion to the settings.
+pub fn convert(settings: &Registry, from: Release, to: Release) -> Result<Conversion, TooLarge> {
     let hosts = hosts_named(settings);
     let (settings, remarks) = adjusted(settings, from, to);
     let mut conversion = Conversion {
@@ -118,17 +132,16 @@ pub fn convert(settings: &Registry, from: Release, to: Release) -> Conversion {
         from,
         hosts,
     };
-    conversion.write(to);
+    conversion.write(to)?;
     conversion.mark_unused();
     conversion.files.sort_by(|a, b| a.path.cmp(&b.path));
-    conversion
+    Ok(conversion)
 }
 
 impl Conversion {
     /// Writes the file for all hosts, and those of the hosts that need another.
-    fn write(&mut self, to: Release) {
+    fn write(&mut self, to: Release) -> Result<(), TooLarge> {
         let any = self.settings.mirrors.get(ANY);
-        let endpoints_of_any = any.map_or(0, |any| urls(any).count());
         if any.is_some()
             && let Ok(list) = mirrored(&self.settings, ANY, self.from)
         {
@@ -143,14 +156,10 @@ impl Conversion {
         let files = self.files.iter().map(|file| file.path.as_str());
         let for_all = CertsD::new("", files.zip(texts.iter().map(String::as_str)));
         let names = self.names();
-        if names.len().saturating_mul(endpoints_of_any) > MOST_HOSTS {
-            self.remarks.push(Remark {
-                path: vec!["mirrors".to_owned(), ANY.to_owned()],
-                kind: RemarkKind::Refused,
-                message: "there are too many endpoints for all hosts".to_owned(),
-            });
-            return;
-        }
+        let mirrors = self.settings.mirrors.values();
+        let stated = names.len() + mirrors.map(|mirror| urls(mirror).count()).sum::<usize>();
+        let limit = stated.saturating_mul(MOST_HOSTS_EACH).max(FEW_HOSTS);
+        let mut written = 0;
         for name in names {
             // Without errors, as those have been taken out.
             let Ok(list) = endpoints(&self.settings, &name, self.from) else {
@@ -158,6 +167,10 @@ impl Conversion {
             };
             if same_pulls(&list, &for_all.endpoints(&name, to)) {
                 continue;
+            }
+            written += list.len();
+            if written > limit {
+                return Err(TooLarge { limit });
             }
             let mut hosts = tried(&list);
             let last = hosts.pop();
@@ -168,6 +181,7 @@ impl Conversion {
             );
             self.add(&name, folder_of(&name), &list, file);
         }
+        Ok(())
     }
 
     /// The registry hosts that may need a file of their own.

@@ -1,10 +1,13 @@
 //! `hosts.toml`: what containerd is told about one registry host.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use super::endpoint::{Capability, ClientCertificate};
 use crate::config::Secret;
 use crate::containerd::Release;
+use crate::redacted::{REDACTED, redacted};
+use crate::secret::without_user;
 use crate::value::{Table, Value, value_of};
 use crate::write::{self, Writer};
 
@@ -27,7 +30,7 @@ use crate::write::{self, Writer};
 /// assert_eq!(again, file);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Default, PartialEq)]
 #[non_exhaustive]
 pub struct HostsToml {
     /// URL of the registry itself, which is tried last; where there is none,
@@ -41,7 +44,7 @@ pub struct HostsToml {
 }
 
 /// A host to try, `[host."URL"]`.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Default, PartialEq)]
 #[non_exhaustive]
 pub struct Host {
     /// Its URL. Without `http` in front, containerd puts `https://` there.
@@ -61,7 +64,7 @@ impl Host {
 }
 
 /// What holds for one host.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Default, PartialEq)]
 #[non_exhaustive]
 pub struct HostSettings {
     /// What it is asked for; empty is everything.
@@ -82,6 +85,36 @@ pub struct HostSettings {
     pub dial_timeout: Option<String>,
     /// Keys that no containerd release reads.
     pub other: Table,
+}
+
+impl fmt::Debug for HostsToml {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HostsToml")
+            .field("server", &self.server.as_deref().map(without_user))
+            .field("settings", &self.settings)
+            .field("hosts", &self.hosts)
+            .finish()
+    }
+}
+
+impl fmt::Debug for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Host")
+            .field("url", &without_user(&self.url))
+            .field("settings", &self.settings)
+            .finish()
+    }
+}
+
+impl fmt::Debug for HostSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut table = self.to_table();
+        if let Some(Value::Table(header)) = table.get_mut("header") {
+            let values = header.values_mut();
+            values.for_each(|value| *value = Value::String(REDACTED.to_owned()));
+        }
+        redacted(None, &table).fmt(f)
+    }
 }
 
 /// Why containerd ignores a `hosts.toml`: it then looks for `*.crt`, `*.cert`
@@ -174,7 +207,7 @@ fn write_header(writer: &mut Writer, path: &[&str], header: Option<Value>) {
 }
 
 /// A file, and how it is written.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct Read {
     pub(super) file: HostsToml,
     /// The hosts with a table of their own: those that containerd 2.x sees.

@@ -69,7 +69,7 @@ mod remark;
 mod settings;
 
 pub use certs_d::{CertsD, endpoints_in};
-pub use convert::{Conversion, ConvertedFile, Unsound, convert};
+pub use convert::{Conversion, ConvertedFile, TooLarge, Unsound, convert};
 pub use endpoint::{Capability, ClientCertificate, Endpoint, is_registry_host, same_pulls};
 pub use hosts_toml::{Host, HostSettings, HostsToml, HostsTomlError};
 pub use remark::{Remark, RemarkKind};

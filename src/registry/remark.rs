@@ -40,7 +40,7 @@ pub enum RemarkKind {
     /// containerd asks the same without it.
     Redundant,
     /// It cannot be converted. It is left out.
-    Refused,
+    NotConvertible,
 }
 
 /// The path of TLS settings below `registry`.

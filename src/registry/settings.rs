@@ -192,9 +192,7 @@ pub fn hosts_named(settings: &Registry) -> Vec<String> {
 }
 
 /// Whether containerd asks a host for the images of some registry host by its
-/// name, over HTTPS.
+/// name.
 pub(super) fn is_upstream(host: &str) -> bool {
-    let of_others = host == upstream("docker.io");
-    let of_its_own = super::is_registry_host(host) && upstream(host) == host;
-    (of_others || of_its_own) && default_scheme(host) == "https"
+    host == upstream("docker.io") || super::is_registry_host(host) && upstream(host) == host
 }

@@ -431,6 +431,6 @@ fn a_list_that_is_no_text_is_refused() {
         assert_eq!(stdout(&output), "");
     };
     refused(&list, "list.txt: not UTF-8");
-    refused(dir.path().to_str().unwrap(), "not a regular file");
+    refused(dir.path().to_str().unwrap(), "airgap-odd: ");
     refused("/no/such/list", "/no/such/list: ");
 }

@@ -513,7 +513,7 @@ fn registry_settings_are_converted_where_asked() {
             shown.contains("MOVED: 1 key to 1 hosts.toml file"),
             "{shown}"
         );
-        assert!(shown.contains("into /etc/certs.d."), "{shown}");
+        assert!(shown.contains("into /etc/certs.d. The"), "{shown}");
         assert!(!shown.contains("hunter2"), "{shown}");
     }
     let hosts = std::fs::read_to_string(out.join("certs.d/docker.io/hosts.toml")).unwrap();

@@ -264,7 +264,7 @@ fn cases(release: &str) -> Vec<Case> {
     // The same settings as files.
     for (text, hosts) in SETTINGS {
         let registry = settings(text);
-        let conversion = convert(&registry, "1.7.24".parse().unwrap(), version);
+        let conversion = convert(&registry, "1.7.24".parse().unwrap(), version).unwrap();
         let files = conversion.files.iter();
         let files: Vec<(String, String)> = files
             .map(|file| (file.path.clone(), file.file.to_toml(version)))

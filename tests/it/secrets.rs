@@ -3,6 +3,7 @@
 
 use std::fmt::Debug;
 
+use containerd_dropins::airgap::{self, ImageList};
 use containerd_dropins::k0s::{Release, assemble, preflight};
 use containerd_dropins::migrate::{
     ExistingDropIns, Options, Plan, RegistryPolicy, Target, check, plan, plan_drop_ins,
@@ -61,7 +62,18 @@ oom_score = -999 # token: hunter02
   path = "p"
   args = ["--token", "hunter26"]
   env = ["PASSWORD=hunter27"]
+[CRI.registry.mirrors."gcr.io"]
+  # see https://docs.example/x, and then https://robot:hunter30@m.example
+  endpoint = ["robot:hunter31@mirror.example:5000", "https://a.example https://u:hunter32@b"]
+[CRI.registry.configs."robot:hunter33@mirror.example"]
+  auth = { username = "u" }
+[proxy_plugins.q]
+  type = "snapshot"
+  address = "robot:hunter34@q.example"
 [plugins."io.containerd.nobody.v1.x"]
+  passphrase = "hunter35"
+  api_key = "hunter36"
+  url = "https://u:hunter37/b@h"
   client_secret = "hunter28"
 "#;
 
@@ -83,6 +95,9 @@ fn document(text: &str) -> Document {
 }
 
 fn hides_plan(plan: &Plan) {
+    let report = airgap::check(plan, &ImageList::parse("registry.k8s.io/pause:3.9\n"));
+    hides("the airgap report", &report.to_string());
+    hides_all("the airgap report", &report);
     hides("the report", &plan.to_string());
     hides_all("the plan", plan);
     hides_all("findings", &plan.findings);
@@ -180,13 +195,13 @@ fn no_model_shows_a_credential() {
     hides("what is in effect", &format!("{effective:?}"));
     hides_all("differences", &effective.differences(&nothing));
     let (old, new) = ("1.7.24".parse().unwrap(), "2.3.3".parse().unwrap());
-    let conversion = convert(registry, old, new);
+    let conversion = convert(registry, old, new).unwrap();
     hides("a conversion", &format!("{conversion:?}"));
 }
 
 #[test]
 fn no_hosts_toml_shows_a_credential() {
-    let text = "[host.\"https://m.example\"]\n[host.\"https://m.example\".header]\nAuthorization = \"Basic hunter01\"\n[header]\nX = [\"hunter02\"]\n";
+    let text = "server = \"https://u:hunter03@h\"\nnobody = \"password=hunter04\"\n[host.\"https://u:hunter05@m\"]\n[host.\"https://m.example\"]\n[host.\"https://m.example\".header]\nAuthorization = \"Basic hunter01\"\n[header]\nX = [\"hunter02\"]\n";
     let file = HostsToml::parse(text).unwrap();
     hides("a file", &format!("{file:?}"));
     assert!(file.to_toml("2.1.0".parse().unwrap()).contains("hunter01"));
@@ -228,6 +243,11 @@ fn no_error_shows_a_credential() {
         "[timeouts]\npassword = \"hunter06\"\n",
         "[proxy_plugins.p]\ntype = \"password=hunter07\"\n",
         "[CRI.containerd]\ndefault_runtime_name = \"https://u:hunter08@h\"\n",
+        "[CRI]\nsandbox_image = \"https://u:hunter10@reg.example/pause\"\n",
+        "[CRI.containerd]\ndefault_runtime_name = \"password=hunter11\"\n",
+        "[CRI.containerd]\nsnapshotter = \"token: hunter12\"\n",
+        "[CRI]\nstream_idle_timeout = \"password=hunter13\"\n",
+        "required_plugins = [\"u:hunter14@h\"]\n",
         "[CRI.registry.mirrors.\"docker.io\"]\nendpoint = [\"https://u:hunter09@%zz\"]\n",
     ] {
         let wrong = document(&long(&format!("version = 2\n{wrong}")));

@@ -172,7 +172,7 @@ impl Check<'_> {
         let message = match (is_on, set) {
             (_, [false, false]) | (true, [true, true]) => None,
             (false, _) => Some("the key pair is set and `enable_tls_streaming` is not"),
-            (true, _) => Some("the certificate and its key come in two"),
+            (true, _) => Some("of the certificate and its key only one is set"),
         };
         if let Some(message) = message {
             let path = if set == [false, true] { &key } else { &cert };
@@ -180,7 +180,7 @@ impl Check<'_> {
         }
         let port = in_cri(&["stream_server_port"]);
         if is_bad_port(&self.text(&port)) {
-            let message = "the number is none of a port";
+            let message = "this is no number of a port";
             self.refuse(Rule::StreamPort, Refuses::Daemon, &port, message);
         }
     }
@@ -206,7 +206,7 @@ impl Check<'_> {
         }
         let timeout = in_cri(&["image_pull_progress_timeout"]);
         if self.is_known(&timeout) && self.text(&timeout).is_empty() {
-            let message = "an empty duration is no duration: \"0s\" is none";
+            let message = "the duration is empty; write \"0s\" for no timeout";
             self.refuse(Rule::PullTimeout, Refuses::Pull, &timeout, message);
         }
         let period = in_cri(&["stats_collect_period"]);

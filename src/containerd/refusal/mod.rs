@@ -39,12 +39,14 @@ mod syntax;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
 use std::fmt;
 
+use self::plugins::Proxy;
 use super::load::Effective;
 use super::{Release, plugin};
 use crate::config::Config;
-use crate::secret::without_user;
+use crate::secret::shown_message;
 use crate::value::Value;
 
 /// Something that containerd refuses about a configuration.
@@ -219,7 +221,11 @@ impl Effective {
             effective: self,
             release: self.release(),
             found: Vec::new(),
+            disabled: BTreeSet::new(),
+            proxies: Vec::new(),
+            proxy_uris: BTreeSet::new(),
         };
+        check.index();
         check.daemon();
         check.plugins();
         check.cri();
@@ -243,6 +249,11 @@ struct Check<'a> {
     effective: &'a Effective,
     release: Release,
     found: Vec<Refusal>,
+    /// What `disabled_plugins` names: URIs, or in version 1 short names.
+    disabled: BTreeSet<String>,
+    proxies: Vec<Proxy>,
+    /// The URIs of the proxies that have a type.
+    proxy_uris: BTreeSet<String>,
 }
 
 impl Check<'_> {
@@ -251,7 +262,7 @@ impl Check<'_> {
             rule,
             refuses,
             path: self.effective.address(path),
-            message: without_user(&message.into()),
+            message: shown_message(&message.into()),
             setting: path.iter().map(|key| (*key).to_owned()).collect(),
         });
     }

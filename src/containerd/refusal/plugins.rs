@@ -1,7 +1,9 @@
 //! Which plugins are loaded, and settings of those that CRI needs.
 
+use std::collections::BTreeSet;
+
 use super::syntax::{is_bad_platform, is_bad_size};
-use super::{Check, DISABLED, Refuses, Rule};
+use super::{Check, DISABLED, Refusal, Refuses, Rule};
 use crate::containerd::plugin::{self, Need};
 use crate::containerd::releases::*;
 use crate::value::Value;
@@ -12,7 +14,8 @@ const REQUIRED: &str = "required_plugins";
 const ELSEWHERE: &str = "one of its settings keeps it from loading";
 
 /// What a proxy plugin becomes, `None` for a type that is none.
-struct Proxy {
+#[derive(Clone, Debug)]
+pub(super) struct Proxy {
     name: String,
     kind: Option<&'static str>,
 }
@@ -30,20 +33,32 @@ impl Check<'_> {
         self.unpack();
     }
 
-    fn proxy_plugins(&self) -> Vec<Proxy> {
-        let names = self.effective.entries(&["proxy_plugins"]);
-        let proxy = |name: String| {
+    /// Sorts out once what the rules ask for again and again.
+    pub(super) fn index(&mut self) {
+        let ids = self.texts(&[DISABLED]);
+        self.disabled = match self.effective.has_short_names() {
+            true => ids.into_iter().collect(),
+            false => ids
+                .iter()
+                .map(|id| self.effective.plugin_id(id).to_owned())
+                .collect(),
+        };
+        for name in self.effective.entries(&["proxy_plugins"]) {
             let kind = self.text(&["proxy_plugins", &name, "type"]);
             let kind = plugin::proxy_type(&kind, self.release);
-            Proxy { name, kind }
-        };
-        names.into_iter().map(proxy).collect()
+            self.proxy_uris
+                .extend(kind.map(|kind| format!("{kind}.{name}")));
+            self.proxies.push(Proxy { name, kind });
+        }
     }
 
     /// Whether `disabled_plugins` names a plugin, by the id that the release
     /// has it by.
     fn is_disabled(&self, uri: &str) -> bool {
-        self.texts(&[DISABLED]).iter().any(|id| self.names(id, uri))
+        match self.effective.has_short_names() {
+            true => plugin::split(uri).is_some_and(|(_, name)| self.disabled.contains(name)),
+            false => self.disabled.contains(uri),
+        }
     }
 
     /// Whether an entry of a list means a plugin.
@@ -61,8 +76,7 @@ impl Check<'_> {
         if self.is_disabled(&uri) {
             return Err("it is disabled");
         }
-        let mut proxies = self.proxy_plugins().into_iter();
-        if proxies.any(|proxy| proxy.kind == Some(kind) && proxy.name == name) {
+        if self.proxy_uris.contains(&uri) {
             return Ok(());
         }
         let lacks = |key: &str| self.text(&["plugins", &uri, key]).is_empty();
@@ -97,7 +111,7 @@ impl Check<'_> {
     }
 
     fn proxies(&mut self) {
-        for Proxy { name, kind } in self.proxy_plugins() {
+        for Proxy { name, kind } in self.proxies.clone() {
             let path = ["proxy_plugins", name.as_str()];
             let Some(kind) = kind else {
                 let message = format!("the proxy plugin {name:?} has no type that is known");
@@ -116,7 +130,7 @@ impl Check<'_> {
     }
 
     fn disabled(&mut self) {
-        let proxies = self.proxy_plugins();
+        let proxies = self.proxies.clone();
         for plugin in plugin::built_in(self.release) {
             let (kind, _) = plugin.uri.rsplit_once('.').unwrap_or((plugin.uri, ""));
             let is_loaded = |proxy: &Proxy| {
@@ -140,7 +154,7 @@ impl Check<'_> {
     /// containerd 1.x takes the first of several, 2.x wants one.
     fn content_stores(&mut self) {
         let is_loaded = |name: &str| !self.is_disabled(&format!("{}.{name}", plugin::CONTENT));
-        let proxies = self.proxy_plugins();
+        let proxies = self.proxies.clone();
         let mut loaded = proxies
             .iter()
             .filter(|proxy| proxy.kind == Some(plugin::CONTENT) && is_loaded(&proxy.name));
@@ -279,35 +293,53 @@ impl Check<'_> {
     /// starting where CRI is required.
     pub(super) fn required_plugins(&mut self) {
         let no_cri = self.found.iter().any(|found| found.refuses == Refuses::Cri);
-        for id in self.texts(&[REQUIRED]) {
-            if let Some(why) = self.not_loaded(&id, no_cri) {
+        let at_start = |found: &&Refusal| matches!(found.refuses, Refuses::Plugin | Refuses::Cri);
+        let refused = self.found.iter().filter(at_start);
+        let refused: BTreeSet<String> = refused
+            .filter_map(|found| found.path.get(1).cloned())
+            .collect();
+        let ids: BTreeSet<String> = self.texts(&[REQUIRED]).into_iter().collect();
+        for id in ids {
+            if let Some(why) = self.not_loaded(&id, no_cri, &refused) {
                 let message = format!("the required plugin {id} is not loaded: {why}");
                 self.refuse(Rule::RequiredPlugin, Refuses::Daemon, &[REQUIRED], message);
             }
         }
     }
 
-    /// Whether a setting keeps the very plugin from loading.
-    fn is_refused(&self, uri: &str) -> bool {
-        self.found.iter().any(|found| {
-            let at_start = matches!(found.refuses, Refuses::Plugin | Refuses::Cri);
-            at_start && found.path.get(1).is_some_and(|id| id == uri)
-        })
+    /// The plugins that an entry of a list means.
+    fn meant(&self, id: &str) -> Vec<String> {
+        if self.effective.has_short_names() {
+            let built_in = plugin::built_in(self.release).map(|plugin| plugin.uri.to_owned());
+            let kinds = [plugin::SNAPSHOTTER, plugin::CONTENT, plugin::DIFFER];
+            let proxies = kinds.map(|kind| format!("{kind}.{id}"));
+            let proxies = proxies
+                .into_iter()
+                .filter(|uri| self.proxy_uris.contains(uri));
+            let built_in = built_in.filter(|uri| self.names(id, uri));
+            return built_in.chain(proxies).collect();
+        }
+        let uri = self.effective.plugin_id(id);
+        let is_there = plugin::is_built_in(uri, self.release) || self.proxy_uris.contains(uri);
+        is_there.then(|| uri.to_owned()).into_iter().collect()
     }
 
     /// Why no plugin that an entry of `required_plugins` means is loaded.
-    fn not_loaded(&self, id: &str, no_cri: bool) -> Option<&'static str> {
+    fn not_loaded(
+        &self,
+        id: &str,
+        no_cri: bool,
+        refused: &BTreeSet<String>,
+    ) -> Option<&'static str> {
         if no_cri && self.names(id, plugin::CRI) {
             return Some(ELSEWHERE);
         }
-        let built_in = plugin::built_in(self.release).map(|plugin| plugin.uri.to_owned());
-        let proxies = self.proxy_plugins().into_iter();
-        let proxies = proxies.filter_map(|proxy| Some(format!("{}.{}", proxy.kind?, proxy.name)));
         let mut why = None;
-        for uri in built_in.chain(proxies).filter(|uri| self.names(id, uri)) {
+        for uri in self.meant(id) {
             let (kind, name) = plugin::split(&uri).unwrap_or((&uri, ""));
             match self.loaded(kind, name) {
-                Ok(()) if self.is_refused(&uri) => why = Some(ELSEWHERE),
+                // A setting keeps the very plugin from loading.
+                Ok(()) if refused.contains(&uri) => why = Some(ELSEWHERE),
                 Ok(()) => return None,
                 Err(reason) => why = Some(reason),
             }

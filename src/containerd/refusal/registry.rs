@@ -46,7 +46,8 @@ impl Check<'_> {
         let (has_cert, has_key) = (!self.text(&cert).is_empty(), !self.text(&key).is_empty());
         if has_cert != has_key {
             let path = if has_cert { &cert } else { &key };
-            let message = format!("the client certificate for {shown:?} and its key come in two");
+            let message =
+                format!("of the client certificate for {shown:?} and its key only one is set");
             self.refuse(Rule::RegistryKeyPair, Refuses::Pull, path, message);
         }
     }
