@@ -105,6 +105,40 @@ fn long_lists_take_no_square_of_time() {
     assert!(start.elapsed() < Duration::from_secs(30));
 }
 
+/// Lists that name what is in other lists.
+#[test]
+fn crossed_lists_take_no_product_of_time() {
+    const MANY: usize = 5_000;
+    let all = |entry: &dyn Fn(usize) -> String| (0..MANY).map(entry).collect::<String>();
+    let list = |entry: &dyn Fn(usize) -> String| {
+        let entries: Vec<String> = (0..MANY).map(|at| format!("{:?}", entry(at))).collect();
+        format!("[{}]\n", entries.join(", "))
+    };
+    let id = |at| format!("io.containerd.snapshotter.v1.p{at}");
+    let proxies = all(&|at| format!("[proxy_plugins.p{at}]\ntype = \"snapshot\"\n"));
+    let handlers = all(&|at| {
+        format!(
+            "[plugins.\"io.containerd.grpc.v1.cri\".containerd.runtimes.r{at}]\nsnapshotter = \"p{at}\"\n"
+        )
+    });
+    let mirrors = list(&|at| format!("https://m{at}.example"));
+    let tls = all(&|at| {
+        format!(
+            "[plugins.\"io.containerd.grpc.v1.cri\".registry.configs.\"m{at}.example\".tls]\ninsecure_skip_verify = true\n"
+        )
+    });
+    for text in [
+        format!("required_plugins = {}{proxies}", list(&id)),
+        format!("disabled_plugins = {}{handlers}", list(&id)),
+        format!("{proxies}{handlers}"),
+        format!(
+            "[plugins.\"io.containerd.grpc.v1.cri\".registry.mirrors.\"*\"]\nendpoint = {mirrors}{tls}"
+        ),
+    ] {
+        assert!(survives(format!("version = 2\n{text}")));
+    }
+}
+
 #[test]
 fn ten_megabytes() {
     let hosts = (0..10_000).map(|n| {
