@@ -91,7 +91,11 @@ impl Serialize for Redacted {
 pub(crate) fn redacted(place: Option<Place>, table: &Table) -> Table {
     let shown = |(key, value): (&String, &Value)| {
         let child = place.and_then(|place| place.child(key));
-        let is_secret = child.is_some_and(|child| child.is_secret(value)) || is_secret_name(key);
+        let declared = match child {
+            Some(child) => child.is_secret(value),
+            None => place.is_some_and(|place| place.hides_unknown_keys()),
+        };
+        let is_secret = declared || is_secret_name(key);
         let is_map =
             child.is_some_and(|child| matches!(child.kind, Kind::Map(_) | Kind::Section(_)));
         let value = match value {

@@ -177,6 +177,13 @@ impl Place {
         self.secret || !is_table && has_secrets(&self.kind)
     }
 
+    /// Whether an unknown key of the table is taken for a credential, as one that
+    /// is misspelled would be.
+    pub(crate) fn hides_unknown_keys(&self) -> bool {
+        let is_pointer = self.presence() == Presence::Pointer;
+        is_pointer && has_secrets(&self.kind)
+    }
+
     /// The release that removed the setting.
     pub(crate) fn removed(&self) -> Option<Release> {
         self.gone

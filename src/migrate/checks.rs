@@ -134,8 +134,11 @@ pub(super) fn pasted(tree: &mut Tree, files: Files<'_>, target: &Target) -> Vec<
         let ["plugins", plugin::CRI, tables @ .., _] = path.as_slice() else {
             continue;
         };
+        // A name that no header can have is written inside of the table above.
+        let in_header = |key: &&&str| write::is_portable_in_header(key);
         let there = tables
             .iter()
+            .take_while(in_header)
             .try_fold(&defaults, |value, key| value.as_table()?.get(*key));
         if there.is_none() {
             continue;

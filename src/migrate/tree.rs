@@ -434,7 +434,11 @@ impl Tree {
     /// its key, or by itself.
     pub(super) fn is_secret(&self, id: Id) -> bool {
         let node = self.node(id);
-        let declared = |value: &Value| node.place.is_some_and(|place| place.is_secret(value));
+        let above = self.node(node.parent).place;
+        let declared = |value: &Value| match node.place {
+            Some(place) => place.is_secret(value),
+            None => above.is_some_and(|above| above.hides_unknown_keys()),
+        };
         self.value(id).is_some_and(|value| {
             declared(value) || is_secret_name(&node.key) || is_secret_value(value)
         })

@@ -45,11 +45,12 @@ pub(super) fn adjusted(settings: &Registry, from: Release, to: Release) -> (Regi
         let mut endpoint = Vec::new();
         let mut refused = None;
         for text in mirror.endpoint.iter().flatten() {
-            match usable(text, to) {
-                Ok((url, None)) => endpoint.push(url),
-                Ok((url, Some((kind, message)))) => {
-                    remark(kind, message.to_owned());
-                    endpoint.extend((kind != RemarkKind::WithoutEffect).then_some(url));
+            match usable(text, name, to) {
+                Ok((url, said)) => {
+                    if let Some((kind, message)) = said {
+                        remark(kind, message.to_owned());
+                    }
+                    endpoint.extend(url);
                 }
                 Err(message) => refused = Some(message),
             }
@@ -69,10 +70,10 @@ pub(super) fn adjusted(settings: &Registry, from: Release, to: Release) -> (Regi
     (adjusted, remarks)
 }
 
-/// An endpoint in full, with what there is to say of it.
-type Usable = (String, Option<(RemarkKind, &'static str)>);
+/// An endpoint in full, unless it is left out, with what there is to say of it.
+type Usable = (Option<String>, Option<(RemarkKind, &'static str)>);
 
-fn usable(text: &str, to: Release) -> Result<Usable, &'static str> {
+fn usable(text: &str, name: &str, to: Release) -> Result<Usable, &'static str> {
     let Some(url) = settings::read(text) else {
         return Err(
             "an endpoint is no URL, because of which containerd refuses every pull of such an image",
@@ -80,8 +81,17 @@ fn usable(text: &str, to: Release) -> Result<Usable, &'static str> {
     };
     let Url { scheme, host, path } = &url;
     if host.is_empty() || !matches!(scheme.as_str(), "http" | "https") {
-        let message = "containerd can ask an endpoint only over http or https, and at a host; one that is otherwise is left out";
-        return Ok((text.to_owned(), Some((RemarkKind::WithoutEffect, message))));
+        let said = match host == name {
+            true => (
+                RemarkKind::FirstEffect,
+                "containerd can ask an endpoint only over http or https; one that is otherwise is left out, and the registry itself, whose name it has, is asked from now on",
+            ),
+            false => (
+                RemarkKind::WithoutEffect,
+                "containerd can ask an endpoint only over http or https, and at a host; one that is otherwise is left out",
+            ),
+        };
+        return Ok((None, Some(said)));
     }
     let cleaned = clean(path);
     let is_slash = !path.is_empty() && cleaned == "/";
@@ -94,7 +104,10 @@ fn usable(text: &str, to: Release) -> Result<Usable, &'static str> {
     let text = Url::text(scheme, host, path).filter(|text| write::is_portable_key(text));
     let text = text.ok_or("an endpoint has characters that a hosts.toml cannot have")?;
     let message = "because of the slash at its end, containerd asked an endpoint without /v2, where no registry answers; from now on it is asked as it should be";
-    Ok((text, is_slash.then_some((RemarkKind::FirstEffect, message))))
+    Ok((
+        Some(text),
+        is_slash.then_some((RemarkKind::FirstEffect, message)),
+    ))
 }
 
 /// Takes the TLS settings over.

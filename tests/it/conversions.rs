@@ -7,6 +7,7 @@ use containerd_dropins::migrate::{Fate, Options, Plan, Target, plan};
 use containerd_dropins::value::{Table, Value};
 
 use crate::support;
+use crate::version_3::long;
 
 const CRI: &str = "plugins.\"io.containerd.grpc.v1.cri\"";
 
@@ -597,4 +598,16 @@ fn an_empty_auths_entry_over_credentials_is_told() {
         "CRI.registry.configs.gcr.io.auth.username = a\n",
         &[Code::Contradiction],
     );
+}
+
+/// Pasted behind the defaults, a name with brackets opens their table again.
+#[test]
+fn a_mirror_by_address_cannot_be_pasted() {
+    let text = long(
+        "version = 2\n[CRI.registry.mirrors.\"[::1]:5\"]\nendpoint = [\"https://m.example\"]\n",
+    );
+    let plan = support::migrate(&text, "v1.27.2+k0s.0");
+    let codes: Vec<Code> = plan.findings.iter().map(|finding| finding.code).collect();
+    assert!(codes.contains(&Code::NotAppendable), "{codes:?}");
+    assert!(!codes.contains(&Code::Internal), "{codes:?}");
 }

@@ -476,6 +476,11 @@ fn what_a_conversion_changes_is_said() {
         ],
     );
     assert_eq!(files, []);
+    // Its name kept the registry itself from being asked.
+    let _ = remarks(
+        "gcr.io = ftp://gcr.io https://m.example",
+        &[("mirrors gcr.io", FirstEffect)],
+    );
     // Asked anyway, and as it is.
     let files = remarks(
         "gcr.io = https://gcr.io\nquay.io =",

@@ -41,6 +41,7 @@ oom_score = -999 # token: hunter02
   auth = "hunter13"
   identitytoken = "hunter14"
   # password = "hunter15"
+  pasword = "hunter29"
 [CRI.registry.configs."other.example"]
   auth = { password = "hunter16", extra_token = "hunter17" }
 [CRI.registry.auths."https://user:hunter18@old.example"]
