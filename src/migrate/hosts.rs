@@ -237,19 +237,6 @@ fn typed(tree: &mut Tree, nodes: &BTreeMap<Vec<String>, Id>) -> Registry {
     settings
 }
 
-/// The files to write.
-pub(super) fn write(
-    moved: Option<&Moved>,
-    tree: &Tree,
-    files: Files<'_>,
-    target: &Target,
-    options: &Options,
-    origin: &str,
-) -> Vec<HostsFile> {
-    let written = moved.map(|moved| moved.files(tree, files, target, options, origin));
-    written.unwrap_or_default()
-}
-
 impl Moved {
     /// Judges every setting by what became of it, and takes it out of the tree.
     fn settle(
@@ -317,7 +304,8 @@ impl Moved {
         }
     }
 
-    fn files(
+    /// The files to write, for the settings of `origin`.
+    pub(super) fn files(
         &self,
         tree: &Tree,
         files: Files<'_>,

@@ -184,21 +184,12 @@ pub fn plan(legacy: &Document, imported: &[Document], target: &Target, options: 
         existing: &[],
     };
     let drop_ins = drop_in::write(&input.tree, files, &parts, &style);
-    let hosts_files = hosts::write(
-        moved.as_ref(),
-        &input.tree,
-        files,
-        target,
-        options,
-        style.origin,
-    );
     let failed = findings.iter().any(|f| f.severity == Severity::Error);
     let old: Vec<&str> = order
         .iter()
         .filter_map(|file| k0s::drop_in_name(file.name()))
         .collect();
-    let mut steps = steps::for_legacy_file(target, managed, generated, failed, &old, &drop_ins);
-    steps::add_hosts_files(&mut steps, &hosts_files, options);
+    let steps = steps::for_legacy_file(target, managed, generated, failed, &old, &drop_ins);
     Draft {
         target,
         file: legacy.name().to_owned(),
@@ -209,7 +200,7 @@ pub fn plan(legacy: &Document, imported: &[Document], target: &Target, options: 
         parts,
         drop_ins,
         moved,
-        hosts_files,
+        settings_of: style.origin,
         removed: Vec::new(),
         untouched: false,
         effective: None,
@@ -258,7 +249,8 @@ pub(super) struct Draft<'a> {
     pub(super) parts: Vec<(Concern, Id)>,
     pub(super) drop_ins: Vec<DropIn>,
     pub(super) moved: Option<Moved>,
-    pub(super) hosts_files: Vec<HostsFile>,
+    /// The file or directory that `moved` is of.
+    pub(super) settings_of: &'a str,
     pub(super) removed: Vec<String>,
     /// The input stays as it is, so that there is nothing to prove.
     pub(super) untouched: bool,
@@ -279,11 +271,14 @@ impl Draft<'_> {
             parts,
             drop_ins,
             moved,
-            hosts_files,
             mut findings,
             mut steps,
             ..
         } = self;
+        let hosts_files = moved.as_ref().map_or_else(Vec::new, |moved| {
+            moved.files(&input.tree, self.files, target, options, self.settings_of)
+        });
+        steps::add_hosts_files(&mut steps, &hosts_files, options);
         let writable = target.release.regime != Regime::Monolith;
         let mut verified = self.untouched;
         let mut effective = self.effective;

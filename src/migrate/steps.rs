@@ -11,6 +11,9 @@ const SETTLE: &str = "First settle the errors above";
 /// How the only step begins where there is nothing to do.
 const NOTHING: &str = "Nothing: ";
 
+/// How the steps begin that bring files to the node.
+const PUT: &str = "Put the ";
+
 const LEGACY: &str = "/etc/k0s/containerd.toml.legacy";
 
 /// For a legacy file. `trapped` says that an earlier k0s wrote it, which the
@@ -43,7 +46,7 @@ pub(super) fn for_legacy_file(
     match drop_ins {
         [] if failed => {}
         [] => steps.push("No drop-in is needed: nothing in the file is yours to keep.".to_owned()),
-        _ => steps.extend(write(drop_ins, &format!("Put the drop-ins into {dir}."))),
+        _ => steps.extend(write(drop_ins, &format!("{PUT}drop-ins into {dir}."))),
     }
     if trapped {
         steps.push(format!("Carry the drop-ins over that are in {dir} already: their config version is 2, and k0s {} exits on it.", target.release));
@@ -88,7 +91,7 @@ pub(super) fn for_drop_ins(
     }
     steps.push("Stop k0s on the node; pods keep running.".to_owned());
     if !drop_ins.is_empty() {
-        let put = format!("Put the new drop-ins into {dir}, over the old ones.");
+        let put = format!("{PUT}new drop-ins into {dir}, over the old ones.");
         steps.extend(write(drop_ins, &put));
     }
     if !emptied.is_empty() {
@@ -120,9 +123,9 @@ pub(super) fn add_hosts_files(steps: &mut Vec<String>, files: &[HostsFile], opti
         return;
     }
     let directory = &options.config_path;
-    let at = steps.iter().position(|step| step.starts_with("Put the "));
+    let at = steps.iter().position(|step| step.starts_with(PUT));
     let put = format!(
-        "Put the folders with a hosts.toml, which are written to certs.d beside the drop-ins, into {directory}. The certificates that they name stay where they are."
+        "{PUT}folders with a hosts.toml, which are written to certs.d beside the drop-ins, into {directory}. The certificates that they name stay where they are."
     );
     steps.insert(at.unwrap_or(0), put);
     let secret: Vec<&str> = files

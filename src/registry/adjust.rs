@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::certs_d::absolute;
-use super::endpoint::is_registry_host;
+use super::endpoint::{is_dead, is_registry_host};
 use super::remark::{Remark, RemarkKind, tls_of};
 use super::settings::{self, ANY, is_set, is_upstream, says_anything, urls};
 use crate::config::{Mirror, Registry};
@@ -80,7 +80,7 @@ fn usable(text: &str, name: &str, to: Release) -> Result<Usable, &'static str> {
         );
     };
     let Url { scheme, host, path } = &url;
-    if host.is_empty() || !matches!(scheme.as_str(), "http" | "https") {
+    if is_dead(scheme, host) {
         let said = match host == name {
             true => (
                 RemarkKind::FirstEffect,

@@ -146,7 +146,7 @@ impl Conversion {
             && let Ok(list) = mirrored(&self.settings, ANY, self.from)
         {
             let file = file(tried(&list).into_iter(), None, to);
-            self.add(DEFAULT, DEFAULT.to_owned(), &list, file);
+            self.add(DEFAULT, &list, file);
         }
         let texts: Vec<String> = self
             .files
@@ -155,12 +155,11 @@ impl Conversion {
             .collect();
         let files = self.files.iter().map(|file| file.path.as_str());
         let for_all = CertsD::new("", files.zip(texts.iter().map(String::as_str)));
-        let names = self.names();
         let mirrors = self.settings.mirrors.values();
-        let stated = names.len() + mirrors.map(|mirror| urls(mirror).count()).sum::<usize>();
+        let stated = self.hosts.len() + mirrors.map(|mirror| urls(mirror).count()).sum::<usize>();
         let limit = stated.saturating_mul(MOST_HOSTS_EACH).max(FEW_HOSTS);
         let mut written = 0;
-        for name in names {
+        for name in self.hosts.clone() {
             // Without errors, as those have been taken out.
             let Ok(list) = endpoints(&self.settings, &name, self.from) else {
                 continue;
@@ -179,20 +178,12 @@ impl Conversion {
                 last.map(|last| (last, name.as_str())),
                 to,
             );
-            self.add(&name, folder_of(&name), &list, file);
+            self.add(&name, &list, file);
         }
         Ok(())
     }
 
-    /// The registry hosts that may need a file of their own.
-    fn names(&self) -> BTreeSet<String> {
-        let mut names: BTreeSet<String> = self.hosts.iter().cloned().collect();
-        let mirrors = self.settings.mirrors.keys();
-        names.extend(mirrors.filter(|name| is_registry_host(name)).cloned());
-        names
-    }
-
-    fn add(&mut self, host: &str, folder: String, list: &[Endpoint], file: HostsToml) {
+    fn add(&mut self, host: &str, list: &[Endpoint], file: HostsToml) {
         let mut sources = BTreeSet::new();
         let mirrors = &self.settings.mirrors;
         let mirror = [host, ANY]
@@ -203,7 +194,7 @@ impl Conversion {
         sources.extend(secured.map(|endpoint| tls_of(&endpoint.host)));
         self.files.push(ConvertedFile {
             host: host.to_owned(),
-            path: format!("{folder}/{FILE}"),
+            path: format!("{}/{FILE}", folder_of(host)),
             file,
             sources,
         });

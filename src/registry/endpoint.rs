@@ -142,7 +142,7 @@ impl Endpoint {
 
     /// Whether every try fails, whatever the network is like.
     pub(super) fn is_dead(&self) -> bool {
-        self.host.is_empty() || !matches!(self.scheme.as_str(), "http" | "https")
+        is_dead(&self.scheme, &self.host)
     }
 
     /// Whether a pull by way of the two is the same: CRI does not push, and
@@ -171,6 +171,12 @@ impl fmt::Display for Endpoint {
 pub fn same_pulls(a: &[Endpoint], b: &[Endpoint]) -> bool {
     let (a, b) = (tried(a), tried(b));
     a.len() == b.len() && a.iter().zip(&b).all(|(a, b)| a.pulls_like(b))
+}
+
+/// Whether no request can go out by such a URL: Go speaks HTTP only, and only
+/// with a host.
+pub(super) fn is_dead(scheme: &str, host: &str) -> bool {
+    host.is_empty() || !matches!(scheme, "http" | "https")
 }
 
 /// The endpoints that make a difference.

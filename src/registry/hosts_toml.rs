@@ -160,12 +160,7 @@ impl HostsToml {
         if let Some(server) = &self.server {
             writer.key("server", &Value::String(server.clone()), &[]);
         }
-        let mut table = self.settings.to_table();
-        let header = table.remove("header");
-        for (key, value) in &table {
-            writer.key(key, value, &[]);
-        }
-        write_header(&mut writer, &["header"], header);
+        put_settings(&mut writer, &[], &self.settings);
         let in_headers = self
             .hosts
             .iter()
@@ -185,21 +180,24 @@ impl HostsToml {
             return writer.finish();
         }
         for host in &self.hosts {
-            let mut table = host.settings.to_table();
-            let header = table.remove("header");
-            writer.open(&["host", &host.url], &[]);
-            for (key, value) in &table {
-                writer.key(key, value, &[]);
-            }
-            write_header(&mut writer, &["host", &host.url, "header"], header);
+            let path = ["host", &host.url];
+            writer.open(&path, &[]);
+            put_settings(&mut writer, &path, &host.settings);
         }
         writer.finish()
     }
 }
 
-fn write_header(writer: &mut Writer, path: &[&str], header: Option<Value>) {
+/// The settings in the table that is open, whose path is given; its subtable
+/// comes behind its keys.
+fn put_settings(writer: &mut Writer, path: &[&str], settings: &HostSettings) {
+    let mut table = settings.to_table();
+    let header = table.remove("header");
+    for (key, value) in &table {
+        writer.key(key, value, &[]);
+    }
     if let Some(Value::Table(header)) = header {
-        writer.open(path, &[]);
+        writer.open(&[path, &["header"]].concat(), &[]);
         for (name, value) in &header {
             writer.key(name, value, &[]);
         }

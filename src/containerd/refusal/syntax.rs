@@ -1,6 +1,7 @@
 //! Texts that containerd parses.
 
 use crate::airgap::ImageReference;
+use crate::containerd::url::split_port;
 
 /// Operating systems and architectures that stand for a whole platform.
 const ALONE: &[&str] = &[
@@ -83,15 +84,7 @@ pub(super) fn is_bad_platform(text: &str) -> bool {
 /// number of a port. What is no number may be a service's name, and the host's
 /// name is the node's to know.
 pub(super) fn is_bad_address(address: &str) -> bool {
-    let Some((host, port)) = address.rsplit_once(':') else {
-        return true;
-    };
-    let bare = match host.strip_prefix('[') {
-        Some(inside) => inside.strip_suffix(']'),
-        None => Some(host).filter(|host| !host.contains(':')),
-    };
-    let has_bracket = |text: &str| text.contains(['[', ']']);
-    bare.is_none_or(has_bracket) || has_bracket(port) || is_bad_port(port)
+    split_port(address).is_none_or(|(_, port)| is_bad_port(port))
 }
 
 /// Whether a number is none of a port.

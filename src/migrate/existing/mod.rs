@@ -9,7 +9,7 @@ use super::plan::{Draft, Plan, judge};
 use super::sandbox::{Before, SandboxImages};
 use super::steps::{self, Main};
 use super::tree::Files;
-use super::{Options, Target, checks, hosts, origin, read, split};
+use super::{Options, Target, checks, origin, read, split};
 use crate::Document;
 use crate::diagnostic::{Code, Finding, Severity};
 use crate::k0s::{self, Regime};
@@ -126,14 +126,6 @@ pub fn plan_drop_ins(existing: &ExistingDropIns<'_>, target: &Target, options: &
         true => Vec::new(),
         false => drop_in::write(&input.tree, files, &parts, &style),
     };
-    let hosts_files = hosts::write(
-        moved.as_ref(),
-        &input.tree,
-        files,
-        target,
-        options,
-        style.origin,
-    );
     let names: Vec<String> = emptied.into_iter().map(|(name, _)| name).collect();
     let failed = findings.iter().any(|f| f.severity == Severity::Error);
     let as_it_was = |drop_in: &DropIn| {
@@ -146,7 +138,7 @@ pub fn plan_drop_ins(existing: &ExistingDropIns<'_>, target: &Target, options: &
         // Said when the drop-in was made.
         findings.retain(|finding| finding.code != Code::SandboxImageCustom);
     }
-    let mut steps = match (unchanged || untouched) && main == Main::Fine && !failed {
+    let steps = match (unchanged || untouched) && main == Main::Fine && !failed {
         true => steps::for_good_drop_ins(),
         false => steps::for_drop_ins(target, main, failed, &drop_ins, &names),
     };
@@ -156,7 +148,6 @@ pub fn plan_drop_ins(existing: &ExistingDropIns<'_>, target: &Target, options: &
     let image = target.pause_image();
     let assembled = untouched.then(|| k0s::assemble(&target.release, image, texts).ok());
     let effective = assembled.flatten().map(|assembled| assembled.effective());
-    steps::add_hosts_files(&mut steps, &hosts_files, options);
     Draft {
         target,
         file: existing.directory.to_owned(),
@@ -167,7 +158,7 @@ pub fn plan_drop_ins(existing: &ExistingDropIns<'_>, target: &Target, options: &
         parts,
         drop_ins,
         moved,
-        hosts_files,
+        settings_of: style.origin,
         removed: names,
         untouched,
         effective,
