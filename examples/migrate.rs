@@ -15,7 +15,7 @@ use clap::Parser;
 use containerd_dropins::airgap::{self, AirgapReport, ImageList};
 use containerd_dropins::containerd::{self, Import};
 use containerd_dropins::diagnostic::{Code, Severity};
-use containerd_dropins::k0s::DROP_IN_DIR;
+use containerd_dropins::k0s::{DROP_IN_DIR, Match, Release};
 use containerd_dropins::migrate::{
     CONFIG_PATH, ExistingDropIns, Options, Plan, RegistryPolicy, SandboxImage, Target, plan,
     plan_drop_ins,
@@ -40,6 +40,10 @@ struct Arguments {
     /// The k0s release that the node runs or will run, such as v1.30.4+k0s.0.
     #[arg(long)]
     k0s: String,
+    /// The k0s release that the node runs now: what changes is told from there.
+    /// If not given, it is the target, or the last 1.35 for 1.36 and later.
+    #[arg(long, value_name = "RELEASE")]
+    running: Option<String>,
     /// Write the drop-ins into this directory.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
@@ -99,6 +103,17 @@ fn main() -> ExitCode {
     }
 }
 
+/// The k0s release that the node runs, or what stands in for it.
+fn known_release(running: &str) -> Result<Release, String> {
+    let (release, fit) = Release::find(running).map_err(|error| format!("--running: {error}"))?;
+    if fit != Match::Exact {
+        let note =
+            format!("note: k0s {running} is not a known release; {release} stands in for it");
+        writeln!(io::stderr(), "{note}").map_err(|error| error.to_string())?;
+    }
+    Ok(release)
+}
+
 fn run(arguments: &Arguments) -> Result<ExitCode, String> {
     let target = Target::find(&arguments.k0s).map_err(|error| error.to_string())?;
     let mut options = Options::default().sandbox_image(match arguments.sandbox_image {
@@ -114,6 +129,9 @@ fn run(arguments: &Arguments) -> Result<ExitCode, String> {
     options = options
         .config_path(&arguments.config_path)
         .map_err(|error| format!("--config-path: {error}"))?;
+    if let Some(running) = &arguments.running {
+        options = options.running(known_release(running)?);
+    }
     if let Some(release) = arguments.origin {
         if !matches!(release.line(), (1, 2..=7) | (2, 0..=3)) {
             return Err(format!(

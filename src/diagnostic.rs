@@ -304,6 +304,10 @@ codes! {
     /// Images of a registry would not be pulled.
     PullsRefused = "pulls-refused", Warning,
         "containerd starts all the same. Correct the setting.";
+    /// No image would be pulled, by the node or for the pods of a runtime handler,
+    /// or all from elsewhere.
+    PullsFail = "pulls-fail", Error,
+        "containerd starts all the same, and no new image reaches the node. Set use_local_image_pull = true in the images plugin, or an unpack_config for the snapshotter in the transfer service.";
     /// A plugin that CRI can do without would not be loaded.
     PluginRefused = "plugin-refused", Warning,
         "CRI does without it. Correct the setting if the plugin is wanted.";

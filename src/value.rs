@@ -140,6 +140,18 @@ pub(crate) fn value_of(item: &toml_edit::Item) -> Option<Value> {
     }
 }
 
+/// Takes out tables that stand deeper than `levels` tables.
+pub(crate) fn cut(table: &mut Table, levels: usize) {
+    table.retain(|_, value| match value {
+        Value::Table(inner) if levels == 0 => inner.is_empty(),
+        Value::Table(inner) => {
+            cut(inner, levels - 1);
+            true
+        }
+        _ => true,
+    });
+}
+
 /// Puts a value into a table; a table goes into the one that is there.
 pub(crate) fn put(table: &mut Table, key: &str, value: Value) {
     match (table.get_mut(key), value) {

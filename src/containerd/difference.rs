@@ -23,9 +23,10 @@ pub struct Difference {
     pub after: Option<Redacted>,
 }
 
-pub(super) fn between(a: &Table, b: &Table, release: Release) -> Vec<Difference> {
+/// Compares what is set under two releases, each with its own defaults.
+pub(super) fn between(a: &Table, b: &Table, releases: [Release; 2]) -> Vec<Difference> {
     let mut walk = Walk {
-        release,
+        releases,
         path: Vec::new(),
         found: Vec::new(),
     };
@@ -65,18 +66,27 @@ fn union(tables: [Option<&Table>; 2], more: impl Iterator<Item = &'static str>) 
 }
 
 struct Walk {
-    release: Release,
+    releases: [Release; 2],
     path: Vec<String>,
     found: Vec<Difference>,
 }
 
 impl Walk {
     fn tables(&mut self, places: [Option<Place>; 2], tables: [Option<&Table>; 2]) {
-        let entries = places
-            .iter()
-            .flatten()
-            .flat_map(|place| place.builtin_entries(self.release));
-        let keys = union(tables, entries);
+        let sides = places.iter().zip(self.releases);
+        let entries = sides.flat_map(|(place, release)| {
+            let place = place.iter();
+            place.flat_map(move |place| place.builtin_entries(release))
+        });
+        // What neither side sets is the same but for the release's default.
+        let mut declared = Vec::new();
+        if let ([Some(place), _] | [None, Some(place)], true) =
+            (places, self.releases[0] != self.releases[1])
+            && matches!(place.kind, Kind::Section(_))
+        {
+            place.each_declared(&mut |key, _| declared.push(key));
+        }
+        let keys = union(tables, entries.chain(declared));
         for key in keys {
             // Which files there are is no setting.
             if self.path.is_empty() && matches!(key, "version" | "imports") {
@@ -84,40 +94,14 @@ impl Walk {
             }
             let values = tables.map(|table| table.and_then(|table| table.get(key)));
             let [first, second] = places;
+            let [before, after] = self.releases;
             let children = [
-                self.child(first, tables[0], values[0], key),
-                self.child(second, tables[1], values[1], key),
+                child(first, before, tables[0], values[0], key),
+                child(second, after, tables[1], values[1], key),
             ];
             self.path.push(key.to_owned());
             self.values(children, values);
             self.path.pop();
-        }
-    }
-
-    /// The place of `key` on one side: where the file names an entry of a map,
-    /// it starts from zero; built-in entries exist only where the map is not
-    /// replaced.
-    fn child(
-        &self,
-        place: Option<Place>,
-        table: Option<&Table>,
-        value: Option<&Value>,
-        key: &str,
-    ) -> Option<Place> {
-        let place = place?;
-        let is_map = matches!(place.kind, Kind::Map(_));
-        let child = place.child(key)?;
-        match value {
-            Some(_) if is_map => Some(child.named_in_file(self.release)),
-            Some(_) => Some(child),
-            None if !is_map => Some(child),
-            None => {
-                let kept = table.is_none() || place.keeps_builtin_entries(self.release);
-                let builtin = place
-                    .builtin_entries(self.release)
-                    .any(|entry| entry == key);
-                (kept && builtin).then_some(child)
-            }
         }
     }
 
@@ -131,9 +115,15 @@ impl Walk {
         };
         let [first, second] = places;
         let place = first.or(second);
-        if place.is_some_and(|place| place.is_gone(self.release)) {
-            return;
-        }
+        let is_gone = |release: Release| place.is_some_and(|place| place.is_gone(release));
+        let (places, values) = match self.releases.map(is_gone) {
+            [true, true] => return,
+            // What the one of them no longer has is as if it was not set.
+            [true, false] => ([None, second], [None, values[1]]),
+            [false, true] => ([first, None], [values[0], None]),
+            [false, false] => (places, values),
+        };
+        let [first, second] = places;
         if is_table(0) || is_table(1) {
             let matters = place.is_some_and(|place| place.presence_matters());
             let [a, b] = [
@@ -141,7 +131,11 @@ impl Walk {
                 self.exists(second, values[1]),
             ];
             if matters && a != b {
-                self.differ(values.map(|value| value.cloned()));
+                let shown = |value: Option<&Value>, exists: bool| {
+                    let built_in = || exists.then(|| Value::Table(Table::new()));
+                    value.cloned().or_else(built_in)
+                };
+                self.differ([shown(values[0], a), shown(values[1], b)]);
                 return;
             }
             if values
@@ -153,10 +147,10 @@ impl Walk {
                 return;
             }
         }
-        let default =
-            |place: Option<Place>| place.and_then(|place| place.state(self.release).printed());
-        let a = values[0].cloned().or_else(|| default(first));
-        let b = values[1].cloned().or_else(|| default(second));
+        let default = |place: Option<Place>, release| place?.state(release).printed();
+        let [before, after] = self.releases;
+        let a = values[0].cloned().or_else(|| default(first, before));
+        let b = values[1].cloned().or_else(|| default(second, after));
         if !same(place, a.as_ref(), b.as_ref()) {
             self.differ([a, b]);
         }
@@ -183,6 +177,30 @@ impl Walk {
     }
 }
 
+/// The place of `key` on one side: where the file names an entry of a map, it
+/// starts from zero; built-in entries exist only where the map is not replaced.
+fn child(
+    place: Option<Place>,
+    release: Release,
+    table: Option<&Table>,
+    value: Option<&Value>,
+    key: &str,
+) -> Option<Place> {
+    let place = place?;
+    let is_map = matches!(place.kind, Kind::Map(_));
+    let child = place.child(key)?;
+    match value {
+        Some(_) if is_map => Some(child.named_in_file(release)),
+        Some(_) => Some(child),
+        None if !is_map => Some(child),
+        None => {
+            let kept = table.is_none() || place.keeps_builtin_entries(release);
+            let builtin = place.builtin_entries(release).any(|entry| entry == key);
+            (kept && builtin).then_some(child)
+        }
+    }
+}
+
 /// Whether two values of a setting are the same to containerd.
 fn same(place: Option<Place>, a: Option<&Value>, b: Option<&Value>) -> bool {
     let told_apart = place.is_none_or(|place| {
@@ -197,6 +215,13 @@ fn same(place: Option<Place>, a: Option<&Value>, b: Option<&Value>) -> bool {
         (Some(Value::String(a)), Some(Value::String(b))) => {
             let duration = place.is_some_and(|p| matches!(p.kind, Kind::Duration) && !p.is_entry);
             a == b || duration && super::duration::equal(a, b)
+        }
+        // Not a string, but read as one.
+        (Some(Value::Integer(0)), Some(text @ Value::String(_)))
+        | (Some(text @ Value::String(_)), Some(Value::Integer(0)))
+            if place.is_some_and(|place| place.is_zero_duration(text)) =>
+        {
+            true
         }
         (Some(Value::Array(a)), Some(Value::Array(b))) => {
             // Lists of plugins are appended, in whatever order.

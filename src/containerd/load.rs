@@ -145,16 +145,23 @@ impl Effective {
             .or_else(|| place?.state(self.release).printed())
     }
 
-    /// Every key that is in effect with another value in `other`.
+    /// Every key that is in effect with another value in `other`, which may be
+    /// of another release. The paths are those of `other`'s release.
     pub fn differences(&self, other: &Effective) -> Vec<Difference> {
-        let mut found = difference::between(&self.table, &other.table, self.release);
-        let version = paths_of(self.release);
+        let mut found = self.setting_differences(other);
+        let version = paths_of(other.release);
         for difference in &mut found {
             let path: Vec<&str> = difference.path.iter().map(String::as_str).collect();
             let address = address::of(version, &path);
             difference.path = address.into_iter().map(without_user).collect();
         }
         found
+    }
+
+    /// The same by the paths of version 2, whose names may hold credentials.
+    pub(crate) fn setting_differences(&self, other: &Effective) -> Vec<Difference> {
+        let releases = [self.release, other.release];
+        difference::between(&self.table, &other.table, releases)
     }
 
     /// Sets a value, or makes a table, with all tables above it.

@@ -8,6 +8,7 @@ pub(crate) mod import;
 pub mod load;
 pub(crate) mod place;
 pub mod plugin;
+pub mod pull;
 pub mod refusal;
 mod release;
 pub mod setting;

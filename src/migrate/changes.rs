@@ -1,27 +1,36 @@
-//! What else changes on a node: what the legacy file held back.
+//! What changes on the node: what is in effect before and after, compared.
+//!
+//! Before is the input as the release that the node runs has it, after is the
+//! plan's result under the target. Both are compared in one space, by setting
+//! rather than by where a config version has it. A setting that was converted
+//! says the same in another form, which is no change; the ledger and the
+//! companions tell of it.
+
+use std::cell::OnceCell;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
-use super::Target;
-use super::origin::{self, Origin};
-use super::sandbox::{self, Before, DecidedBy};
-use super::tree::{Dropped, ROOT, Tree, Verdict, shown};
+use super::running::{self, Running};
+use super::sandbox;
+use super::tree::{Content, Dropped, Id, Tree, Verdict, Why, shown};
+use super::{Target, origin};
 use crate::config::{Config, address};
+use crate::containerd::difference::Difference;
+use crate::containerd::handler::RUNTIMES;
+use crate::containerd::load::Effective;
 use crate::containerd::place::Place;
-use crate::containerd::releases::V2_1;
-use crate::containerd::{handler::RUNTIMES, plugin};
+use crate::containerd::plugin;
 use crate::redacted::Redacted;
-use crate::value::{Table, Value};
+use crate::value::Value;
 
-/// A key whose effective value changes with the migration although no drop-in
-/// sets it.
+/// A key that is in effect with another value after the migration.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Change {
     /// The key, by its path in the target's config version.
     pub key: String,
-    /// What is in effect with the legacy file under the target's containerd;
-    /// `None` is no entry.
+    /// What is in effect on the node as it is; `None` is no value or no entry.
     pub before: Option<Redacted>,
     /// What is in effect afterwards.
     pub after: Option<Redacted>,
@@ -29,199 +38,431 @@ pub struct Change {
     pub reason: String,
 }
 
-/// What containerd 2.2.0 and 2.2.1 print for it; later ones print nothing, and
-/// look there all the same.
-const CONFIG_PATH: [&str; 4] = ["plugins", plugin::CRI, "registry", "config_path"];
-const BOTH_CERTS_D: &str = "/etc/containerd/certs.d:/etc/docker/certs.d";
+/// All changes, in two groups.
+#[derive(Debug, Default)]
+pub(super) struct Changes {
+    /// What the migration brings about.
+    pub(super) by_migration: Vec<Change>,
+    /// What the change of releases brings about, whatever the input says.
+    pub(super) by_release: Vec<Change>,
+    /// Settings among the former, by their paths in config version 2.
+    found: BTreeSet<Vec<String>>,
+}
+
+/// Where nothing sets it, containerd makes it of the socket's path, which k0s
+/// gives on the command line.
+const TTRPC_ADDRESS: [&str; 2] = ["ttrpc", "address"];
 
 const CNI: [&str; 3] = ["plugins", plugin::CRI, "cni"];
+const BIN_DIR: &str = "bin_dir";
+const BIN_DIRS: &str = "bin_dirs";
 
 /// A setting as the target's config version has it.
 pub(super) fn key_at(target: &Target, path: &[&str]) -> String {
     shown(&address::of(target.release.config_version(), path))
 }
 
-/// Lists what the file held back: stale defaults, the sandbox image, and the
-/// built-in entries of maps that it replaced.
-pub(super) fn find(
-    tree: &mut Tree,
-    target: &Target,
-    origin: &Origin,
-    before: Before,
-) -> Vec<Change> {
-    let ignored = before.ignored;
-    let containerd = target.containerd();
-    let mut changes = Vec::new();
-    for id in tree.leaves(ROOT) {
-        let Some(Verdict::Drop(Dropped::StaleDefault, why)) = tree.verdict(id) else {
-            continue;
-        };
-        let (node, path) = (tree.node(id), tree.path(id));
-        if path == sandbox::PATH || ignored && path.first() == Some(&"plugins") {
-            continue;
-        }
-        let Some(place) = node.place else {
-            continue;
-        };
-        if path == CONFIG_PATH && tree.value(id).and_then(Value::as_str) == Some(BOTH_CERTS_D) {
-            continue;
-        }
-        if let Some(change) = cni_directories(tree, id, target) {
-            changes.extend(change);
-            continue;
-        }
-        let zero = tree.value(id).is_some_and(Value::is_zero);
-        let ignored = tree.is_merged_by_value(id) && zero;
-        if ignored || place.is_gone(containerd) || place.is_too_new(containerd) {
-            continue;
-        }
-        // What a distribution or an architecture has otherwise stays as it is
-        // on the node, or is nothing that a release changes.
-        let value = tree.value(id);
-        let after = place.state(containerd).printed();
-        let unset = after.is_none() && value.is_some_and(Value::is_zero);
-        if unset || value.is_some_and(|value| origin::is_platform(&node.key, value)) {
-            continue;
-        }
-        changes.push(Change {
-            key: tree.written(id),
-            before: value.cloned().map(Redacted::plain),
-            after: after.map(Redacted::plain),
-            reason: why.clone(),
-        });
+impl Changes {
+    /// Whether the migration changes a setting, given by its path in config
+    /// version 2.
+    pub(super) fn has(&self, path: &[&str]) -> bool {
+        let path: Vec<String> = path.iter().map(|key| (*key).to_owned()).collect();
+        self.found.contains(&path)
     }
-    changes.extend(sandbox_change(tree, target, before));
-    // containerd 2.x merges the file's handlers with its own, as k0s does.
-    let replaced = !ignored && !before.merged;
-    if let Some(runtimes) = tree.find(&RUNTIMES).filter(|_| replaced) {
-        changes.extend(built_in_runtimes(tree, runtimes, target, origin));
-    }
-    changes
-}
 
-/// What becomes of `cni.bin_dir` and of the list that took its place in
-/// containerd 2.1; `None` for any other setting.
-fn cni_directories(tree: &Tree, id: usize, target: &Target) -> Option<Option<Change>> {
-    let path = tree.path(id);
-    let (cni, keys) = match path.as_slice() {
-        [cni @ .., key] if cni == CNI => (cni, *key),
-        _ => return None,
-    };
-    let new = target.containerd() >= V2_1;
-    let (from, to) = match new {
-        true => ("bin_dir", "bin_dirs"),
-        false => ("bin_dirs", "bin_dir"),
-    };
-    if keys != from {
-        // An empty one is none beside the other.
-        let empty = keys == to && tree.value(id).is_some_and(Value::is_zero);
-        return empty.then_some(None);
-    }
-    let to = [cni, &[to]].concat();
-    let list = |value: &Value| match value {
-        Value::Array(items) => items.clone(),
-        value => vec![value.clone()],
-    };
-    let before = list(tree.value(id)?);
-    let default = Config::place_of(&to)?
-        .state(target.containerd())
-        .printed()?;
-    Some(
-        (before != list(&default)).then(|| Change {
-            key: key_at(target, &to),
-            before: Some(Redacted::plain(Value::Array(before))),
-            after: Some(Redacted::plain(default)),
-            reason: "a distribution's containerd wrote it as its default; the target has its own"
-                .to_owned(),
-        }),
-    )
-}
-
-/// containerd 1.5 – 1.7 replace the map of runtime handlers by the file's, and
-/// start every handler in it from zero; k0s merges.
-fn built_in_runtimes(
-    tree: &mut Tree,
-    runtimes: usize,
-    target: &Target,
-    origin: &Origin,
-) -> Vec<Change> {
-    let containerd = target.containerd();
-    let mut changes = Vec::new();
-    let stated = |tree: &Tree, id: usize| !tree.node(id).is_made;
-    let Some(map) = tree.node(runtimes).place else {
-        return changes;
-    };
-    if !tree.children(runtimes).iter().any(|id| stated(tree, *id)) {
-        return changes;
-    }
-    for name in map.builtin_entries(containerd) {
-        let mut path: Vec<String> = tree
-            .path(runtimes)
-            .iter()
-            .map(|key| (*key).to_owned())
+    /// Compares a node with what it will be. There is nothing to compare where
+    /// it does not start now.
+    pub(super) fn between(
+        running: &Running,
+        after: &Effective,
+        tree: &mut Tree,
+        target: &Target,
+    ) -> Changes {
+        let mut changes = Changes::default();
+        let Some(before) = &running.effective else {
+            return changes;
+        };
+        let by_release = ByRelease::of(running, target);
+        let mut differences = before.setting_differences(after);
+        one_form_of_bin_dirs(&mut differences, [before, after], target);
+        let located: Vec<(Difference, Option<Id>)> = differences
+            .into_iter()
+            .map(|difference| {
+                let path: Vec<&str> = difference.path.iter().map(String::as_str).collect();
+                let node = tree.find(&path);
+                (difference, node)
+            })
             .collect();
-        path.push(name.to_owned());
-        let entry = tree.child(runtimes, name);
-        let Some(entry) = entry.filter(|id| stated(tree, *id)) else {
-            let path: Vec<&str> = path.iter().map(String::as_str).collect();
-            changes.push(Change {
-                key: key_at(target, &path),
-                before: None,
-                after: Some(Redacted::plain(Value::Table(Table::new()))),
-                reason: "containerd 1.5 to 1.7 leave their own entry out where a file has others; it is there again beside yours".to_owned(),
-            });
-            continue;
-        };
-        let Some(place) = map.child(name) else {
-            continue;
-        };
-        // A dump leaves out what its release did not know.
-        let knows = |child: &Place| {
-            origin
-                .release()
-                .is_none_or(|release| child.known_in(release))
-        };
-        // An empty sandbox_mode is "podsandbox" to containerd.
-        let same = |key: &str| key == "sandbox_mode";
-        place.each_declared(&mut |key, child| {
-            let default = child.state(containerd).printed().filter(|value| !value.is_zero());
-            if let Some(default) = default.filter(|_| !same(key) && knows(&child) && tree.child(entry, key).is_none()) {
-                let mut path: Vec<&str> = path.iter().map(String::as_str).collect();
-                path.push(key);
-                changes.push(Change {
-                    key: key_at(target, &path),
-                    before: None,
-                    after: Some(Redacted::plain(default)),
-                    reason: "a handler that the file names starts from zero in containerd 1.5 to 1.7; k0s keeps the default".to_owned(),
-                });
+        let tree = &*tree;
+        let input = Input::new(tree);
+        for (difference, node) in located {
+            let path: Vec<&str> = difference.path.iter().map(String::as_str).collect();
+            let compare = Compare {
+                node,
+                running,
+                before,
+                after,
+                tree,
+                target,
+                input: &input,
+                path: &path,
+            };
+            let Some(difference) = compare.real(&difference) else {
+                continue;
+            };
+            let key = key_at(target, &path);
+            let change = |reason| Change {
+                key,
+                before: difference.before.clone(),
+                after: difference.after.clone(),
+                reason,
+            };
+            if by_release.brings(&difference) {
+                let reason = by_release.reason(&path);
+                changes.by_release.push(change(reason));
+            } else if let Some(reason) = compare.reason() {
+                changes.found.insert(difference.path.clone());
+                changes.by_migration.push(change(reason));
             }
-        });
+        }
+        changes
     }
-    changes
 }
 
-/// The change of the sandbox image, unless the user's own is kept.
-fn sandbox_change(tree: &mut Tree, target: &Target, was: Before) -> Option<Change> {
-    let leaf = tree.find(&sandbox::PATH);
-    if leaf.is_some_and(|leaf| tree.is_kept(leaf)) {
-        return None;
-    }
-    let (before, by) = sandbox::before(tree, leaf, target, was);
-    let lost = leaf.and_then(|leaf| tree.verdict(leaf));
-    let reason = match by {
-        DecidedBy::K0s => return None,
-        DecidedBy::Containerd => "the file sets none, so containerd falls back to its built-in one",
-        DecidedBy::Input if matches!(lost, Some(Verdict::Drop(Dropped::NotExpressible, _))) => {
-            "the target cannot hold it"
+/// What differs between the two releases with nothing of the user's.
+struct ByRelease<'a> {
+    differences: BTreeMap<Vec<String>, Difference>,
+    running: &'a Target,
+    target: &'a Target,
+}
+
+impl<'a> ByRelease<'a> {
+    fn of(running: &'a Running, target: &'a Target) -> Self {
+        let pristine = [running.pristine(), running::pristine(target)];
+        let differences = match &pristine {
+            [Some(before), Some(after)] => {
+                let mut differences = before.setting_differences(after);
+                one_form_of_bin_dirs(&mut differences, [before, after], target);
+                differences
+            }
+            _ => Vec::new(),
+        };
+        let by_path = differences.into_iter();
+        ByRelease {
+            differences: by_path.map(|found| (found.path.clone(), found)).collect(),
+            running: &running.target,
+            target,
         }
-        DecidedBy::Input if before.as_str() == Some("") => "the file empties it",
-        DecidedBy::Input => "the file pins a default",
+    }
+
+    /// Whether a difference is there whatever the input says.
+    fn brings(&self, difference: &Difference) -> bool {
+        let same = |a: &Option<Redacted>, b: &Option<Redacted>| {
+            let value = |side: &Option<Redacted>| side.as_ref().map(|side| side.expose().clone());
+            let (a, b) = (value(a), value(b));
+            let is_zero = |side: &Option<Value>| side.as_ref().is_none_or(Value::is_zero);
+            a == b || is_zero(&a) && is_zero(&b)
+        };
+        self.differences.get(&difference.path).is_some_and(|own| {
+            same(&own.before, &difference.before) && same(&own.after, &difference.after)
+        })
+    }
+
+    fn reason(&self, path: &[&str]) -> String {
+        let (running, target) = (self.running, self.target);
+        if path == sandbox::PATH {
+            return format!("k0s {} injects another image", target.release);
+        }
+        format!(
+            "the default of containerd {} in place of that of {}",
+            target.containerd(),
+            running.containerd()
+        )
+    }
+}
+
+/// The leaves of the input, and what became of them. Indices over all of them
+/// are made when the first is asked for.
+struct Input<'t> {
+    tree: &'t Tree,
+    leaves: OnceCell<BTreeMap<Vec<String>, Vec<Id>>>,
+    sources: OnceCell<BTreeMap<Id, Id>>,
+}
+
+impl<'t> Input<'t> {
+    fn new(tree: &'t Tree) -> Self {
+        Input {
+            tree,
+            leaves: OnceCell::new(),
+            sources: OnceCell::new(),
+        }
+    }
+
+    /// The leaves of the input at a path, or below it, those among them that the
+    /// migration took out of the tree.
+    fn below(&self, path: &[&str]) -> Vec<Id> {
+        let leaves = self.leaves.get_or_init(|| {
+            let mut leaves: BTreeMap<Vec<String>, Vec<Id>> = BTreeMap::new();
+            for (id, node) in self.tree.all() {
+                if matches!(node.content, Content::Leaf { .. }) && !node.is_made {
+                    let path = self.tree.path(id).into_iter().map(str::to_owned);
+                    leaves.entry(path.collect()).or_default().push(id);
+                }
+            }
+            leaves
+        });
+        let path: Vec<String> = path.iter().map(|key| (*key).to_owned()).collect();
+        let from = leaves.range(path.clone()..);
+        let below = from.take_while(|(at, _)| at.starts_with(&path));
+        below.flat_map(|(_, ids)| ids.iter().copied()).collect()
+    }
+
+    /// The leaf of the input that a leaf was made of.
+    fn source(&self, id: Id) -> Id {
+        let sources = self.sources.get_or_init(|| {
+            let mut sources = BTreeMap::new();
+            for (id, _) in self.tree.all() {
+                if let Some(Verdict::Converted(to, _)) = self.tree.verdict(id) {
+                    sources.extend(to.iter().map(|made| (*made, id)));
+                }
+            }
+            sources
+        });
+        let mut at = id;
+        // A chain of successors is short; the bound is against a defect.
+        for _ in 0..8 {
+            match sources.get(&at) {
+                Some(from) if *from != at => at = *from,
+                _ => break,
+            }
+        }
+        at
+    }
+}
+
+/// One difference, seen with all that is known of its setting.
+struct Compare<'a> {
+    /// The node of the setting, if it hangs in the tree.
+    node: Option<Id>,
+    running: &'a Running,
+    before: &'a Effective,
+    after: &'a Effective,
+    tree: &'a Tree,
+    target: &'a Target,
+    input: &'a Input<'a>,
+    path: &'a [&'a str],
+}
+
+impl Compare<'_> {
+    /// The difference as the two releases see it; `None` where it is none.
+    fn real(&self, difference: &Difference) -> Option<Difference> {
+        let place = Config::place_of(self.path)?;
+        let sets = |side: &Effective| side.set_value(self.path).is_some();
+        let follows = self.path == TTRPC_ADDRESS && !sets(self.before) && !sets(self.after);
+        if place.owned.is_some() || follows {
+            return None;
+        }
+        let mut difference = difference.clone();
+        if self.is_plugin_list() && self.before.has_short_names() {
+            difference.before = difference.before.map(|names| Redacted::plain(uris(&names)));
+        }
+        // What a release does not know it does not act on.
+        if !place.known_in(self.running.target.containerd()) {
+            difference.before = None;
+        }
+        if !place.known_in(self.target.containerd()) {
+            difference.after = None;
+        }
+        let value = |side: &Option<Redacted>| side.as_ref().map(|side| side.expose().clone());
+        let (before, after) = (value(&difference.before), value(&difference.after));
+        let is_zero = |side: &Option<Value>| side.as_ref().is_none_or(Value::is_zero);
+        // An entry says something by being there.
+        let tells =
+            place.is_entry && matches!(after.as_ref().or(before.as_ref()), Some(Value::Table(_)));
+        let pod_sandbox = |side: &Option<Value>| {
+            let text = side.as_ref().and_then(Value::as_str).unwrap_or_default();
+            matches!(text, "" | "podsandbox")
+        };
+        let same = before == after
+            || is_zero(&before) && is_zero(&after) && !tells
+            || self.is_sandbox_mode() && pod_sandbox(&before) && pod_sandbox(&after)
+            || self.is_plugin_list() && names(&before) == names(&after)
+            || self.is_platform(&place, &before, &after);
+        (!same).then_some(difference)
+    }
+
+    fn is_plugin_list(&self) -> bool {
+        matches!(self.path, [key] if plugin::LISTS.contains(key))
+    }
+
+    /// An empty sandboxer is that of pods, in all releases that have one.
+    fn is_sandbox_mode(&self) -> bool {
+        matches!(
+            self.path,
+            [
+                "plugins",
+                plugin::CRI,
+                "containerd",
+                "runtimes",
+                _,
+                "sandbox_mode"
+            ]
+        )
+    }
+
+    /// The machine's own platform, which a dump of it names and the declared
+    /// default cannot.
+    fn is_platform(&self, place: &Place, before: &Option<Value>, after: &Option<Value>) -> bool {
+        let key = self.path.last().copied().unwrap_or_default();
+        let of_machine = |value: &Value| origin::is_platform(key, value);
+        let is_default = |side: &Option<Value>, release| {
+            let side = side.as_ref();
+            side.is_none_or(|value| of_machine(value) || place.is_default(value, release))
+        };
+        let any = [before, after].into_iter().flatten().any(of_machine);
+        any && is_default(before, self.running.target.containerd())
+            && is_default(after, self.target.containerd())
+    }
+
+    /// Why the migration brings it about; `None` where a setting has another form
+    /// and says the same.
+    fn reason(&self) -> Option<String> {
+        if self.path == sandbox::PATH && self.node.is_none() {
+            return Some(self.held_back().to_owned());
+        }
+        let was_in_effect = |id: Id| {
+            let path = self.tree.path(id);
+            path.is_empty() || self.before.set_value(&path).is_some()
+        };
+        let input = self.input.below(self.path);
+        // Leaves of the input that say it otherwise now.
+        let is_converted = |id: &Id| {
+            let verdict = self.tree.verdict(*id);
+            matches!(
+                verdict,
+                Some(
+                    Verdict::Converted(..)
+                        | Verdict::Moved(_)
+                        | Verdict::Keep(Why::Converted(_))
+                        // What containerd does not act on is nothing that the node loses.
+                        | Verdict::Drop(Dropped::SuccessorDefault | Dropped::NoEffect, _)
+                )
+            )
+        };
+        if input
+            .iter()
+            .any(|id| is_converted(id) && was_in_effect(*id))
+        {
+            return None;
+        }
+        let dropped = input.iter().find_map(|id| match self.tree.verdict(*id) {
+            Some(Verdict::Drop(_, why)) => Some(why.clone()),
+            _ => None,
+        });
+        let kept: Vec<Id> = self
+            .node
+            .map_or_else(Vec::new, |node| self.tree.leaves(node));
+        let kept: Vec<Id> = kept
+            .into_iter()
+            .filter(|id| self.tree.is_kept(*id))
+            .collect();
+        if self.is_plugin_list() && dropped.is_none() {
+            return Some(FEWER_PLUGINS.to_owned());
+        }
+        // The plan has a place of its own for companions.
+        let is_companion = |id: &Id| {
+            matches!(
+                self.tree.verdict(*id),
+                Some(Verdict::Keep(Why::Companion { .. }))
+            )
+        };
+        let is_same = |id: &Id| {
+            let is_made = self.tree.node(*id).is_made;
+            is_companion(id) || is_made && was_in_effect(self.input.source(*id))
+        };
+        if !kept.is_empty() {
+            return (!kept.iter().all(is_same)).then(|| self.first_effect());
+        }
+        Some(dropped.unwrap_or_else(|| self.held_back().to_owned()))
+    }
+
+    fn first_effect(&self) -> String {
+        let release = self.running.target.containerd();
+        format!(
+            "it takes effect for the first time: containerd {release} on the node does not act on it where it stands"
+        )
+    }
+
+    /// Why the input keeps a setting, which it does not have, from what the
+    /// target has.
+    fn held_back(&self) -> &'static str {
+        let depth = RUNTIMES.len();
+        let in_runtimes = self.path.get(..depth) == Some(&RUNTIMES);
+        match self.path.len() {
+            _ if self.path == sandbox::PATH && !self.running.managed => {
+                "the file sets none, so containerd falls back to its built-in one"
+            }
+            len if in_runtimes && len == depth + 1 => {
+                "containerd 1.5 to 1.7 leave their own entry out where a file has others; it is there again beside yours"
+            }
+            _ if in_runtimes => {
+                "a handler that the file names starts from zero in containerd 1.5 to 1.7; k0s keeps the default"
+            }
+            _ => "the files hold it back from what the target has by itself",
+        }
+    }
+}
+
+const FEWER_PLUGINS: &str =
+    "the names of what the target does not have, or what k0s needs, are taken out";
+
+/// The plugins that the short names in a list mean.
+fn uris(names: &Redacted) -> Value {
+    let names = names.expose().as_array().unwrap_or_default();
+    let names = names.iter().filter_map(Value::as_str);
+    let uris = names.flat_map(plugin::with_short_name);
+    Value::Array(uris.map(|uri| Value::String(uri.to_owned())).collect())
+}
+
+fn names(list: &Option<Value>) -> BTreeSet<&str> {
+    let items = list.as_ref().and_then(Value::as_array).unwrap_or_default();
+    items.iter().filter_map(Value::as_str).collect()
+}
+
+/// containerd 2.1 made a list of `cni.bin_dir`: the two are one setting, told of
+/// where the target has it, and no difference where they say the same.
+fn one_form_of_bin_dirs(found: &mut Vec<Difference>, sides: [&Effective; 2], target: &Target) {
+    let path = |key: &'static str| -> Vec<&str> { CNI.iter().copied().chain([key]).collect() };
+    let is = |difference: &Difference, key| difference.path == path(key);
+    if !found
+        .iter()
+        .any(|found| is(found, BIN_DIR) || is(found, BIN_DIRS))
+    {
+        return;
+    }
+    let list = |side: &Effective| match (side.value(&path(BIN_DIRS)), side.value(&path(BIN_DIR))) {
+        (Some(Value::Array(dirs)), _) if !dirs.is_empty() => dirs,
+        (_, Some(dir)) if !dir.is_zero() => vec![dir],
+        _ => Vec::new(),
     };
-    let injected = Value::String(target.pause_image().to_owned());
-    (before != injected).then(|| Change {
-        key: key_at(target, &sandbox::PATH),
-        before: Some(Redacted::plain(before)),
-        after: Some(Redacted::plain(injected)),
-        reason: reason.to_owned(),
-    })
+    let [before, after] = sides.map(list);
+    found.retain(|found| !is(found, BIN_DIR) && !is(found, BIN_DIRS));
+    if before == after {
+        return;
+    }
+    let has_list =
+        Config::place_of(&path(BIN_DIRS)).is_some_and(|place| place.known_in(target.containerd()));
+    let (key, before, after) = match has_list {
+        true => (
+            BIN_DIRS,
+            Some(Value::Array(before)),
+            Some(Value::Array(after)),
+        ),
+        false => (BIN_DIR, before.into_iter().next(), after.into_iter().next()),
+    };
+    found.push(Difference {
+        path: path(key).into_iter().map(str::to_owned).collect(),
+        before: before.map(Redacted::plain),
+        after: after.map(Redacted::plain),
+    });
 }

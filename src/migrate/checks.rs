@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 
 use super::Target;
-use super::changes::{self, Change};
+use super::changes::{self, Changes};
+use super::running::Running;
 use super::sandbox;
 use super::split::Concern;
 use super::tree::{Content, Dropped, Files, ROOT, Tree, Verdict};
 use crate::Document;
-use crate::containerd::handler::RUNTIMES;
+use crate::containerd::handler::{BUILT_IN, RUNTIMES};
 use crate::containerd::{load, plugin};
 use crate::diagnostic::{Code, Finding};
 use crate::k0s::{self, Regime};
@@ -20,36 +21,37 @@ use crate::write;
 /// no pod starts (v1.30.4+k0s.0 with an airgap bundle).
 pub(super) fn sandbox_cause(
     legacy: &Document,
-    changes: &[Change],
-    tree: &mut Tree,
+    changes: &Changes,
+    running: &Running,
     target: &Target,
 ) -> Option<Finding> {
-    if tree.find(&sandbox::PATH).is_some() {
+    let before = running.effective.as_ref()?;
+    if !changes.has(&sandbox::PATH) || before.set_value(&sandbox::PATH).is_some() {
         return None;
     }
-    let key = changes::key_at(target, &sandbox::PATH);
-    let change = changes.iter().find(|change| change.key == key)?;
-    let before = change.before.as_ref()?.expose().as_str()?;
-    let (release, containerd) = (&target.release, target.containerd());
+    let image = before.value(&sandbox::PATH)?;
+    let (image, containerd) = (image.as_str()?, running.target.containerd());
     let message = format!(
-        "the file sets no sandbox image, so containerd {containerd} falls back to its built-in {before}; k0s {release} would inject {} and its airgap bundle holds only that one: where {before} cannot be pulled, no pod starts",
+        "the file sets no sandbox image, so containerd {containerd} falls back to its built-in {image}; k0s {} would inject {} and its airgap bundle holds only that one: where {image} cannot be pulled, no pod starts",
+        target.release,
         target.pause_image(),
     );
     let mut finding = Finding::new(Code::SandboxImageCause, message).about(legacy);
-    finding.key = Some(key);
+    finding.key = Some(changes::key_at(target, &sandbox::PATH));
     Some(finding)
 }
 
-pub(super) fn runc_appears(changes: &[Change], target: &Target) -> Option<Finding> {
+pub(super) fn runc_appears(changes: &Changes, target: &Target) -> Option<Finding> {
     let mut path = RUNTIMES.to_vec();
-    path.push("runc");
-    let key = changes::key_at(target, &path);
-    let change = changes.iter().find(|change| change.key == key)?;
+    path.push(BUILT_IN);
+    if !changes.has(&path) {
+        return None;
+    }
     let mut finding = Finding::new(
         Code::RuncAppears,
         "the file names runtime handlers without runc, so there was none; with k0s there is",
     );
-    finding.key = Some(change.key.clone());
+    finding.key = Some(changes::key_at(target, &path));
     Some(finding)
 }
 
@@ -215,7 +217,7 @@ pub(super) fn portable(tree: &mut Tree, files: Files<'_>, target: &Target) -> Ve
 }
 
 /// Deeper headers are not read again by every parser; no setting comes near.
-const DEEPEST: usize = 64;
+pub(super) const DEEPEST: usize = 64;
 
 fn obstacle(tree: &Tree, id: usize, regime: Regime) -> Option<(Code, String)> {
     let node = tree.node(id);

@@ -155,8 +155,7 @@ pub(super) fn convert_registry(
     };
     let message = format!("mirrors and TLS settings go to hosts.toml files: {reason}");
     findings.push(files.finding(tree, first, Code::RegistryConverted, message));
-    let made = tree.set(registry, "config_path", path, first, why);
-    tree.node_mut(made).comments = None;
+    tree.owe(registry, "config_path", path, first, why);
     Some(moved)
 }
 

@@ -157,6 +157,13 @@ fn fate(tree: &Tree, id: Id, names: &HashMap<Id, String>) -> (Fate, String) {
                 },
                 why.clone(),
             ),
+            // No entry of the ledger: it is none of the input's.
+            Why::Companion { why, .. } => (
+                Fate::Kept {
+                    drop_in: drop_in(id),
+                },
+                why.clone(),
+            ),
             Why::Unknown(why) => (
                 Fate::CarriedOver {
                     drop_in: drop_in(id),

@@ -10,6 +10,7 @@
 
 mod changes;
 mod checks;
+mod companions;
 mod drop_in;
 mod edits;
 mod existing;
@@ -21,6 +22,7 @@ mod plan;
 mod read;
 mod refusals;
 pub(crate) mod report;
+mod running;
 mod sandbox;
 pub(crate) mod split;
 mod steps;
@@ -31,6 +33,7 @@ mod versions;
 use serde::Serialize;
 
 pub use changes::Change;
+pub use companions::Companion;
 pub use drop_in::DropIn;
 pub use existing::{ExistingDropIns, plan_drop_ins};
 pub use hosts::HostsFile;
@@ -74,6 +77,15 @@ impl Target {
             release: found,
             fit,
         })
+    }
+
+    /// A known release.
+    pub(crate) fn of(release: k0s::Release) -> Target {
+        Target {
+            requested: release.to_string(),
+            release,
+            fit: Match::Exact,
+        }
     }
 
     /// The containerd of the target.
@@ -169,6 +181,7 @@ pub struct Options {
     pub(crate) sandbox_image: SandboxImage,
     pub(crate) registry: RegistryPolicy,
     pub(crate) config_path: String,
+    pub(crate) running: Option<k0s::Release>,
     pub(crate) unverified: bool,
 }
 
@@ -179,6 +192,7 @@ impl Default for Options {
             sandbox_image: SandboxImage::default(),
             registry: RegistryPolicy::default(),
             config_path: CONFIG_PATH.to_owned(),
+            running: None,
             unverified: false,
         }
     }
@@ -222,6 +236,19 @@ impl Options {
         }
         self.config_path = trimmed.to_owned();
         Ok(self)
+    }
+
+    /// The k0s release that the node runs now, with which the plan compares what
+    /// will be in effect.
+    ///
+    /// If nothing is said, it is the target for targets before 1.36. For later
+    /// ones it is the newest known 1.35, whose containerd is the last of 1.x;
+    /// where the input is of config version 3, which only containerd 2.x reads,
+    /// it is the target.
+    #[must_use]
+    pub fn running(mut self, release: k0s::Release) -> Self {
+        self.running = Some(release);
+        self
     }
 
     /// The path on the node of a file below the directory for `hosts.toml`

@@ -2,14 +2,16 @@
 
 use serde::Serialize;
 
-use super::changes::{self, Change};
+use super::changes::{Change, Changes};
+use super::companions::{self, Companion};
 use super::drop_in::Style;
 use super::drop_in::{self, DropIn};
 use super::hosts::{self, HostsFile, Moved};
 use super::ledger::{self, LedgerEntry};
 use super::origin::{self, Origin};
 use super::read::{self, Input, Rules};
-use super::sandbox::{Before, SandboxImages};
+use super::running::{self, Running};
+use super::sandbox::SandboxImages;
 use super::split::Concern;
 use super::tree::{Dropped, Files, Id, ROOT, Tree, Verdict};
 use super::{Options, Target, checks, edits, imports, refusals, split, steps, successors};
@@ -51,9 +53,19 @@ pub struct Plan {
     pub removed: Vec<String>,
     /// What becomes of every key of the input, in its order.
     pub ledger: Vec<LedgerEntry>,
-    /// What changes on a node that runs the target's containerd with the
-    /// legacy file now: what the file held back from k0s and containerd.
+    /// Keys of drop-ins that no key of the input stands for, as one of the input
+    /// would not do without them what it did.
+    pub companions: Vec<Companion>,
+    /// The k0s release that the node is taken to run now, see
+    /// [`Options::running`].
+    pub running: String,
+    /// What else changes on the node with the migration: what is in effect now
+    /// compared with what will be. A setting that only has another form is no
+    /// change.
     pub changes: Vec<Change>,
+    /// What changes with the release, whatever the input says: other defaults of
+    /// its containerd, another image that its k0s injects.
+    pub release_changes: Vec<Change>,
     /// The sandbox image before and after.
     pub sandbox: SandboxImages,
     /// What there is to say, the gravest first.
@@ -140,13 +152,9 @@ pub fn plan(legacy: &Document, imported: &[Document], target: &Target, options: 
     findings.extend(trapped);
     let writable = target.release.regime != Regime::Monolith;
     let mut parts = Vec::new();
-    let mut changes = Vec::new();
+    let running = Running::with_files(files.0, target, options);
+    let mut changes = Changes::default();
     let mut moved = None;
-    let was = Before {
-        ignored: input.version_meant && input.version < 3,
-        merged: rules == Rules::Containerd2,
-        injected: managed,
-    };
     if managed && imported.is_empty() {
         findings.push(leave_to_k0s(tree, files));
     } else if generated {
@@ -160,20 +168,21 @@ pub fn plan(legacy: &Document, imported: &[Document], target: &Target, options: 
     } else {
         moved = judge(tree, files, &origin, target, options, &mut findings);
         findings.extend(checks::foreign(&findings));
+        let mut expected = running::expected(tree, target);
+        if let Some(expected) = &mut expected {
+            companions::for_pulls(tree, expected, target, &running, options);
+        }
         parts = split::split(tree, target.containerd());
         if !managed {
-            changes = changes::find(tree, target, &origin, was);
-            findings.extend(checks::sandbox_cause(legacy, &changes, tree, target));
+            if let Some(expected) = &expected {
+                changes = Changes::between(&running, expected, tree, target);
+            }
+            findings.extend(checks::sandbox_cause(legacy, &changes, &running, target));
             findings.extend(checks::runc_appears(&changes, target));
             findings.extend(checks::nested(tree, files, &parts));
         }
     }
-    let mut sandbox = SandboxImages::of(tree, target, was);
-    if generated {
-        sandbox = sandbox.decided_by_main(Some(legacy), target);
-    } else if input.version > 2 && !target.containerd().is_2() {
-        sandbox = sandbox.unreadable_before(target);
-    }
+    let sandbox = SandboxImages::of(tree, target, &running);
     if managed {
         // Said when the drop-in was made.
         findings.retain(|finding| finding.code != Code::SandboxImageCustom);
@@ -204,6 +213,7 @@ pub fn plan(legacy: &Document, imported: &[Document], target: &Target, options: 
         removed: Vec::new(),
         untouched: false,
         effective: None,
+        running,
         changes,
         sandbox,
         findings,
@@ -256,7 +266,8 @@ pub(super) struct Draft<'a> {
     pub(super) untouched: bool,
     /// What is in effect then.
     pub(super) effective: Option<Effective>,
-    pub(super) changes: Vec<Change>,
+    pub(super) running: Running,
+    pub(super) changes: Changes,
     pub(super) sandbox: SandboxImages,
     pub(super) findings: Vec<Finding>,
     pub(super) steps: Vec<String>,
@@ -309,6 +320,7 @@ impl Draft<'_> {
             }
             findings.extend(refused);
         }
+        let companions = companions::list(&input.tree, self.files, &parts);
         let ledger = ledger::ledger(&input.tree, self.files, &parts, input.without_effect);
         findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
         Plan {
@@ -322,7 +334,10 @@ impl Draft<'_> {
             hosts_files,
             removed: self.removed,
             ledger,
-            changes: self.changes,
+            companions,
+            running: self.running.target.release.to_string(),
+            changes: self.changes.by_migration,
+            release_changes: self.changes.by_release,
             sandbox: self.sandbox,
             findings,
             steps,

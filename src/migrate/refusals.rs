@@ -25,7 +25,7 @@ pub(super) fn find(tree: &mut Tree, files: Files<'_>, effective: &Effective) -> 
 }
 
 /// The node nearest to a setting that stands somewhere.
-fn place(tree: &mut Tree, path: &[&str]) -> Option<Id> {
+pub(super) fn place(tree: &mut Tree, path: &[&str]) -> Option<Id> {
     let mut nearest = None;
     let mut at = ROOT;
     for key in path {
@@ -43,6 +43,7 @@ fn place(tree: &mut Tree, path: &[&str]) -> Option<Id> {
 fn code(refusal: &Refusal) -> Code {
     match (refusal.rule, refusal.refuses) {
         (Rule::SandboxImage, _) => Code::SandboxImageNotFound,
+        (Rule::NoUnpackPlatform | Rule::ConfigPathList | Rule::PullTimeout, _) => Code::PullsFail,
         (_, Refuses::Daemon) => Code::ContainerdRefuses,
         (_, Refuses::Cri) => Code::CriRefuses,
         (_, Refuses::Sandbox) => Code::PodsRefused,

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use super::changes::Change;
 use super::ledger::{Fate, LedgerEntry};
 use super::origin::Origin;
 use super::plan::Plan;
@@ -12,9 +13,12 @@ impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         head(self, f)?;
         kept(self, f)?;
+        companions(self, f)?;
         moved(self, f)?;
         dropped(self, f)?;
-        changes(self, f)?;
+        changes(&self.changes, "WHAT CHANGES ON THE NODE", f)?;
+        let title = format!("WHAT CHANGES WITH THE RELEASE, FROM k0s {}", self.running);
+        changes(&self.release_changes, &title, f)?;
         if !self.findings.is_empty() {
             writeln!(f, "\nFINDINGS")?;
             findings(&self.findings, f)?;
@@ -22,6 +26,11 @@ impl fmt::Display for Plan {
         writeln!(f, "\nNEXT STEPS")?;
         steps(&self.steps, f)
     }
+}
+
+/// The name of a file, fit to be shown.
+fn shown_name(name: &str) -> String {
+    name.replace(char::is_control, "\u{fffd}")
 }
 
 /// A number and what it counts.
@@ -111,7 +120,7 @@ fn kept(plan: &Plan, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         } else {
             ""
         };
-        let name = drop_in.name.replace(char::is_control, "\u{fffd}");
+        let name = shown_name(&drop_in.name);
         writeln!(f, "\n  {name} ({}{mode})", drop_in.about)?;
         let entries = by_file
             .get(drop_in.name.as_str())
@@ -138,6 +147,27 @@ fn kept(plan: &Plan, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     Ok(())
 }
 
+/// What no key of the input stands for.
+fn companions(plan: &Plan, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    if plan.companions.is_empty() {
+        return Ok(());
+    }
+    let keys = plural(plan.companions.len(), "key");
+    writeln!(f, "\nADDED: {keys} that yours need on the target")?;
+    for companion in plan.companions.iter().take(MOST_LISTED) {
+        let drop_in = shown_name(&companion.drop_in);
+        writeln!(f, "    {drop_in}: {} = {}", companion.key, companion.value)?;
+        let line = companion.span.as_ref();
+        let line = line.map_or_else(String::new, |span| format!(", line {}", span.line));
+        writeln!(
+            f,
+            "      for {}{line}: {}",
+            companion.owed_to, companion.reason
+        )?;
+    }
+    more(f, plan.companions.len())
+}
+
 fn is_moved(entry: &LedgerEntry) -> bool {
     matches!(entry.fate, Fate::MovedToHostsToml { .. })
 }
@@ -159,11 +189,7 @@ fn moved(plan: &Plan, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     }
     more(f, entries.len())?;
     for file in plan.hosts_files.iter().take(MOST_LISTED) {
-        writeln!(
-            f,
-            "\n  {}\n",
-            file.path.replace(char::is_control, "\u{fffd}")
-        )?;
+        writeln!(f, "\n  {}\n", shown_name(&file.path))?;
         for line in file.redacted_text().lines() {
             writeln!(f, "    | {line}")?;
         }
@@ -188,7 +214,7 @@ fn line(plan: &Plan, entry: &LedgerEntry, f: &mut fmt::Formatter<'_>) -> fmt::Re
         let name = entry.span.file.strip_prefix(&plan.file);
         let name = name.map(|name| name.trim_start_matches('/'));
         let name = name.unwrap_or(&entry.span.file);
-        write!(f, "{} ", name.replace(char::is_control, "\u{fffd}"))?;
+        write!(f, "{} ", shown_name(name))?;
     }
     writeln!(
         f,
@@ -250,22 +276,26 @@ fn dropped(plan: &Plan, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     Ok(())
 }
 
-fn changes(plan: &Plan, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    if plan.changes.is_empty() {
+fn changes(changes: &[Change], title: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    if changes.is_empty() {
         return Ok(());
     }
-    writeln!(f, "\nWHAT CHANGES ON THE NODE")?;
-    for change in &plan.changes {
+    writeln!(f, "\n{title}")?;
+    let mut last = None;
+    for change in changes {
         let show = |value: &Option<super::Redacted>| match value {
             Some(value) if value.expose().as_table().is_some() => "an entry".to_owned(),
             Some(value) => value.to_string(),
             None => "none".to_owned(),
         };
-        writeln!(f, "  {}", change.key)?;
-        writeln!(f, "    {} -> {}", show(&change.before), show(&change.after))?;
-        writeln!(f, "    {}", change.reason)?;
+        if last.is_some_and(|last| last != change.reason) {
+            writeln!(f, "    {}", last.unwrap_or_default())?;
+        }
+        last = Some(change.reason.as_str());
+        let (before, after) = (show(&change.before), show(&change.after));
+        writeln!(f, "  {}: {before} -> {after}", change.key)?;
     }
-    Ok(())
+    writeln!(f, "    {}", last.unwrap_or_default())
 }
 
 /// The findings, under whatever title.

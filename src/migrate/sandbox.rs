@@ -6,26 +6,14 @@ use std::sync::OnceLock;
 use serde::Serialize;
 
 use super::Target;
+use super::running::Running;
 use super::tree::{Dropped, Id, Tree, Verdict};
-use crate::Document;
 use crate::config::Config;
+use crate::containerd::plugin;
 use crate::containerd::setting::State;
-use crate::containerd::{Release, plugin};
 use crate::k0s::{self, Regime};
 use crate::secret::without_user;
 use crate::value::Value;
-
-/// How the input was in effect.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Before {
-    /// Its plugin settings had no effect at all so far.
-    pub(super) ignored: bool,
-    /// What containerd has by itself was there beside it: containerd 2.x
-    /// loaded it, or k0s merged it.
-    pub(super) merged: bool,
-    /// k0s injected the sandbox image, unless the input says otherwise.
-    pub(super) injected: bool,
-}
 
 /// The path of the sandbox image in config version 2.
 pub(super) const PATH: [&str; 3] = ["plugins", plugin::CRI, "sandbox_image"];
@@ -34,12 +22,11 @@ pub(super) const PATH: [&str; 3] = ["plugins", plugin::CRI, "sandbox_image"];
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct SandboxImages {
-    /// On a node that runs the target's containerd with the input in place as
-    /// it is. It may be empty, if the input empties it.
+    /// On the node as it is, with the release that it runs now. It may be
+    /// empty, if the input empties it.
     ///
-    /// `None` where containerd does not start on the input, as the value is not
-    /// a string or the config version is later than it reads; and where a main
-    /// file beside drop-ins decides, which is a migration of its own.
+    /// `None` where k0s or containerd does not start on the input, as the value
+    /// is not a string or the config version is later than it reads.
     pub before: Option<String>,
     /// Who decides it.
     pub before_by: DecidedBy,
@@ -65,11 +52,20 @@ pub enum DecidedBy {
 
 impl SandboxImages {
     /// Once all is judged.
-    pub(super) fn of(tree: &mut Tree, target: &Target, was: Before) -> SandboxImages {
+    pub(super) fn of(tree: &mut Tree, target: &Target, running: &Running) -> SandboxImages {
         let leaf = tree.find(&PATH);
-        let (value, before_by) = before(tree, leaf, target, was);
         let as_text = |value: &Value| value.as_str().map(without_user);
-        let before = as_text(&value);
+        let effective = running.effective.as_ref();
+        let before = effective.and_then(|effective| as_text(&effective.value(&PATH)?));
+        let before_by = match effective {
+            // What k0s generates sets the image, too.
+            Some(_) if running.managed => match leaf.is_some_and(|leaf| is_of_input(tree, leaf)) {
+                true => DecidedBy::Input,
+                false => DecidedBy::K0s,
+            },
+            Some(effective) if effective.set_value(&PATH).is_none() => DecidedBy::Containerd,
+            _ => DecidedBy::Input,
+        };
         let (after, after_by) = match leaf.filter(|leaf| tree.is_kept(*leaf)) {
             Some(leaf) => (tree.value(leaf).and_then(as_text), DecidedBy::Input),
             None if target.release.regime == Regime::Monolith => (before.clone(), before_by),
@@ -82,59 +78,12 @@ impl SandboxImages {
             after_by,
         }
     }
-
-    /// Before the migration a main file decided that k0s takes for the user's,
-    /// or none did as the target reads no drop-ins.
-    pub(super) fn decided_by_main(self, main: Option<&Document>, target: &Target) -> Self {
-        let says_nothing = main.is_none_or(|main| main.holds_only(&["version"]));
-        match built_in(target.containerd()).filter(|_| says_nothing) {
-            Some(image) => self.with_before(Some(image), DecidedBy::Containerd, target),
-            None => self.with_before(None, DecidedBy::Input, target),
-        }
-    }
-
-    /// containerd does not start on the input.
-    pub(super) fn unreadable_before(self, target: &Target) -> Self {
-        self.with_before(None, DecidedBy::Input, target)
-    }
-
-    fn with_before(mut self, image: Option<&str>, by: DecidedBy, target: &Target) -> Self {
-        (self.before, self.before_by) = (image.map(str::to_owned), by);
-        if target.release.regime == Regime::Monolith {
-            (self.after, self.after_by) = (self.before.clone(), by);
-        }
-        self
-    }
 }
 
-/// What is in effect with the input as it is.
-pub(super) fn before(
-    tree: &Tree,
-    leaf: Option<Id>,
-    target: &Target,
-    was: Before,
-) -> (Value, DecidedBy) {
-    let owned = |leaf: &Id| matches!(tree.verdict(*leaf), Some(Verdict::Drop(Dropped::Owned, _)));
-    let stated = leaf
-        .filter(|leaf| !was.ignored && !owned(leaf))
-        .and_then(|leaf| tree.value(leaf));
-    let string = |image: &str| Value::String(image.to_owned());
-    match stated {
-        Some(value) => (value.clone(), DecidedBy::Input),
-        None if was.injected => (string(target.pause_image()), DecidedBy::K0s),
-        None => {
-            let image = built_in(target.containerd()).unwrap_or_default();
-            (string(image), DecidedBy::Containerd)
-        }
-    }
-}
-
-/// containerd's own default.
-pub(super) fn built_in(containerd: Release) -> Option<&'static str> {
-    match Config::place_of(&PATH)?.state(containerd) {
-        State::Str(image) => Some(image),
-        _ => None,
-    }
+/// Whether a leaf stands in the input, in a file that is not k0s's own.
+fn is_of_input(tree: &Tree, leaf: Id) -> bool {
+    let owned = matches!(tree.verdict(leaf), Some(Verdict::Drop(Dropped::Owned, _)));
+    !tree.node(leaf).is_made && !owned
 }
 
 /// Names under which the Kubernetes project's images were served through the

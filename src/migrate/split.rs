@@ -233,7 +233,8 @@ fn whole<'t>(path: &[&'t str]) -> Option<Vec<&'t str>> {
     }
 }
 
-fn kept(tree: &Tree, target: Release) -> Vec<Id> {
+/// The kept leaves, and the tables whose mere existence is kept.
+pub(super) fn kept(tree: &Tree, target: Release) -> Vec<Id> {
     let mut ids = tree.walk(ROOT);
     ids.retain(|id| tree.is_kept(*id) || is_bare_entry(tree, *id, target));
     ids
@@ -306,7 +307,8 @@ fn concern(tree: &Tree, id: Id, target: Release, default_runtime: Option<&str>) 
         ["plugins", plugin::CRI_IMAGES | plugin::CRI_RUNTIME, ..] => Concern::Cri,
         ["plugins", plugin::CRI, rest @ ..] => match rest {
             ["cni", ..] => Concern::Cni,
-            ["registry", ..] => Concern::Registry,
+            // Where images come from, and who fetches them.
+            ["registry", ..] | ["use_local_image_pull"] => Concern::Registry,
             [
                 "containerd",
                 "snapshotter" | "disable_snapshot_annotations" | "discard_unpacked_layers",

@@ -72,9 +72,8 @@ impl Steps<'_> {
         if let Some(old) = old {
             self.ignore(old, Code::Contradiction, why);
         }
-        let name = self.set(containerd, "default_runtime_name", default, type_leaf, why);
-        // The comment is about the type.
-        self.tree.node_mut(name).comments = None;
+        self.tree
+            .owe(containerd, "default_runtime_name", default, type_leaf, why);
     }
 
     /// `untrusted_workload_runtime` with a type becomes `runtimes.untrusted`.

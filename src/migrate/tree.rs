@@ -119,6 +119,8 @@ pub(super) enum Why {
     Converted(String),
     /// containerd does not know it.
     Unknown(String),
+    /// Nobody wrote it: the migration owes it to a node of the input.
+    Companion { owed_to: Id, why: String },
 }
 
 /// Why a leaf is dropped.
@@ -323,19 +325,31 @@ impl Tree {
     /// Sets a leaf that the migration makes out of `from`. An older leaf
     /// there gives way.
     pub(super) fn set(&mut self, table: Id, key: &str, value: Value, from: Id, why: &str) -> Id {
-        let source = self.node(from);
-        let (sources, comments) = (source.sources.clone(), source.comments.clone());
+        let comments = self.node(from).comments.clone();
+        let id = self.put(table, key, value, from, Why::Edit(why.to_owned()));
+        self.node_mut(id).comments = comments;
+        id
+    }
+
+    /// Sets a leaf that the migration owes to a node of the input. The comments
+    /// stay with that.
+    pub(super) fn owe(&mut self, table: Id, key: &str, value: Value, to: Id, why: &str) -> Id {
+        let why = why.to_owned();
+        self.put(table, key, value, to, Why::Companion { owed_to: to, why })
+    }
+
+    fn put(&mut self, table: Id, key: &str, value: Value, from: Id, why: Why) -> Id {
+        let sources = self.node(from).sources.clone();
         if let Some(old) = self.child(table, key) {
             self.detach(old);
         }
         let place = self.node(table).place.and_then(|place| place.child(key));
         let content = Content::Leaf {
             value,
-            verdict: Verdict::Keep(Why::Edit(why.to_owned())),
+            verdict: Verdict::Keep(why),
         };
         let node = Node {
             sources,
-            comments,
             ..Node::made(table, key.to_owned(), place, content)
         };
         self.push(table, node)

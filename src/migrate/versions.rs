@@ -19,6 +19,7 @@ const SCHED_CORE: &str = "SCHED_CORE=1";
 impl Steps<'_> {
     /// Runs all conversions that the target asks for.
     pub(super) fn other_forms(&mut self) {
+        self.empty_snapshotter();
         self.cni_bin_dirs();
         self.sched_core();
         self.runtime_snapshotters();
@@ -42,6 +43,21 @@ impl Steps<'_> {
         match self.tree.is_kept(to) {
             true => self.goes_to(from, to, why),
             false => self.converted(from, to, why),
+        }
+    }
+
+    /// An empty name is the default to containerd 1.x, and to 2.x a snapshotter
+    /// that is not there, without which CRI does not load.
+    fn empty_snapshotter(&mut self) {
+        if !self.tree.is_of_1_x() || !self.target.is_2() {
+            return;
+        }
+        let containerd = self.tree.find(&["plugins", plugin::CRI, "containerd"]);
+        let snapshotter = self.kept(containerd, "snapshotter");
+        if let Some(id) = snapshotter.filter(|id| self.text(*id).is_empty()) {
+            let why = "containerd 1.x takes an empty name for its default, which the target has";
+            self.tree
+                .judge(id, Verdict::Drop(Dropped::TargetDefault, why.to_owned()));
         }
     }
 
@@ -166,8 +182,7 @@ impl Steps<'_> {
             }
             let value = Value::String(self.text(id));
             let why = "images for the handler are unpacked with it";
-            let made = self.tree.set(platform, "snapshotter", value, id, why);
-            self.tree.node_mut(made).comments = None;
+            self.tree.owe(platform, "snapshotter", value, id, why);
             let message = "containerd 2.x needs it twice: it also goes to runtime_platforms, by which images are unpacked";
             self.say(id, Code::NeededTwice, message);
         }

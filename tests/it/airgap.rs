@@ -60,7 +60,7 @@ fn codes(report: &AirgapReport) -> Vec<Code> {
 const OWN_1_30: (&str, DecidedBy) = ("registry.k8s.io/pause:3.9", DecidedBy::K0s);
 const BUILT_IN_1_7: (&str, DecidedBy) = ("registry.k8s.io/pause:3.8", DecidedBy::Containerd);
 const OWN_1_36: (&str, DecidedBy) = ("quay.io/k0sproject/pause:3.10.2-0", DecidedBy::K0s);
-const BUILT_IN_2_3: (&str, DecidedBy) = ("registry.k8s.io/pause:3.10.2", DecidedBy::Containerd);
+const OWN_1_35: (&str, DecidedBy) = ("quay.io/k0sproject/pause:3.10.1", DecidedBy::K0s);
 const UNKNOWN: (&str, DecidedBy) = ("-", DecidedBy::Input);
 
 fn by_input(image: &str) -> (&str, DecidedBy) {
@@ -71,7 +71,8 @@ fn by_input(image: &str) -> (&str, DecidedBy) {
 fn a_legacy_file_decides_before_and_k0s_after() {
     let none = "version = 2\noom_score = -5\n";
     images(&migrate(none, "1.30.4"), BUILT_IN_1_7, OWN_1_30);
-    images(&migrate(none, "1.36.3"), BUILT_IN_2_3, OWN_1_36);
+    // The node has run k0s 1.35 so far.
+    images(&migrate(none, "1.36.3"), BUILT_IN_1_7, OWN_1_36);
     let stale = "k8s.gcr.io/pause:3.6";
     images(&migrate(&pins(stale), "1.30.4"), by_input(stale), OWN_1_30);
     images(&migrate(&pins(stale), "1.36.3"), by_input(stale), OWN_1_36);
@@ -128,8 +129,10 @@ fn up_to_1_26_everything_stays() {
     images(&migrate(&pins(stale.0), "1.26.15"), stale, stale);
     images(&existing(&[], None, "1.26.15"), built_in, built_in);
     let main = Some("version = 2\noom_score = -5\n");
-    images(&existing(&[], main, "1.26.15"), UNKNOWN, UNKNOWN);
+    images(&existing(&[], main, "1.26.15"), built_in, built_in);
     let list = ImageList::parse(LIST);
+    let main = Some("version = 2\nimports = [\"/etc/x.toml\"]\n");
+    images(&existing(&[], main, "1.26.15"), UNKNOWN, UNKNOWN);
     let report = airgap::check(&existing(&[], main, "1.26.15"), &list);
     assert!(codes(&report).contains(&Code::AirgapImageUnknown));
     let report = airgap::check(&migrate("version = 2\n", "1.26.15"), &list);
@@ -154,13 +157,13 @@ fn with_a_file_of_k0s_the_image_is_injected_if_the_target_knows_it() {
     let managed = format!("# k0s_managed=true\n{}", pins("x/y:1"));
     images(&migrate(&managed, "1.30.4"), OWN_1_30, OWN_1_30);
     images(&migrate(PRISTINE, "1.30.4"), OWN_1_30, OWN_1_30);
-    images(&migrate(PRISTINE, "1.36.3"), BUILT_IN_2_3, OWN_1_36);
+    images(&migrate(PRISTINE, "1.36.3"), OWN_1_35, OWN_1_36);
     let built_in = ("registry.k8s.io/pause:3.6", DecidedBy::Containerd);
     images(&migrate(PRISTINE, "1.26.15"), built_in, built_in);
     // What it imports from k0s's run directory was not handed in.
     let trapped =
         "\n# k0s_managed=true\nversion = 2\nimports = [\"/run/k0s/containerd-cri.toml\"]\n";
-    images(&migrate(trapped, "1.36.3"), UNKNOWN, OWN_1_36);
+    images(&migrate(trapped, "1.36.3"), OWN_1_35, OWN_1_36);
 
     let report = airgap::check(&migrate(&managed, "1.30.4"), &ImageList::parse(LIST));
     assert_eq!(codes(&report), [Code::AirgapImageThere]);
@@ -177,7 +180,7 @@ fn with_a_file_of_k0s_the_image_is_injected_if_the_target_knows_it() {
 fn drop_ins_may_set_what_k0s_injects_otherwise() {
     let other = [("a.toml", "version = 2\noom_score = -5\n")];
     images(&existing(&other, None, "1.30.4"), OWN_1_30, OWN_1_30);
-    images(&existing(&other, None, "1.36.3"), OWN_1_36, OWN_1_36);
+    images(&existing(&other, None, "1.36.3"), OWN_1_35, OWN_1_36);
     let custom = by_input("reg.example/pause:3");
     let text = pins(custom.0);
     let sets = [("a.toml", text.as_str())];
@@ -193,10 +196,12 @@ fn drop_ins_may_set_what_k0s_injects_otherwise() {
     );
     // The user's main file decides, and is a migration of its own.
     let main = Some("version = 2\noom_score = -5\n");
-    images(&existing(&sets, main, "1.36.3"), UNKNOWN, custom);
+    images(&existing(&sets, main, "1.36.3"), BUILT_IN_1_7, custom);
+    let imports = Some("version = 2\nimports = [\"/etc/x.toml\"]\n");
+    images(&existing(&sets, imports, "1.36.3"), UNKNOWN, custom);
     images(
         &existing(&other, Some(PRISTINE), "1.36.3"),
-        BUILT_IN_2_3,
+        OWN_1_35,
         OWN_1_36,
     );
     // k0s 1.30 does not read version 3.
@@ -255,7 +260,7 @@ fn k0s_1_36_has_its_own_image() {
     let report = airgap::check(&migrate("version = 2\n", "1.36.3"), &list);
     assert_eq!(codes(&report), [Code::AirgapImageWasMissing]);
     let before = report.before.as_ref().unwrap();
-    assert_eq!(before.image, "registry.k8s.io/pause:3.10.2");
+    assert_eq!(before.image, "registry.k8s.io/pause:3.8");
     // Another registry, so another image to containerd.
     let nearest = before.nearest.as_ref().unwrap().to_string();
     assert_eq!(nearest, "quay.io/k0sproject/pause:3.10.2-0");

@@ -255,7 +255,10 @@ fn make<'a>(
         let default = at(&defaults, &after);
         let in_plugin = keys[0] == "plugins";
         let in_entry = leaf.path.contains(&"*");
-        let zero_matters = in_plugin && !in_entry && default.is_some_and(|value| !value.is_zero());
+        // An empty name is the default to containerd 1.x.
+        let is_name = leaf.path.ends_with(&["containerd", "snapshotter"]);
+        let zero_matters =
+            in_plugin && !in_entry && !is_name && default.is_some_and(|value| !value.is_zero());
         let value = value(&leaf.kind, default, seed, zero_matters);
         let here = Config::address(spelled, &keys).unwrap();
         set(&mut table, &here, value.clone());
@@ -356,7 +359,12 @@ pub fn drop_ins() -> impl Strategy<Value = DropIns> {
                     let name = NAMES[*name];
                     let key = |key: &&str| if *key == "*" { name } else { key }.to_owned();
                     let path: Vec<String> = leaf.path.iter().map(key).collect();
-                    set(&mut table, &path, value(&leaf.kind, None, *seed, true));
+                    let may_be_zero = !leaf.path.ends_with(&["containerd", "snapshotter"]);
+                    set(
+                        &mut table,
+                        &path,
+                        value(&leaf.kind, None, *seed, may_be_zero),
+                    );
                     if path[0] == "proxy_plugins" {
                         let kind = [path[0].clone(), path[1].clone(), "type".to_owned()];
                         set(&mut table, &kind, Value::String("snapshot".into()));

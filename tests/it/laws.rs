@@ -2,10 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use containerd_dropins::containerd::load::Effective;
+use containerd_dropins::containerd::load::{Effective, default_config};
+use containerd_dropins::containerd::pull::{BUILT_IN_CONFIG_PATH, ImagePull};
+use containerd_dropins::containerd::refusal::Rule;
 use containerd_dropins::diagnostic::Code;
 use containerd_dropins::k0s::{self, assemble};
-use containerd_dropins::migrate::{ExistingDropIns, Options, Plan, Target, plan, plan_drop_ins};
+use containerd_dropins::migrate::{
+    Companion, ExistingDropIns, Fate, LedgerEntry, Options, Plan, Redacted, Target, plan,
+    plan_drop_ins,
+};
 use containerd_dropins::value::{Table, Value};
 use containerd_dropins::{Config, Document};
 use proptest::prelude::*;
@@ -61,6 +66,9 @@ fn keeps_the_edits_and_nothing_else(case: &Case, plan: &Plan) -> Result<(), Test
             edit.contains(&"mirrors".to_owned()) && edit.contains(&"*".to_owned())
         };
         edited |= path.contains(&"docker.io".to_owned()) && case.effect.keys().any(any);
+        let owed =
+            |companion: &Companion| companion.key.replace('"', "").starts_with(&path.join("."));
+        edited |= plan.companions.iter().any(owed);
         prop_assert!(edited, "{path:?} is in effect, and nobody edited it");
     }
     Ok(())
@@ -85,6 +93,56 @@ fn has_no_superfluous_key(case: &Case, plan: &Plan) -> Result<(), TestCaseError>
         }
     }
     Ok(())
+}
+
+/// Law 10, as far as pulls go, and law 3 for companions: with them the node pulls
+/// from where it did, without any one of them it does not.
+fn pulls_as_before(case: &Case, plan: &Plan) -> Result<(), TestCaseError> {
+    let files = parsed(plan);
+    let fails = |effective: &Effective| {
+        let refusals = effective.refusals();
+        let of_pulls = |rule| matches!(rule, Rule::NoUnpackPlatform | Rule::ConfigPathList);
+        // A snapshotter that is not loaded is found first.
+        let hides = |rule| {
+            effective.image_pull() == ImagePull::TransferService
+                && matches!(rule, Rule::Snapshotter | Rule::RuntimeSnapshotter)
+        };
+        refusals
+            .iter()
+            .any(|refusal| of_pulls(refusal.rule) || hides(refusal.rule))
+    };
+    let wakes = |effective: &Effective| {
+        let built_in: Vec<&str> = BUILT_IN_CONFIG_PATH.split(':').collect();
+        effective.image_pull() == ImagePull::Local && effective.hosts_directories() == built_in
+    };
+    let of_1_x = case.version < 3;
+    let with = effective(case.k0s, &files);
+    prop_assert!(
+        !(fails(&with) || of_1_x && wakes(&with)),
+        "{:?} {:?}",
+        with.refusals(),
+        plan.companions
+    );
+    for companion in &plan.companions {
+        let mut fewer = files.clone();
+        let table = fewer.get_mut(&companion.drop_in).unwrap();
+        let key = leaf_paths(table).into_iter().find(|path| {
+            let shown = path.join(".");
+            shown == companion.key.replace('"', "")
+        });
+        remove(table, &key.unwrap());
+        let less = effective(case.k0s, &fewer);
+        prop_assert!(
+            fails(&less) || wakes(&less) || differs_in_handlers(&companion.key),
+            "{companion:?} is superfluous"
+        );
+    }
+    Ok(())
+}
+
+/// Companions that are not about where images come from.
+fn differs_in_handlers(key: &str) -> bool {
+    key.contains("runtime_platforms") || key.ends_with("default_runtime_name")
 }
 
 fn leaf_paths(table: &Table) -> Vec<Vec<String>> {
@@ -214,47 +272,73 @@ fn is_idempotent(case: &Case, plan_1: &Plan) -> Result<(), TestCaseError> {
     Ok(())
 }
 
-/// What else changes on a node that runs the legacy file is listed: computed
-/// from the file itself, every difference to the result has its reason.
+/// Law 11: what changes on the node is listed, and nothing else. Both sides are
+/// computed from the texts, each with the release that has them.
 fn lists_what_changes(case: &Case, plan: &Plan) -> Result<(), TestCaseError> {
-    let (release, _) = k0s::Release::find(case.k0s).unwrap();
+    let (running, _) = k0s::Release::find(&plan.running).unwrap();
     let mut config = Config::read(&Document::parse("t", case.text.as_bytes()).unwrap());
-    // Without what containerd's command line decides.
-    // A file that the target's containerd cannot read was never in effect there.
-    if case.version > release.containerd.config_version() {
+    // A file that the node's containerd cannot read was never in effect there.
+    if case.version > running.containerd.config_version() {
         return Ok(());
     }
+    // Without what containerd's command line decides.
     config.version = Some(case.version.max(2));
     config.root = None;
     config.state = None;
     config.grpc.address = None;
-    let before = Effective::load(release.containerd, [config.to_table()]);
+    let before = Effective::load(running.containerd, [config.to_table()]);
     let after = effective(case.k0s, &parsed(plan));
     let unquoted = |path: &str| path.replace('"', "");
-    for difference in before.differences(&after) {
+    let differences = before.differences(&after);
+    let changes = || plan.changes.iter().chain(&plan.release_changes);
+    for difference in &differences {
         let path = difference.path.join(".");
-        let listed = plan
-            .changes
+        let listed = changes().any(|change| unquoted(&change.key) == path);
+        let zero =
+            |side: &Option<Redacted>| side.as_ref().is_none_or(|side| side.expose().is_zero());
+        // Not known to one release is the same as zero to the other; so are options
+        // of runc that are not set, which its shim takes for the default.
+        let same = zero(&difference.before) && zero(&difference.after);
+        let same =
+            same || path.ends_with(".runc.sandbox_mode") || path.ends_with(".runc.sandboxer");
+        // The platform is the machine's, and the list of directories has another
+        // form from 2.1 on. The socket of ttrpc is beside that of k0s.
+        let other = [".platforms", ".bin_dir", ".bin_dirs", ".unpack_config"];
+        let other = other.iter().any(|key| path.ends_with(key)) || path.ends_with("ttrpc.address");
+        // What is dropped, and the node's containerd does not print, it may not know.
+        let keys: Vec<&str> = difference.path.iter().map(String::as_str).collect();
+        let prints = support::at(&default_config(running.containerd), &keys).is_some();
+        let dropped =
+            |entry: &LedgerEntry| unquoted(&entry.key) == path && entry.fate == Fate::StaleDefault;
+        let unknown = !prints && plan.ledger.iter().any(dropped);
+        // What has another form, or is owed to it.
+        let accounted = plan
+            .companions
             .iter()
-            .any(|change| unquoted(&change.key).starts_with(&path));
-        // Options of runc that are not set, and what a dump's release did not
-        // know, are zero before; the shim takes that for the default.
-        let zero = difference
-            .before
-            .as_ref()
-            .is_none_or(|value| value.expose().is_zero());
-        let unset =
-            zero && (path.contains(".runc.options") || path.ends_with(".runc.sandbox_mode"));
-        // The platform is the machine's.
-        let host = path.ends_with(".platforms")
-            || path.ends_with(".bin_dir")
-            || path.ends_with(".bin_dirs")
-            || path.ends_with(".unpack_config");
+            .any(|companion| unquoted(&companion.key).starts_with(&path));
+        let converted = plan.ledger.iter().any(|entry| match &entry.fate {
+            Fate::Converted { to, .. } => to.iter().any(|to| unquoted(to).starts_with(&path)),
+            Fate::MovedToHostsToml { .. } => path.contains(".registry."),
+            _ => false,
+        });
         prop_assert!(
-            listed || unset || host,
+            listed || same || other || unknown || accounted || converted,
             "{path} changes: {difference:?} is not among {:?}",
             plan.changes
         );
+    }
+    for change in changes() {
+        let key = unquoted(&change.key);
+        let real = differences
+            .iter()
+            .any(|difference| difference.path.join(".") == key);
+        prop_assert!(
+            real || key.ends_with(".bin_dirs"),
+            "{change:?} is no difference"
+        );
+        let twice = changes().filter(|other| other.key == change.key).count();
+        prop_assert_eq!(twice, 1, "{:?}", change);
+        prop_assert!(!change.reason.is_empty());
     }
     Ok(())
 }
@@ -270,6 +354,7 @@ proptest! {
         does_not_depend_on_order(&case, &plan)?;
         is_idempotent(&case, &plan)?;
         lists_what_changes(&case, &plan)?;
+        pulls_as_before(&case, &plan)?;
         // Law 8.
         let again = support::migrate(&case.text, case.k0s);
         prop_assert_eq!(serde_json::to_string(&plan).unwrap(), serde_json::to_string(&again).unwrap());
@@ -303,6 +388,11 @@ proptest! {
             let zero = |value: Option<Value>| value.filter(|value| !value.is_zero());
             let was = zero(before.get(&path));
             let is = zero(after.get(&address));
+            let key = address.join(".");
+            let owed = plan.companions.iter().any(|companion| companion.key.replace('"', "") == key);
+            if owed && was.is_none() {
+                continue;
+            }
             let neither = was == zero(unset_before.get(&path)) && is == zero(unset_after.get(&address));
             prop_assert!(was == is || neither, "{path:?} was {was:?} and is {is:?}");
         }

@@ -67,7 +67,7 @@ fn plugins_with_a_new_id_in_a_version_1_file() {
 fn snapshotter_without_a_table_of_runtimes() {
     is_lost_by_config_migrate(
         "version = 2\n[CRI.containerd]\nsnapshotter = \"native\"\n",
-        "[IMAGES]\nsnapshotter = \"native\"\n",
+        "[IMAGES]\nsnapshotter = \"native\"\nuse_local_image_pull = true\n[IMAGES.registry]\nconfig_path = \"/etc/k0s/containerd.d/certs.d\"\n",
     );
 }
 
@@ -75,7 +75,7 @@ fn snapshotter_without_a_table_of_runtimes() {
 fn snapshot_annotations_without_a_table_of_runtimes() {
     is_lost_by_config_migrate(
         "version = 2\n[CRI.containerd]\ndisable_snapshot_annotations = false\ndiscard_unpacked_layers = true\n",
-        "[IMAGES]\ndisable_snapshot_annotations = false\ndiscard_unpacked_layers = true\n",
+        "[IMAGES]\ndisable_snapshot_annotations = false\ndiscard_unpacked_layers = true\n[IMAGES.registry]\nconfig_path = \"/etc/k0s/containerd.d/certs.d\"\n",
     );
 }
 
@@ -83,7 +83,7 @@ fn snapshot_annotations_without_a_table_of_runtimes() {
 fn snapshotter_of_a_runtime_handler() {
     is_lost_by_config_migrate(
         "version = 2\n[CRI.containerd.runtimes.x]\nruntime_type = \"io.containerd.x.v2\"\nsnapshotter = \"nydus\"\n",
-        "[RUNTIME.containerd.runtimes.x]\nruntime_type = \"io.containerd.x.v2\"\nsnapshotter = \"nydus\"\n[IMAGES.runtime_platforms.x]\nsnapshotter = \"nydus\"\n",
+        "[RUNTIME.containerd.runtimes.x]\nruntime_type = \"io.containerd.x.v2\"\nsnapshotter = \"nydus\"\n[IMAGES.runtime_platforms.x]\nsnapshotter = \"nydus\"\n[IMAGES]\nuse_local_image_pull = true\n[IMAGES.registry]\nconfig_path = \"/etc/k0s/containerd.d/certs.d\"\n",
     );
 }
 

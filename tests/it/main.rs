@@ -21,6 +21,7 @@ mod hostile;
 mod k0s_examples;
 mod laws;
 mod losses;
+mod pulls;
 mod referee;
 mod refusal_cases;
 mod refusals;

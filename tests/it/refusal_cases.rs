@@ -36,6 +36,17 @@ const fn on_2(answer: &'static str) -> [&'static str; 3] {
 
 /// Refused by one daemon at least.
 pub const CASES: &[Case] = &[
+    // Pulls; the daemons start all the same, and fail when asked (`pulls`).
+    case(
+        "snapshotter that the transfer service does not unpack with",
+        on_2("pull no-unpack-platform"),
+        "[SNAPSHOTS]\nsnapshotter = \"native\"\n",
+    ),
+    case(
+        "list of directories for the transfer service",
+        on_2("pull config-path-list"),
+        "[SNAPSHOTS]\n[IMAGES.registry]\nconfig_path = \"/a:/b\"\n",
+    ),
     // Runtime handlers.
     case(
         "no default handler",
@@ -227,7 +238,11 @@ pub const CASES: &[Case] = &[
     ),
     case(
         "snapshotter of a later release",
-        up_to_1_7("cri snapshotter"),
+        [
+            "cri snapshotter",
+            "cri snapshotter",
+            "pull no-unpack-platform",
+        ],
         "[SNAPSHOTS]\nsnapshotter = \"erofs\"\n",
     ),
     case(
@@ -610,12 +625,12 @@ pub const ACCEPTED: &[Case] = &[
     ),
     case(
         "proxy snapshotter",
-        all(""),
+        on_2("pull no-unpack-platform"),
         "[SNAPSHOTS]\nsnapshotter = \"stargz\"\n[proxy_plugins.stargz]\ntype = \"snapshot\"\naddress = \"/nope.sock\"\n",
     ),
     case(
         "proxy snapshotter by the long type",
-        all(""),
+        on_2("pull no-unpack-platform"),
         "[SNAPSHOTS]\nsnapshotter = \"a.b\"\n[proxy_plugins.\"a.b\"]\ntype = \"io.containerd.snapshotter.v1\"\n",
     ),
     case(

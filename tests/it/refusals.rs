@@ -24,7 +24,7 @@ pub const RELEASES: [(&str, &str); 3] = [("1.6", "1.6.20"), ("1.7", "1.7.24"), (
 
 /// A file of the config version that a release writes. The parts of CRI are
 /// one section in version 2; snapshots are native, which every machine can do,
-/// unless the case is about them.
+/// and CRI pulls by itself, unless the case is about them.
 fn config(release: &str, text: &str) -> String {
     const CRI: &str = "plugins.\"io.containerd.grpc.v1.cri\"";
     let is_2 = release.starts_with("2.");
@@ -36,7 +36,13 @@ fn config(release: &str, text: &str) -> String {
         ),
         false => (CRI, CRI, "[RUNTIME.containerd]"),
     };
-    let native = format!("{snapshots}\nsnapshotter = \"native\"\n");
+    // The transfer service of 2.1 and later would not pull for it.
+    let local = if is_2 {
+        "use_local_image_pull = true\n"
+    } else {
+        ""
+    };
+    let native = format!("{snapshots}\nsnapshotter = \"native\"\n{local}");
     let mut text = match text {
         _ if text.contains("[SNAPSHOTS]") => text.replace("[SNAPSHOTS]", snapshots),
         _ if text.contains(snapshots) => text.replace(snapshots, native.trim_end()),

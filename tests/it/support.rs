@@ -290,6 +290,7 @@ pub fn is_refusal(finding: &Finding) -> bool {
             | Code::SandboxImageNotFound
             | Code::PodsRefused
             | Code::PullsRefused
+            | Code::PullsFail
             | Code::PluginRefused
     )
 }

@@ -283,6 +283,8 @@ fn plugins_of_version_3_in_a_version_2_file() {
         NEW,
         &[
             "IMAGES.\"max_concurrent_downloads\" = 9",
+            // CRI pulls by itself, and looks where it did.
+            "IMAGES.\"registry\".\"config_path\" = \"/etc/k0s/containerd.d/certs.d\"",
             "IMAGES.\"snapshotter\" = \"native\"",
             "RUNTIME.\"enable_selinux\" = true",
             "RUNTIME.\"max_container_log_line_size\" = 5",

@@ -44,6 +44,7 @@ use std::fmt;
 
 use self::plugins::Proxy;
 use super::load::Effective;
+use super::pull::ObstacleKind;
 use super::{Release, plugin};
 use crate::config::Config;
 use crate::secret::shown_message;
@@ -205,6 +206,12 @@ rules! {
     /// with a snapshotter or differ that is not loaded (1.7+). CRI needs the
     /// service from 2.1 on.
     Unpack = "unpack";
+    /// The transfer service unpacks nothing with CRI's snapshotter, or with that
+    /// of a runtime handler (2.1+).
+    NoUnpackPlatform = "no-unpack-platform";
+    /// The transfer service takes several directories in `config_path` for one
+    /// (2.1+).
+    ConfigPathList = "config-path-list";
 }
 
 impl fmt::Display for Rule {
@@ -230,6 +237,7 @@ impl Effective {
         check.plugins();
         check.cri();
         check.registry();
+        check.pulls();
         check.required_plugins();
         check.found
     }
@@ -315,5 +323,21 @@ impl Check<'_> {
 
     fn is_from(&self, release: Release) -> bool {
         self.release >= release
+    }
+
+    /// What the transfer service cannot pull, where CRI gets as far as pulling.
+    fn pulls(&mut self) {
+        let refuses_cri = |found: &Refusal| found.refuses >= Refuses::Cri;
+        if self.found.iter().any(refuses_cri) {
+            return;
+        }
+        for obstacle in self.effective.pull_obstacles() {
+            let rule = match &obstacle.kind {
+                ObstacleKind::ConfigPath => Rule::ConfigPathList,
+                _ => Rule::NoUnpackPlatform,
+            };
+            let path: Vec<&str> = obstacle.path.iter().map(String::as_str).collect();
+            self.refuse(rule, Refuses::Pull, &path, obstacle.to_string());
+        }
     }
 }

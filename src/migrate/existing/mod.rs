@@ -3,10 +3,12 @@
 
 mod set;
 
-use super::changes;
+use super::changes::Changes;
+use super::companions;
 use super::drop_in::{self, DropIn, Existing, Style};
 use super::plan::{Draft, Plan, judge};
-use super::sandbox::{Before, SandboxImages};
+use super::running::{self, Running};
+use super::sandbox::SandboxImages;
 use super::steps::{self, Main};
 use super::tree::Files;
 use super::{Options, Target, checks, origin, read, split};
@@ -70,16 +72,22 @@ pub fn plan_drop_ins(existing: &ExistingDropIns<'_>, target: &Target, options: &
     let origin = origin::of(tree, options.origin);
     let mut parts = Vec::new();
     let mut emptied = Vec::new();
-    let mut changes = Vec::new();
+    let given: Vec<(&str, &Document)> = set
+        .names
+        .iter()
+        .map(String::as_str)
+        .zip(set.order.iter().copied())
+        .collect();
+    let running = Running::with_drop_ins(existing, &given, target, options);
+    let mut changes = Changes::default();
     let mut untouched = false;
     let mut moved = None;
-    let was = Before {
-        ignored: false,
-        merged: true,
-        injected: true,
-    };
     if target.release.regime == Regime::ImportsV3 {
         moved = judge(tree, files, &origin, target, options, &mut findings);
+        let mut expected = running::expected(tree, target);
+        if let Some(expected) = &mut expected {
+            companions::for_pulls(tree, expected, target, &running, options);
+        }
         parts = set.split(tree, target);
         emptied = set.emptied(&parts);
         findings.extend(emptied.iter().map(|(name, document)| {
@@ -87,7 +95,9 @@ pub fn plan_drop_ins(existing: &ExistingDropIns<'_>, target: &Target, options: &
             Finding::new(Code::DropInEmpty, message).about(document)
         }));
         findings.extend(checks::nested(tree, files, &parts));
-        changes = changes::find(tree, target, &origin, was);
+        if let Some(expected) = &expected {
+            changes = Changes::between(&running, expected, tree, target);
+        }
     } else {
         untouched = set.leave(tree, target, &mut findings);
         if untouched {
@@ -101,13 +111,7 @@ pub fn plan_drop_ins(existing: &ExistingDropIns<'_>, target: &Target, options: &
         None => Main::Fine,
     };
     findings.extend(beside);
-    let mut sandbox = SandboxImages::of(tree, target, was);
-    let regime = target.release.regime;
-    if main != Main::Fine || regime == Regime::Monolith {
-        sandbox = sandbox.decided_by_main(existing.main, target);
-    } else if regime != Regime::ImportsV3 && !untouched {
-        sandbox = sandbox.unreadable_before(target);
-    }
+    let sandbox = SandboxImages::of(tree, target, &running);
     let documents: Vec<Existing<'_>> = set
         .names
         .iter()
@@ -148,6 +152,9 @@ pub fn plan_drop_ins(existing: &ExistingDropIns<'_>, target: &Target, options: &
     let image = target.pause_image();
     let assembled = untouched.then(|| k0s::assemble(&target.release, image, texts).ok());
     let effective = assembled.flatten().map(|assembled| assembled.effective());
+    if let Some(effective) = &effective {
+        changes = Changes::between(&running, effective, &mut input.tree, target);
+    }
     Draft {
         target,
         file: existing.directory.to_owned(),
@@ -162,6 +169,7 @@ pub fn plan_drop_ins(existing: &ExistingDropIns<'_>, target: &Target, options: &
         removed: names,
         untouched,
         effective,
+        running,
         changes,
         sandbox,
         findings,

@@ -67,9 +67,6 @@ pub(super) struct Input {
     pub(super) findings: Vec<Finding>,
     /// The config version by which the files are read.
     pub(super) version: i64,
-    /// No version is stated and the files speak version 2, which containerd
-    /// 1.x never noticed.
-    pub(super) version_meant: bool,
 }
 
 /// A leaf that had no effect.
@@ -108,7 +105,6 @@ pub(super) fn read(files: &[&Document], rules: Rules, names: &[String], target: 
             without_effect: Vec::new(),
             findings: Vec::new(),
             version: stated.or(meant).unwrap_or(1),
-            version_meant: meant.is_some(),
         },
         files,
         file: 0,

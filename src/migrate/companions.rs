@@ -1,0 +1,139 @@
+//! Companion keys: what the migration owes to keys of the input, so that the
+//! node goes on to do what it did with them.
+//!
+//! Some companions come with a conversion, which makes them where it keeps the
+//! setting. Those about pulls are owed to the configuration as a whole, so they
+//! are found once all is judged: from containerd 2.1 on CRI leaves pulls to the
+//! transfer service, which cannot do all that CRI's own pull does
+//! ([`pull`](crate::containerd::pull)).
+
+use serde::Serialize;
+
+use super::running::Running;
+use super::split::Concern;
+use super::tree::{Files, Id, ROOT, Tree, Verdict, Why};
+use super::{Options, Target, refusals};
+use crate::containerd::load::Effective;
+use crate::containerd::pull::{CONFIG_PATH, ImagePull, USE_LOCAL_IMAGE_PULL};
+use crate::diagnostic::Span;
+use crate::redacted::Redacted;
+use crate::secret::shown_message;
+use crate::value::Value;
+
+/// A key of a drop-in that stands for no key of the input: a key of the input
+/// would not do without it what it did before.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct Companion {
+    /// The key, by its path in the target's config version.
+    pub key: String,
+    /// Its value.
+    pub value: Redacted,
+    /// The drop-in that holds it.
+    pub drop_in: String,
+    /// The key or table of the input that it is owed to, as the input spells it.
+    pub owed_to: String,
+    /// Where that stands.
+    pub span: Option<Span>,
+    /// Why it is needed.
+    pub reason: String,
+}
+
+/// Lists the companions among what goes into drop-ins.
+pub(super) fn list(tree: &Tree, files: Files<'_>, parts: &[(Concern, Id)]) -> Vec<Companion> {
+    let companion = |(concern, id): &(Concern, Id)| {
+        let Some(Verdict::Keep(Why::Companion { owed_to, why })) = tree.verdict(*id) else {
+            return None;
+        };
+        let value = tree.value(*id)?.clone();
+        let source = tree.node(*owed_to).sources.first();
+        Some(Companion {
+            key: tree.written(*id),
+            value: Redacted::new(value, tree.is_secret(*id)),
+            drop_in: concern.file_name(),
+            owed_to: tree.shown(*owed_to),
+            span: source.and_then(|source| files.span(source)),
+            reason: shown_message(why),
+        })
+    };
+    parts.iter().filter_map(companion).collect()
+}
+
+/// Adds those without which the node would pull from elsewhere, or not at all.
+/// `expected` is what will be in effect, without them and then with them.
+pub(super) fn for_pulls(
+    tree: &mut Tree,
+    expected: &mut Effective,
+    target: &Target,
+    running: &Running,
+    options: &Options,
+) {
+    let obstacles = expected.pull_obstacles();
+    // What the input says about it is the user's.
+    let is_free = tree.find(&USE_LOCAL_IMAGE_PULL).is_none();
+    let obstacle = obstacles.iter().find_map(|obstacle| {
+        let owed_to = node_at(tree, &obstacle.path)?;
+        Some((owed_to, obstacle))
+    });
+    if let Some((owed_to, obstacle)) = obstacle.filter(|_| is_free) {
+        let why = format!("{obstacle}; with this key CRI pulls by itself, as containerd 1.x does");
+        let value = Value::Boolean(true);
+        expected.set(&USE_LOCAL_IMAGE_PULL, Some(&value));
+        owe(tree, &USE_LOCAL_IMAGE_PULL, value, owed_to, &why);
+    }
+    let Some(cause) = woken_by(expected, running) else {
+        return;
+    };
+    let owed_to = match obstacle.filter(|_| is_free) {
+        Some((owed_to, _)) => Some(owed_to),
+        None => node_at(tree, &cause),
+    };
+    let config_path = tree.find(&CONFIG_PATH);
+    let is_free = config_path.is_none_or(|id| tree.value(id).is_none_or(Value::is_zero));
+    if let Some(owed_to) = owed_to.filter(|_| is_free) {
+        let why = format!(
+            "where CRI pulls by itself, containerd {} looks for hosts.toml files in the directories of another containerd and of Docker unless it is told another; so far it looked in none",
+            target.containerd()
+        );
+        let path = Value::String(options.config_path.clone());
+        expected.set(&CONFIG_PATH, Some(&path));
+        owe(tree, &CONFIG_PATH, path, owed_to, &why);
+    }
+}
+
+/// The setting because of which pulls look into directories that the node has
+/// not looked into so far, and that no setting names.
+fn woken_by(expected: &Effective, running: &Running) -> Option<Vec<String>> {
+    if expected.image_pull() != ImagePull::Local {
+        return None;
+    }
+    let stated = expected.set_value(&CONFIG_PATH);
+    if stated.is_some_and(|path| !path.is_zero()) {
+        return None;
+    }
+    let before = running.effective.as_ref();
+    let before = before.map(Effective::hosts_directories).unwrap_or_default();
+    let after = expected.hosts_directories();
+    let wakes = after.iter().any(|directory| !before.contains(directory));
+    wakes.then(|| expected.local_pull_setting()).flatten()
+}
+
+/// The node of the input at a path, or nearest above it.
+fn node_at(tree: &mut Tree, path: &[String]) -> Option<Id> {
+    let path: Vec<&str> = path.iter().map(String::as_str).collect();
+    let id = refusals::place(tree, &path)?;
+    // The migration made it, out of a setting of the input.
+    match tree.verdict(id) {
+        Some(Verdict::Keep(Why::Companion { owed_to, .. })) => Some(*owed_to),
+        _ => Some(id),
+    }
+}
+
+/// Adds a key that is owed to a node of the input.
+fn owe(tree: &mut Tree, path: &[&str], value: Value, owed_to: Id, why: &str) {
+    let Some((key, tables)) = path.split_last() else {
+        return;
+    };
+    let table = tree.make(ROOT, tables);
+    tree.owe(table, key, value, owed_to, why);
+}
