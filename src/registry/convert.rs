@@ -38,7 +38,7 @@ pub struct ConvertedFile {
 pub struct Conversion {
     /// The files, by path.
     pub files: Vec<ConvertedFile>,
-    /// What [`diagnose`](super::diagnose) says of the settings, and in what the
+    /// What [`diagnose`](super::diagnose()) says of the settings, and in what the
     /// files differ from them.
     pub remarks: Vec<Remark>,
     /// The settings without what the remarks say.

@@ -347,7 +347,7 @@ impl Look<'_> {
         let shown = without_user(name);
         let rest: String = rest.iter().map(|key| format!(".{key}")).collect();
         message.push_str(&format!(
-            ": write them under registry.{map}.{shown:?}{rest}"
+            "; write them under registry.{map}.{shown:?}{rest}"
         ));
         let is_there = match rest.as_str() {
             "" => self.settings.mirrors.contains_key(name),

@@ -7,7 +7,7 @@
 //! makes such a tree of the settings, so that both lists are the same for every
 //! registry host, and [`Conversion::check`] proves it.
 //!
-//! [`diagnose`] tells of settings that do not do what they say, and
+//! [`diagnose()`] tells of settings that do not do what they say, and
 //! [`unneeded_mirrors`] of mirrors without which the same is asked.
 //!
 //! Credentials have no place in a `hosts.toml`: `configs.*.auth` stays where it

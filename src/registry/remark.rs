@@ -5,7 +5,7 @@ use std::fmt;
 use crate::secret::{shown_message, without_user};
 
 /// Something about a setting that its owner should know: that it does not do
-/// what it says, by [`diagnose`](super::diagnose), or what a
+/// what it says, by [`diagnose`](super::diagnose()), or what a
 /// [conversion](super::convert()) makes of it.
 #[derive(Clone, PartialEq)]
 #[non_exhaustive]
