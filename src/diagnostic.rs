@@ -169,6 +169,30 @@ codes! {
     /// A relative path of a certificate, which means another file in a `hosts.toml`.
     RegistryRelativePath = "registry-relative-path", Warning,
         "A hosts.toml has the absolute path. Check that the file is there.";
+    /// An entry of a registry's settings under a name that containerd never looks for.
+    RegistryKey = "registry-key", Warning,
+        "containerd looks mirrors up by the registry host of an image, and credentials and TLS settings by the host of the endpoint that it asks, port included: without scheme and path, and registry-1.docker.io for Docker Hub. If the setting is wanted, write it under that name; pulls change then.";
+    /// An entry of a registry's settings under an unusual spelling of a host.
+    RegistryKeySpelling = "registry-key-spelling", Note,
+        "containerd compares hosts letter by letter, port included.";
+    /// An endpoint of a mirror that is not one URL.
+    RegistryEndpoint = "registry-endpoint", Error,
+        "An endpoint is one URL, such as https://mirror.example:5000. Correct the list of endpoints and migrate again, or remove what is no endpoint.";
+    /// An endpoint of a mirror at which every try fails.
+    RegistryEndpointNotAsked = "registry-endpoint-not-asked", Warning,
+        "Remove the endpoint, or correct it and migrate again.";
+    /// An endpoint of a mirror that ends in a slash.
+    RegistryEndpointSlash = "registry-endpoint-slash", Warning,
+        "With an endpoint without a path containerd asks below /v2, with one that is only a slash it does not. Remove the slash and migrate again.";
+    /// An endpoint of a mirror with a path in which there is no `v2`.
+    RegistryEndpointPath = "registry-endpoint-path", Note,
+        "The registry's API is below /v2. Unless something in between adds that, write the path with it, for instance https://mirror.example/v2/proxy.";
+    /// A part of an endpoint of a mirror that containerd does not send.
+    RegistryEndpointPart = "registry-endpoint-part", Warning,
+        "Of an endpoint containerd takes scheme, host, port and path. Credentials belong under registry.configs.";
+    /// TLS settings of a registry that is asked over plain HTTP only.
+    RegistryTlsUnused = "registry-tls-unused", Note,
+        "Nothing needs to be done, unless the endpoint was to be asked over https.";
     /// A setting that the target's containerd has no place for.
     NotExpressible = "not-expressible", Error,
         "No drop-in for this target can hold it. Choose another target, or do without it.";

@@ -75,6 +75,38 @@ impl Url {
     }
 }
 
+/// A part of a URL that containerd does not ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// In front of the host: `user:password@`.
+    User,
+    /// Behind `?`.
+    Query,
+    /// Behind `#`.
+    Fragment,
+}
+
+/// The parts of a URL with a scheme and a host that [`Url`] leaves out.
+pub(crate) fn left_out(text: &str) -> Vec<Part> {
+    let (text, fragment) = text.split_once('#').unwrap_or((text, ""));
+    let (text, query) = text.split_once('?').unwrap_or((text, ""));
+    let authority = text.split_once("://").map_or("", |(_, rest)| rest);
+    let authority = authority.split('/').next().unwrap_or(authority);
+    let has_user = authority
+        .rsplit_once('@')
+        .is_some_and(|(user, _)| !user.is_empty());
+    let parts = [
+        (Part::User, has_user),
+        (Part::Query, !query.is_empty()),
+        (Part::Fragment, !fragment.is_empty()),
+    ];
+    parts
+        .into_iter()
+        .filter(|(_, there)| *there)
+        .map(|(part, _)| part)
+        .collect()
+}
+
 /// The scheme and what follows its colon; `None` where Go gives an error.
 fn scheme(text: &str) -> Option<(&str, &str)> {
     for (at, byte) in text.bytes().enumerate() {
@@ -256,6 +288,17 @@ mod tests {
         ] {
             assert!(Url::parse(good).is_some(), "{good}");
         }
+    }
+
+    #[test]
+    fn parts_that_are_left_out() {
+        assert_eq!(left_out("https://m.example/a@b"), []);
+        assert_eq!(left_out("https://@m.example/?#"), []);
+        assert_eq!(
+            left_out("https://u:p@m.example/x?y#z@"),
+            [Part::User, Part::Query, Part::Fragment]
+        );
+        assert_eq!(left_out("https://m.example#?u@"), [Part::Fragment]);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Registry settings that go to `hosts.toml` files.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 
 use serde::{Serialize, Serializer};
@@ -8,13 +8,15 @@ use serde::{Serialize, Serializer};
 use super::split;
 use super::tree::{Dropped, Files, Id, Tree, Verdict};
 use super::{Options, RegistryPolicy, Target};
-use crate::config::{Mirror, Registry, RegistryHost, Tls};
-use crate::containerd::plugin;
+use crate::config::{Auth, Mirror, Registry, Secret, Tls};
 use crate::containerd::releases::V1_7;
+use crate::containerd::{Release, plugin};
 use crate::diagnostic::{Code, Finding};
 use crate::k0s::Regime;
 use crate::redacted::Text;
-use crate::registry::{CertsD, Conversion, ConvertedFile, Remark, RemarkKind, convert};
+use crate::registry::{
+    CertsD, Conversion, ConvertedFile, Remark, RemarkKind, convert, diagnose, unneeded_mirrors,
+};
 use crate::secret::is_secret_comment;
 use crate::value::Value;
 
@@ -81,8 +83,12 @@ pub(super) struct Moved {
     nodes: BTreeMap<Vec<String>, Id>,
 }
 
-/// Moves the mirrors and TLS settings to `hosts.toml` files, if the target or
-/// the caller asks for it.
+/// Settings of registries, by their paths below `registry`.
+type Nodes = BTreeMap<Vec<String>, Id>;
+
+/// Says which registry settings do not do what they say; moves mirrors and TLS
+/// settings to `hosts.toml` files, if the target or the caller asks for it; and
+/// drops what changes nothing on containerd 2.x.
 pub(super) fn convert_registry(
     tree: &mut Tree,
     files: Files<'_>,
@@ -92,76 +98,239 @@ pub(super) fn convert_registry(
 ) -> Option<Moved> {
     let registry = tree.find(&REGISTRY)?;
     let nodes = settings_in(tree, registry, target);
-    let is_tls = |path: &Vec<String>| path.first().is_some_and(|key| key == "configs");
-    let needed = target.containerd().is_2() && nodes.keys().any(is_tls);
-    let asked = match options.registry {
-        RegistryPolicy::Auto => needed,
-        RegistryPolicy::Keep => false,
-        RegistryPolicy::Convert => !nodes.is_empty(),
-    };
-    if !asked {
-        return None;
-    }
-    let first = nodes.values().copied().min()?;
+    let settings = typed(tree, &nodes);
     let own = tree.child(registry, "config_path");
     let own =
         own.filter(|own| tree.is_kept(*own) && tree.value(*own).is_some_and(|v| !v.is_zero()));
-    let why = match (own, target.release.regime) {
-        (Some(_), _) => {
-            Some("config_path is set as well, to a directory whose files are not known here")
-        }
-        (None, Regime::CriAppend) => Some("a drop-in for the target cannot set config_path"),
-        _ => None,
-    };
-    if let Some(why) = why {
-        findings.push(files.finding(tree, own.unwrap_or(first), Code::RegistryStays, why));
-        return None;
-    }
     // What 2.x does not read of its own files is no setting any more.
-    let from = if target.containerd().is_2() {
-        V1_7
-    } else {
-        target.containerd()
+    let from = match target.containerd().is_2() {
+        true => V1_7,
+        false => target.containerd(),
     };
-    let mut settings = typed(tree, &nodes);
-    // Their names count, whatever else is said of them.
-    if let Some(configs) = tree.child(registry, "configs") {
-        for entry in tree.children(configs) {
-            let name = tree.node(*entry).key.clone();
-            settings.configs.entry(name).or_default();
-        }
-    }
-    let conversion = match convert(&settings, from, target.containerd()) {
-        Ok(conversion) => conversion,
-        Err(error) => {
-            let message = error.to_string();
-            findings.push(files.finding(tree, first, Code::RegistryStays, message));
-            return None;
-        }
+    let remarks = diagnose(&settings);
+    let idle: BTreeMap<&Vec<String>, &Remark> = remarks
+        .iter()
+        .filter(|remark| remark.kind.is_idle())
+        .map(|remark| (&remark.path, remark))
+        .collect();
+    let is_tls = |path: &Vec<String>| path.last().is_some_and(|key| key == "tls");
+    let mut tls = nodes.keys().filter(|path| is_tls(path));
+    let needed = target.containerd().is_2() && tls.any(|path| !idle.contains_key(path));
+    let conversion = Attempt {
+        nodes: &nodes,
+        own,
+        from,
+        needed,
     };
-    let moved = Moved { conversion, nodes };
-    moved.settle(tree, files, options, findings);
-    if moved.conversion.files.is_empty() {
+    if let Some(moved) = conversion.run(tree, registry, files, target, options, findings) {
         return Some(moved);
     }
-    let why = "the hosts.toml files that stand for mirrors and TLS settings are there";
-    let path = Value::String(options.config_path.clone());
-    let containerd = target.containerd();
-    let reason = match needed {
-        true => format!(
-            "containerd {containerd} reads TLS settings from hosts.toml files only, and refuses mirrors beside config_path"
-        ),
-        false => "as asked".to_owned(),
-    };
-    let message = format!("mirrors and TLS settings go to hosts.toml files: {reason}");
-    findings.push(files.finding(tree, first, Code::RegistryConverted, message));
-    tree.owe(registry, "config_path", path, first, why);
-    Some(moved)
+    say(tree, files, &nodes, &remarks, findings);
+    if !target.containerd().is_2() {
+        return None;
+    }
+    for (path, remark) in idle.iter().filter(|(path, _)| is_tls(path)) {
+        let leaves = nodes.get(*path).map(|node| tree.leaves(*node));
+        for leaf in leaves.into_iter().flatten() {
+            if tree.is_kept(leaf) && tree.is_setting(leaf) {
+                let why = remark.message.clone();
+                tree.judge(leaf, Verdict::Drop(Dropped::NoEffect, why));
+            }
+        }
+    }
+    // Beside config_path they keep CRI from loading, which is told by itself.
+    if own.is_none() {
+        let unneeded = unneeded_mirrors(&settings, from, target.containerd());
+        drop_mirrors(tree, &nodes, &unneeded, &idle, target);
+    }
+    None
 }
 
-/// The mirrors and the TLS settings that are the user's, by their paths below
-/// `registry`.
-fn settings_in(tree: &mut Tree, registry: Id, target: &Target) -> BTreeMap<Vec<String>, Id> {
+/// Says which registry settings do not do what they say, where nothing becomes
+/// of them.
+pub(super) fn diagnose_registry(
+    tree: &mut Tree,
+    files: Files<'_>,
+    target: &Target,
+    findings: &mut Vec<Finding>,
+) {
+    if let Some(registry) = tree.find(&REGISTRY) {
+        let nodes = settings_in(tree, registry, target);
+        let remarks = diagnose(&typed(tree, &nodes));
+        say(tree, files, &nodes, &remarks, findings);
+    }
+}
+
+/// Drops mirrors without which the target asks the same.
+fn drop_mirrors(
+    tree: &mut Tree,
+    nodes: &Nodes,
+    names: &[String],
+    idle: &BTreeMap<&Vec<String>, &Remark>,
+    target: &Target,
+) {
+    let mut gone = BTreeSet::new();
+    for name in names {
+        let path = ["mirrors", name].map(str::to_owned).to_vec();
+        let Some(node) = nodes.get(&path).copied() else {
+            continue;
+        };
+        let leaves = tree.leaves(node);
+        // What is not known here is carried over, and its table with it.
+        if leaves
+            .iter()
+            .any(|id| tree.is_kept(*id) && !tree.is_setting(*id))
+        {
+            continue;
+        }
+        let (dropped, why) = match idle.get(&path) {
+            Some(remark) => (Dropped::NoEffect, remark.message.clone()),
+            None => (
+                Dropped::TargetDefault,
+                format!(
+                    "containerd {} of the target asks the same endpoints without it",
+                    target.containerd()
+                ),
+            ),
+        };
+        for leaf in leaves {
+            tree.judge(leaf, Verdict::Drop(dropped, why.clone()));
+        }
+        tree.drop_table(node, dropped, why);
+        gone.insert(node);
+    }
+    tree.detach_all(&gone);
+}
+
+/// Says what there is to say of settings, at their places.
+fn say(
+    tree: &Tree,
+    files: Files<'_>,
+    nodes: &Nodes,
+    remarks: &[Remark],
+    findings: &mut Vec<Finding>,
+) {
+    let mut originals: Option<HashMap<Id, Id>> = None;
+    for remark in remarks {
+        let (Some(code), Some(node)) = (code(remark.kind), nodes.get(&remark.path)) else {
+            continue;
+        };
+        let mut about = *node;
+        if tree.node(about).sources.is_empty() {
+            // Its keys were made out of others, which stand in a table.
+            let originals = originals.get_or_insert_with(|| converted_from(tree));
+            let leaves = tree.leaves(about);
+            let original = leaves.iter().find_map(|leaf| originals.get(leaf));
+            about = original.map_or(about, |id| tree.node(*id).parent);
+        }
+        findings.push(files.finding(tree, about, code, remark.message.clone()));
+    }
+}
+
+/// What leaves were converted from, by what they became.
+fn converted_from(tree: &Tree) -> HashMap<Id, Id> {
+    let mut from = HashMap::new();
+    for (id, _) in tree.all() {
+        if let Some(Verdict::Converted(to, _)) = tree.verdict(id) {
+            from.extend(to.iter().map(|to| (*to, id)));
+        }
+    }
+    from
+}
+
+/// An attempt at a conversion.
+struct Attempt<'a> {
+    nodes: &'a Nodes,
+    /// A `config_path` that is the user's.
+    own: Option<Id>,
+    /// The release that pulls are to stay those of.
+    from: Release,
+    /// The target would not honour all of the settings.
+    needed: bool,
+}
+
+impl Attempt<'_> {
+    fn run(
+        &self,
+        tree: &mut Tree,
+        registry: Id,
+        files: Files<'_>,
+        target: &Target,
+        options: &Options,
+        findings: &mut Vec<Finding>,
+    ) -> Option<Moved> {
+        let mut nodes = self.nodes.clone();
+        nodes.retain(|path, _| is_converted(path));
+        let asked = match options.registry {
+            RegistryPolicy::Auto => self.needed,
+            RegistryPolicy::Keep => false,
+            RegistryPolicy::Convert => !nodes.is_empty(),
+        };
+        if !asked {
+            return None;
+        }
+        let first = nodes.values().copied().min()?;
+        let why = match (self.own, target.release.regime) {
+            (Some(_), _) => {
+                Some("config_path is set as well, to a directory whose files are not known here")
+            }
+            (None, Regime::CriAppend) => Some("a drop-in for the target cannot set config_path"),
+            _ => None,
+        };
+        if let Some(why) = why {
+            let about = self.own.unwrap_or(first);
+            findings.push(files.finding(tree, about, Code::RegistryStays, why));
+            return None;
+        }
+        let mut settings = typed(tree, self.nodes);
+        // Their names count, whatever else is said of them.
+        if let Some(configs) = tree.child(registry, "configs") {
+            for entry in tree.children(configs) {
+                let name = tree.node(*entry).key.clone();
+                settings.configs.entry(name).or_default();
+            }
+        }
+        let conversion = match convert(&settings, self.from, target.containerd()) {
+            Ok(conversion) => conversion,
+            Err(error) => {
+                let message = error.to_string();
+                findings.push(files.finding(tree, first, Code::RegistryStays, message));
+                return None;
+            }
+        };
+        say(tree, files, self.nodes, &conversion.remarks, findings);
+        let moved = Moved { conversion, nodes };
+        moved.settle(tree, options, findings);
+        if moved.conversion.files.is_empty() {
+            return Some(moved);
+        }
+        let why = "the hosts.toml files that stand for mirrors and TLS settings are there";
+        let path = Value::String(options.config_path.clone());
+        let containerd = target.containerd();
+        let reason = match self.needed {
+            true => format!(
+                "containerd {containerd} reads TLS settings from hosts.toml files only, and refuses mirrors beside config_path"
+            ),
+            false => "as asked".to_owned(),
+        };
+        let message = format!("mirrors and TLS settings go to hosts.toml files: {reason}");
+        findings.push(files.finding(tree, first, Code::RegistryConverted, message));
+        tree.owe(registry, "config_path", path, first, why);
+        Some(moved)
+    }
+}
+
+/// Whether a `hosts.toml` has a place for what stands at a path.
+fn is_converted(path: &[String]) -> bool {
+    match path {
+        [map, _] => map == "mirrors",
+        [map, _, inner] => map == "configs" && inner == "tls",
+        _ => false,
+    }
+}
+
+/// The mirrors, TLS settings and credentials that are the user's.
+fn settings_in(tree: &mut Tree, registry: Id, target: &Target) -> Nodes {
     let mut found = BTreeMap::new();
     let mut entries = |tree: &mut Tree, map: &str, inner: Option<&str>| {
         let Some(table) = tree.child(registry, map) else {
@@ -185,11 +354,13 @@ fn settings_in(tree: &mut Tree, registry: Id, target: &Target) -> BTreeMap<Vec<S
     };
     entries(tree, "mirrors", None);
     entries(tree, "configs", Some("tls"));
+    entries(tree, "configs", Some("auth"));
+    entries(tree, "auths", None);
     found
 }
 
 /// The settings as the registry module takes them.
-fn typed(tree: &mut Tree, nodes: &BTreeMap<Vec<String>, Id>) -> Registry {
+fn typed(tree: &mut Tree, nodes: &Nodes) -> Registry {
     let mut settings = Registry::default();
     for (path, node) in nodes {
         let mut value = |key: &str| {
@@ -198,8 +369,9 @@ fn typed(tree: &mut Tree, nodes: &BTreeMap<Vec<String>, Id>) -> Registry {
                 .then(|| tree.value(leaf).cloned())
                 .flatten()
         };
-        match path.as_slice() {
-            [_, name] => {
+        let keys: Vec<&str> = path.iter().map(String::as_str).collect();
+        match keys.as_slice() {
+            ["mirrors", name] => {
                 let items = value("endpoint").map(|value| match value {
                     Value::Array(items) => items,
                     _ => Vec::new(),
@@ -210,9 +382,9 @@ fn typed(tree: &mut Tree, nodes: &BTreeMap<Vec<String>, Id>) -> Registry {
                     endpoint: Some(texts.collect()),
                     ..Mirror::default()
                 };
-                settings.mirrors.insert(name.clone(), mirror);
+                settings.mirrors.insert((*name).to_owned(), mirror);
             }
-            [_, name, ..] => {
+            ["configs", name, "tls"] => {
                 let mut file = |key: &str| value(key)?.as_str().map(str::to_owned);
                 let tls = Tls {
                     ca_file: file("ca_file"),
@@ -224,11 +396,14 @@ fn typed(tree: &mut Tree, nodes: &BTreeMap<Vec<String>, Id>) -> Registry {
                     },
                     ..Tls::default()
                 };
-                let config = RegistryHost {
-                    tls,
-                    ..RegistryHost::default()
-                };
-                settings.configs.insert(name.clone(), config);
+                settings.configs.entry((*name).to_owned()).or_default().tls = tls;
+            }
+            ["configs", name, "auth"] => {
+                let config = settings.configs.entry((*name).to_owned()).or_default();
+                config.auth = auth(value);
+            }
+            ["auths", url] => {
+                settings.auths.insert((*url).to_owned(), auth(value));
             }
             _ => {}
         }
@@ -236,15 +411,21 @@ fn typed(tree: &mut Tree, nodes: &BTreeMap<Vec<String>, Id>) -> Registry {
     settings
 }
 
+/// Credentials by the values of their keys.
+fn auth(mut value: impl FnMut(&str) -> Option<Value>) -> Auth {
+    let mut text = |key: &str| value(key)?.as_str().map(str::to_owned);
+    Auth {
+        username: text("username"),
+        password: text("password").map(Secret::new),
+        auth: text("auth").map(Secret::new),
+        identitytoken: text("identitytoken").map(Secret::new),
+        ..Auth::default()
+    }
+}
+
 impl Moved {
     /// Judges every setting by what became of it, and takes it out of the tree.
-    fn settle(
-        &self,
-        tree: &mut Tree,
-        files: Files<'_>,
-        options: &Options,
-        findings: &mut Vec<Finding>,
-    ) {
+    fn settle(&self, tree: &mut Tree, options: &Options, findings: &mut [Finding]) {
         let mut places: BTreeMap<&Vec<String>, Vec<String>> = BTreeMap::new();
         for file in &self.conversion.files {
             for source in &file.sources {
@@ -260,12 +441,6 @@ impl Moved {
         }
         let mut unknown = BTreeSet::new();
         for (path, node) in &self.nodes {
-            for remark in remarks.get(path).into_iter().flatten() {
-                let code = code(remark.kind);
-                let finding =
-                    code.map(|code| files.finding(tree, *node, code, remark.message.clone()));
-                findings.extend(finding);
-            }
             let verdict = match (places.get(path), remarks.get(path)) {
                 (Some(places), _) => Verdict::Moved(places.clone()),
                 (None, Some(remarks)) => lost(remarks),
@@ -380,6 +555,14 @@ impl Moved {
 
 fn code(kind: RemarkKind) -> Option<Code> {
     Some(match kind {
+        RemarkKind::NeverLookedUp => Code::RegistryKey,
+        RemarkKind::OtherSpelling => Code::RegistryKeySpelling,
+        RemarkKind::NotOneUrl => Code::RegistryEndpoint,
+        RemarkKind::NeverAsked => Code::RegistryEndpointNotAsked,
+        RemarkKind::Slash => Code::RegistryEndpointSlash,
+        RemarkKind::PathWithoutV2 => Code::RegistryEndpointPath,
+        RemarkKind::PartLeftOut => Code::RegistryEndpointPart,
+        RemarkKind::PlainHttp => Code::RegistryTlsUnused,
         RemarkKind::WithoutEffect => Code::WithoutEffect,
         RemarkKind::FirstEffect => Code::FirstEffect,
         RemarkKind::RelativePath => Code::RegistryRelativePath,
@@ -391,9 +574,13 @@ fn code(kind: RemarkKind) -> Option<Code> {
 /// What became of a setting that is in no file.
 fn lost(remarks: &[&Remark]) -> Verdict {
     let is = |kind: RemarkKind| remarks.iter().find(|remark| remark.kind == kind);
-    let refused = is(RemarkKind::NotConvertible).map(|remark| (Dropped::NotExpressible, remark));
+    let refused = is(RemarkKind::NotConvertible).or_else(|| is(RemarkKind::NotOneUrl));
+    let refused = refused.map(|remark| (Dropped::NotExpressible, remark));
     let redundant = is(RemarkKind::Redundant).map(|remark| (Dropped::TargetDefault, remark));
-    let other = remarks.first().map(|remark| (Dropped::NoEffect, remark));
+    let is_idle =
+        |remark: &&&Remark| remark.kind.is_idle() || remark.kind == RemarkKind::WithoutEffect;
+    let other = remarks.iter().find(is_idle).or(remarks.first());
+    let other = other.map(|remark| (Dropped::NoEffect, remark));
     let (dropped, why) = refused.or(redundant).or(other).map_or_else(
         || (Dropped::NoEffect, String::new()),
         |(dropped, remark)| (dropped, remark.message.clone()),

@@ -107,7 +107,9 @@ pub(super) fn ledger(
             _ if node.is_made || id == ROOT => continue,
             Content::Leaf { value, .. } => node.original.as_ref().unwrap_or(value).clone(),
             Content::Table(_) if bare => Value::Table(Table::new()),
-            Content::Table(_) if node.is_empty && tree.moved_to(id).is_some() => {
+            Content::Table(_)
+                if node.is_empty && (tree.moved_to(id).is_some() || tree.dropped(id).is_some()) =>
+            {
                 Value::Table(Table::new())
             }
             Content::Table(_) => continue,
@@ -139,9 +141,10 @@ pub(super) fn ledger(
 fn fate(tree: &Tree, id: Id, names: &HashMap<Id, String>) -> (Fate, String) {
     let drop_in = |id: Id| names.get(&id).cloned().unwrap_or_default();
     match tree.verdict(id) {
-        None => match tree.moved_to(id) {
-            Some(files) => moved(files),
-            None => (
+        None => match (tree.moved_to(id), tree.dropped(id)) {
+            (Some(files), _) => moved(files),
+            (None, Some((dropped, why))) => (fate_of_dropped(tree, id, *dropped), why.clone()),
+            (None, None) => (
                 Fate::Kept {
                     drop_in: drop_in(id),
                 },
@@ -181,21 +184,7 @@ fn fate(tree: &Tree, id: Id, names: &HashMap<Id, String>) -> (Fate, String) {
                 )
             }
         },
-        Some(Verdict::Drop(dropped, why)) => {
-            let fate = match dropped {
-                Dropped::SuccessorDefault => Fate::Converted {
-                    to: vec![tree.written(id)],
-                    drop_in: None,
-                },
-                Dropped::TargetDefault => Fate::EqualsTargetDefault,
-                Dropped::StaleDefault => Fate::StaleDefault,
-                Dropped::Owned => Fate::OwnedByK0s,
-                Dropped::NoEffect => Fate::NoEffect,
-                Dropped::Obsolete => Fate::Obsolete,
-                Dropped::NotExpressible => Fate::NotExpressible,
-            };
-            (fate, why.clone())
-        }
+        Some(Verdict::Drop(dropped, why)) => (fate_of_dropped(tree, id, *dropped), why.clone()),
         Some(Verdict::Converted(to, why)) => {
             let ends: Vec<Id> = to.iter().filter_map(|id| end(tree, *id)).collect();
             // What came of it may have been lost after all.
@@ -215,6 +204,21 @@ fn fate(tree: &Tree, id: Id, names: &HashMap<Id, String>) -> (Fate, String) {
             let to = ends.iter().map(|id| tree.written(*id)).collect();
             (Fate::Converted { to, drop_in }, why.clone())
         }
+    }
+}
+
+fn fate_of_dropped(tree: &Tree, id: Id, dropped: Dropped) -> Fate {
+    match dropped {
+        Dropped::SuccessorDefault => Fate::Converted {
+            to: vec![tree.written(id)],
+            drop_in: None,
+        },
+        Dropped::TargetDefault => Fate::EqualsTargetDefault,
+        Dropped::StaleDefault => Fate::StaleDefault,
+        Dropped::Owned => Fate::OwnedByK0s,
+        Dropped::NoEffect => Fate::NoEffect,
+        Dropped::Obsolete => Fate::Obsolete,
+        Dropped::NotExpressible => Fate::NotExpressible,
     }
 }
 

@@ -145,6 +145,8 @@ pub(super) struct Tree {
     index: HashMap<Id, HashMap<String, Id>>,
     /// Tables that went to `hosts.toml` files.
     moved: HashMap<Id, Vec<String>>,
+    /// Tables that are not written, although their existence says something.
+    dropped: HashMap<Id, (Dropped, String)>,
     /// The config version in which it is to be written.
     version: i64,
     /// The config version by which it was read.
@@ -162,6 +164,7 @@ impl Tree {
             )],
             index: HashMap::new(),
             moved: HashMap::new(),
+            dropped: HashMap::new(),
             version: 2,
             read_as: 2,
         }
@@ -284,6 +287,16 @@ impl Tree {
     /// The `hosts.toml` files that a table went to.
     pub(super) fn moved_to(&self, id: Id) -> Option<&[String]> {
         self.moved.get(&id).map(Vec::as_slice)
+    }
+
+    /// Notes why a table is not written.
+    pub(super) fn drop_table(&mut self, id: Id, dropped: Dropped, why: String) {
+        self.dropped.insert(id, (dropped, why));
+    }
+
+    /// Why a table is not written.
+    pub(super) fn dropped(&self, id: Id) -> Option<&(Dropped, String)> {
+        self.dropped.get(&id)
     }
 
     pub(super) fn children(&self, id: Id) -> &[Id] {

@@ -3,14 +3,15 @@
 use std::collections::BTreeSet;
 
 use super::certs_d::absolute;
-use super::endpoint::{is_dead, is_registry_host};
-use super::remark::{Remark, RemarkKind, tls_of};
-use super::settings::{self, ANY, is_set, is_upstream, says_anything, urls};
+use super::diagnose::{Use, is_looked_up, look};
+use super::endpoint::is_dead;
+use super::fault::{Fault, examine};
+use super::remark::{Remark, RemarkKind, mirror_of, tls_of};
+use super::settings::{is_set, is_upstream, says_anything, urls};
 use crate::config::{Mirror, Registry};
 use crate::containerd::Release;
 use crate::containerd::releases::V1_6;
 use crate::containerd::url::{Url, clean};
-use crate::secret::without_user;
 use crate::write;
 
 /// Where containerd's relative paths start under k0s, which runs it in its
@@ -20,94 +21,56 @@ const WORKING_DIRECTORY: &str = "/var/lib/k0s";
 /// The settings that can be converted, and what is to be said of the others.
 pub(super) fn adjusted(settings: &Registry, from: Release, to: Release) -> (Registry, Vec<Remark>) {
     let mut adjusted = Registry::default();
-    let mut remarks = Vec::new();
-    for (name, mirror) in settings.mirrors.iter() {
-        let mut remark = |kind, message: String| {
-            let path = vec!["mirrors".to_owned(), name.clone()];
-            let remark = Remark {
-                path,
-                kind,
-                message,
-            };
-            // Once, however many endpoints have the same.
-            if remarks.last() != Some(&remark) {
-                remarks.push(remark);
-            }
-        };
-        if name != ANY && !is_registry_host(name) {
-            let message = format!(
-                "no image is of a registry host {:?}, so containerd never asks for its mirrors",
-                without_user(name)
-            );
-            remark(RemarkKind::WithoutEffect, message);
-            continue;
-        }
-        let mut endpoint = Vec::new();
-        let mut refused = None;
-        for text in mirror.endpoint.iter().flatten() {
-            match usable(text, name, to) {
-                Ok((url, said)) => {
-                    if let Some((kind, message)) = said {
-                        remark(kind, message.to_owned());
-                    }
-                    endpoint.extend(url);
-                }
-                Err(message) => refused = Some(message),
-            }
-        }
-        match refused {
-            Some(message) => remark(RemarkKind::NotConvertible, message.to_owned()),
-            None => {
+    let mut remarks = look(settings, Use::Converted);
+    for (name, mirror) in settings
+        .mirrors
+        .iter()
+        .filter(|(name, _)| is_looked_up(name))
+    {
+        let texts = mirror.endpoint.iter().flatten();
+        let endpoint: Result<Vec<Option<String>>, Option<&str>> =
+            texts.map(|text| usable(text, to)).collect();
+        match endpoint {
+            Ok(endpoint) => {
                 let mirror = Mirror {
-                    endpoint: Some(endpoint),
+                    endpoint: Some(endpoint.into_iter().flatten().collect()),
                     ..Mirror::default()
                 };
                 adjusted.mirrors.insert(name.clone(), mirror);
             }
+            Err(why) => remarks.extend(
+                why.map(|why| Remark::new(mirror_of(name), RemarkKind::NotConvertible, why)),
+            ),
         }
     }
     secured(settings, &mut adjusted, from, &mut remarks);
     (adjusted, remarks)
 }
 
-/// An endpoint in full, unless it is left out, with what there is to say of it.
-type Usable = (Option<String>, Option<(RemarkKind, &'static str)>);
-
-fn usable(text: &str, name: &str, to: Release) -> Result<Usable, &'static str> {
-    let Some(url) = settings::read(text) else {
-        return Err(
-            "an endpoint is no URL, because of which containerd refuses every pull of such an image",
-        );
+/// An endpoint in full; none of one that cannot be asked, which is left out. An
+/// error has a reason where the diagnosis has not told it.
+fn usable(text: &str, to: Release) -> Result<Option<String>, Option<&'static str>> {
+    let examined = examine(text);
+    let (Some(url), fault) = (examined.url, examined.fault) else {
+        return Err(None);
     };
+    if matches!(fault, Some(Fault::Refused(_) | Fault::NotOne(_))) {
+        return Err(None);
+    }
     let Url { scheme, host, path } = &url;
     if is_dead(scheme, host) {
-        let said = match host == name {
-            true => (
-                RemarkKind::FirstEffect,
-                "containerd can ask an endpoint only over http or https; one that is otherwise is left out, and the registry itself, whose name it has, is asked from now on",
-            ),
-            false => (
-                RemarkKind::WithoutEffect,
-                "containerd can ask an endpoint only over http or https, and at a host; one that is otherwise is left out",
-            ),
-        };
-        return Ok((None, Some(said)));
+        return Ok(None);
     }
     let cleaned = clean(path);
-    let is_slash = !path.is_empty() && cleaned == "/";
     if !cleaned.ends_with("/v2") && cleaned != "/" && to < V1_6 {
-        return Err(
+        return Err(Some(
             "containerd before 1.6 has no override_path, which the path of an endpoint needs",
-        );
+        ));
     }
     let path = if cleaned == "/" { "" } else { cleaned.as_str() };
     let text = Url::text(scheme, host, path).filter(|text| write::is_portable_key(text));
     let text = text.ok_or("an endpoint has characters that a hosts.toml cannot have")?;
-    let message = "because of the slash at its end, containerd asked an endpoint without /v2, where no registry answers; from now on it is asked as it should be";
-    Ok((
-        Some(text),
-        is_slash.then_some((RemarkKind::FirstEffect, message)),
-    ))
+    Ok(Some(text))
 }
 
 /// Takes the TLS settings over.
@@ -118,16 +81,19 @@ fn secured(settings: &Registry, adjusted: &mut Registry, from: Release, remarks:
         .flat_map(urls)
         .map(|url| url.host)
         .collect();
+    let unused: BTreeSet<Vec<String>> = remarks
+        .iter()
+        .filter(|remark| remark.kind == RemarkKind::NeverLookedUp)
+        .map(|remark| remark.path.clone())
+        .collect();
     let configs = settings.configs.iter();
     for (host, config) in configs.filter(|(_, config)| says_anything(&config.tls)) {
-        let mut remark = |kind, message: String| {
-            let path = tls_of(host);
-            remarks.push(Remark {
-                path,
-                kind,
-                message,
-            });
-        };
+        let path = tls_of(host);
+        if unused.contains(&path) {
+            continue;
+        }
+        let mut remark =
+            |kind, message: String| remarks.push(Remark::new(path.clone(), kind, message));
         if from.is_2() {
             remark(
                 RemarkKind::WithoutEffect,

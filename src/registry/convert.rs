@@ -12,12 +12,11 @@ use super::adjust::adjusted;
 use super::certs_d::{CertsD, DEFAULT, FILE, folder_of};
 use super::endpoint::{Capability, Endpoint, is_registry_host, same_pulls, tried, upstream};
 use super::hosts_toml::{Host, HostSettings, HostsToml};
-use super::remark::{Remark, RemarkKind, tls_of};
+use super::remark::{Remark, RemarkKind, mirror_of, tls_of};
 use super::settings::{ANY, endpoints, hosts_named, mirrored, urls};
 use crate::config::Registry;
 use crate::containerd::Release;
 use crate::containerd::url::Url;
-use crate::secret::without_user;
 
 /// A `hosts.toml` that stands for some settings.
 #[derive(Clone, Debug, PartialEq)]
@@ -39,7 +38,8 @@ pub struct ConvertedFile {
 pub struct Conversion {
     /// The files, by path.
     pub files: Vec<ConvertedFile>,
-    /// In what the files differ from the settings.
+    /// What [`diagnose`](super::diagnose()) says of the settings, and in what the
+    /// files differ from them.
     pub remarks: Vec<Remark>,
     /// The settings without what the remarks say.
     settings: Registry,
@@ -189,7 +189,7 @@ impl Conversion {
         let mirror = [host, ANY]
             .into_iter()
             .find(|name| mirrors.contains_key(*name));
-        sources.extend(mirror.map(|name| vec!["mirrors".to_owned(), name.to_owned()]));
+        sources.extend(mirror.map(mirror_of));
         let secured = list.iter().filter(|endpoint| endpoint.has_tls_settings());
         sources.extend(secured.map(|endpoint| tls_of(&endpoint.host)));
         self.files.push(ConvertedFile {
@@ -205,33 +205,22 @@ impl Conversion {
     fn mark_unused(&mut self) {
         let used: BTreeSet<&Vec<String>> =
             self.files.iter().flat_map(|file| &file.sources).collect();
+        let told = self.remarks.iter().filter(|remark| remark.kind.is_idle());
+        let told: BTreeSet<&Vec<String>> = told.map(|remark| &remark.path).collect();
+        let is_unused = |path: &Vec<String>| !used.contains(path) && !told.contains(path);
         let mut unused = Vec::new();
-        for name in self.settings.mirrors.keys() {
-            let path = vec!["mirrors".to_owned(), name.clone()];
-            if !used.contains(&path) {
-                let message = "containerd asks the same without it".to_owned();
-                unused.push(Remark {
-                    path,
-                    kind: RemarkKind::Redundant,
-                    message,
-                });
-            }
+        let mirrors = self.settings.mirrors.keys().map(|name| mirror_of(name));
+        for path in mirrors.filter(is_unused) {
+            let message = "containerd asks the same without it";
+            unused.push(Remark::new(path, RemarkKind::Redundant, message));
         }
-        for host in self.settings.configs.keys() {
-            let path = tls_of(host);
-            if !used.contains(&path) {
-                let message = format!(
-                    "containerd asks no host {:?} over https, so it never looks at this",
-                    without_user(host)
-                );
-                unused.push(Remark {
-                    path,
-                    kind: RemarkKind::WithoutEffect,
-                    message,
-                });
-            }
+        let configs = self.settings.configs.keys().map(|host| tls_of(host));
+        for path in configs.filter(is_unused) {
+            let message = "none of the endpoints that can be asked over TLS has this host";
+            unused.push(Remark::new(path, RemarkKind::WithoutEffect, message));
         }
-        let paths: BTreeSet<&Vec<String>> = unused.iter().map(|remark| &remark.path).collect();
+        let paths = unused.iter().map(|remark| remark.path.clone());
+        let paths: BTreeSet<Vec<String>> = paths.chain(told.into_iter().cloned()).collect();
         self.remarks.retain(|remark| {
             remark.kind != RemarkKind::RelativePath || !paths.contains(&remark.path)
         });

@@ -7,6 +7,9 @@
 //! makes such a tree of the settings, so that both lists are the same for every
 //! registry host, and [`Conversion::check`] proves it.
 //!
+//! [`diagnose()`] tells of settings that do not do what they say, and
+//! [`unneeded_mirrors`] of mirrors without which the same is asked.
+//!
 //! Credentials have no place in a `hosts.toml`: `configs.*.auth` stays where it
 //! is and counts beside `config_path` (containerd 1.5 to 2.3).
 //!
@@ -63,14 +66,19 @@
 mod adjust;
 mod certs_d;
 mod convert;
+mod diagnose;
 mod endpoint;
+mod fault;
 mod hosts_toml;
 mod remark;
 mod settings;
+mod unneeded;
 
 pub use certs_d::{CertsD, endpoints_in};
 pub use convert::{Conversion, ConvertedFile, TooLarge, Unsound, convert};
+pub use diagnose::diagnose;
 pub use endpoint::{Capability, ClientCertificate, Endpoint, is_registry_host, same_pulls};
 pub use hosts_toml::{Host, HostSettings, HostsToml, HostsTomlError};
 pub use remark::{Remark, RemarkKind};
 pub use settings::{PullError, endpoints, hosts_named};
+pub use unneeded::unneeded_mirrors;

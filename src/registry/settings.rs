@@ -107,7 +107,7 @@ pub(super) fn mirrored(
 pub(super) const ANY: &str = "*";
 
 /// An endpoint's text with the scheme that containerd gives it.
-fn with_scheme(text: &str) -> Option<String> {
+pub(super) fn with_scheme(text: &str) -> Option<String> {
     if text.contains("://") {
         return Some(text.to_owned());
     }

@@ -33,6 +33,19 @@ impl Run {
         patience: Duration,
         work: impl FnOnce(&str, &dyn Fn() -> String),
     ) -> Run {
+        // Nothing leaves the machine, not even the question for a name.
+        Run::behind("http://127.0.0.1:1", binary, name, text, patience, work)
+    }
+
+    /// The same behind a proxy.
+    pub fn behind(
+        proxy: &str,
+        binary: &Path,
+        name: &str,
+        text: &str,
+        patience: Duration,
+        work: impl FnOnce(&str, &dyn Fn() -> String),
+    ) -> Run {
         let dir = TempDir::new(name);
         let at = |name: &str| dir.path().join(name).display().to_string();
         let opt = format!(
@@ -45,8 +58,7 @@ impl Run {
             .args(["--config", &at("config.toml"), "--root", &at("root")])
             .args(["--state", &at("state"), "--address", &at("sock")])
             .args(["--log-level", "debug"])
-            // Nothing leaves the machine, not even the question for a name.
-            .envs(["HTTP_PROXY", "HTTPS_PROXY"].map(|key| (key, "http://127.0.0.1:1")))
+            .envs(["HTTP_PROXY", "HTTPS_PROXY"].map(|key| (key, proxy)))
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())
             .stderr(log)

@@ -2,18 +2,24 @@
 //! `hosts.toml` files, beside what the library says.
 //!
 //! Each case is tried on a daemon of its own with `CONTAINERD_DIR`: its log at
-//! debug level has the URLs that it asks, none of which is there. `RECORD=1`
-//! writes them to `tests/recorded/endpoints`, for machines without containerd.
+//! debug level has the URLs that it asks, none of which is there; what it sends
+//! for credentials is seen by a proxy that asks for some. `RECORD=1` writes them
+//! to `tests/recorded/endpoints`, for machines without containerd.
 
-use std::collections::BTreeSet;
-use std::io::Write;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{BufRead, BufReader, Write};
+use std::net::{TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use containerd_dropins::Config;
+use containerd_dropins::config::{Mirror, Registry, RegistryHost, Secret};
 use containerd_dropins::containerd::Release;
-use containerd_dropins::registry::{CertsD, Endpoint, convert, endpoints};
+use containerd_dropins::registry::{
+    CertsD, Endpoint, RemarkKind, convert, diagnose, endpoints, unneeded_mirrors,
+};
 
 use crate::daemon::{Run, in_parallel};
 use crate::registry::settings;
@@ -53,6 +59,103 @@ const SETTINGS: &[(&str, &[&str])] = &[
     (
         "s.invalid = localhost:1 127.0.0.1:1/p HTTPS://M.invalid [::1]:1\nlocalhost:1 = m.invalid",
         &["s.invalid", "localhost:1"],
+    ),
+];
+
+/// Endpoints of `reg.invalid` that are not what they look like. Those of which
+/// containerd makes no URL keep every pull from being tried.
+const ODD: &[&[&str]] = &[
+    &["https//m.invalid"],
+    &["https:/m.invalid"],
+    &["https:m.invalid"],
+    &["https://https://m.invalid"],
+    &["https://https//m.invalid"],
+    &["https://a.invalid,https://b.invalid"],
+    &["https://a.invalid/v2,https://b.invalid/v2"],
+    &["https://a.invalid https://b.invalid"],
+    &["a.invalid,b.invalid"],
+    &["a.invalid, b.invalid"],
+    &[" https://m.invalid"],
+    &["https://m.invalid "],
+    &["https://m.invalid/v2 "],
+    &["https://m.invalid:port"],
+    &["m.invalid:port"],
+    &["m.invalid:5000"],
+    &["https://m.invalid:70000"],
+    &["https://m.invalid:"],
+    &["http://${NODE}:5000"],
+    &["{{ mirror }}"],
+    &["https://:5000"],
+    &["https:///v2"],
+    &["//m.invalid"],
+    &[""],
+    &["ftp://m.invalid"],
+    &["ftp://reg.invalid", "https://m.invalid"],
+    &["https://m.invalid/"],
+    &["https://m.invalid/proxy"],
+    &["https://m.invalid/v2/proxy"],
+    &["https://u:p@m.invalid/v2?q#f"],
+    &["HTTPS://M.invalid"],
+    &["https://reg.invalid"],
+    &["https://reg.invalid/"],
+    &["https://Reg.invalid"],
+];
+
+/// Names of mirrors, and a registry host each that they look like.
+const NAMES: &[(&str, &str)] = &[
+    ("https://reg.invalid", "reg.invalid"),
+    ("reg.invalid/proxy", "reg.invalid"),
+    ("*.invalid", "reg.invalid"),
+    ("Reg.invalid", "reg.invalid"),
+    ("Reg.invalid", "Reg.invalid"),
+    ("reg.invalid:443", "reg.invalid"),
+    ("index.docker.io", "docker.io"),
+    ("index.docker.io", "index.docker.io"),
+    ("registry-1.docker.io", "docker.io"),
+    ("registry-1.docker.io", "registry-1.docker.io"),
+    ("docker.io:443", "docker.io"),
+    ("docker.io", "index.docker.io"),
+];
+
+/// Mirrors over plain HTTP, registry hosts, and names for entries of `configs`.
+const CONFIGS: &[(&str, &str, &[&str])] = &[
+    (
+        "docker.io = http://registry-1.docker.io",
+        "docker.io",
+        &[
+            "docker.io",
+            "registry-1.docker.io",
+            "index.docker.io",
+            "docker.io:443",
+            "registry-1.docker.io:80",
+            "Registry-1.docker.io",
+            "https://registry-1.docker.io",
+            "http://registry-1.docker.io",
+            "registry-1.docker.io/v2",
+            "*",
+        ],
+    ),
+    (
+        "docker.io = http://docker.io",
+        "docker.io",
+        &["docker.io", "registry-1.docker.io"],
+    ),
+    (
+        "reg.invalid = http://m.invalid:5000/v2/proxy http://reg.invalid",
+        "reg.invalid",
+        &[
+            "m.invalid:5000",
+            "m.invalid",
+            "m.invalid:5000/v2/proxy",
+            "http://m.invalid:5000/v2/proxy",
+            "reg.invalid",
+            "*.invalid",
+        ],
+    ),
+    (
+        "* = http://m.invalid",
+        "reg.invalid",
+        &["m.invalid", "*", "M.invalid"],
     ),
 ];
 
@@ -181,6 +284,175 @@ struct Case {
     expected: Vec<String>,
     /// What is asked twice may be asked once.
     is_converted: bool,
+    /// What is sent for credentials is looked at, by a proxy.
+    has_credentials: bool,
+}
+
+/// One mirror.
+fn mirror(name: &str, endpoints: &[&str]) -> Registry {
+    let mut mirror = Mirror::default();
+    mirror.endpoint = Some(endpoints.iter().map(|text| (*text).to_owned()).collect());
+    let mut settings = Registry::default();
+    settings.mirrors.insert(name.to_owned(), mirror);
+    settings
+}
+
+/// A proxy that answers every request with the wish for a name and a password,
+/// and one that has them with the news that nothing is there. It tells what it
+/// was asked, in order, with the name in front where one was sent.
+struct Proxy {
+    address: String,
+    seen: Arc<Mutex<Vec<String>>>,
+}
+
+impl Proxy {
+    fn start() -> Proxy {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = format!("http://{}", listener.local_addr().unwrap());
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let told = Arc::clone(&seen);
+        // It ends with the tests.
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let told = Arc::clone(&told);
+                std::thread::spawn(move || Proxy::serve(&stream, &told));
+            }
+        });
+        Proxy { address, seen }
+    }
+
+    fn serve(stream: &TcpStream, told: &Mutex<Vec<String>>) {
+        let lines = BufReader::new(stream).lines().map_while(Result::ok);
+        let head: Vec<String> = lines.take_while(|line| !line.is_empty()).collect();
+        let url = head.first().and_then(|line| line.split(' ').nth(1));
+        let plain = url.filter(|url| url.starts_with("http://"));
+        let is_sent = |line: &String| {
+            let (name, value) = line.split_once(": ").unwrap_or_default();
+            // `robot:secret`
+            name.eq_ignore_ascii_case("authorization") && value == "Basic cm9ib3Q6c2VjcmV0"
+        };
+        let is_sent = head.iter().any(is_sent);
+        let answer = match (plain, is_sent) {
+            (None, _) => "502 Bad Gateway\r\n",
+            (_, true) => "404 Not Found\r\n",
+            (_, false) => "401 Unauthorized\r\nWww-Authenticate: Basic realm=\"x\"\r\n",
+        };
+        if let Some(url) = plain {
+            let url = url.split("?ns=").next().unwrap_or(url);
+            let url = url.trim_end_matches("/library/x/manifests/1");
+            let who = if is_sent { "robot@" } else { "" };
+            told.lock().unwrap().push(format!("{who}{url}"));
+        }
+        let mut stream = stream;
+        let _ = write!(
+            stream,
+            "HTTP/1.1 {answer}Content-Length: 0\r\nConnection: close\r\n\r\n"
+        );
+    }
+
+    /// Each URL where it is first, with the name if that was ever sent to it.
+    fn told(&self) -> Vec<String> {
+        let seen = self.seen.lock().unwrap().clone();
+        let bare = |url: &str| url.trim_start_matches("robot@").to_owned();
+        let sent: BTreeSet<&String> = seen
+            .iter()
+            .filter(|url| url.starts_with("robot@"))
+            .collect();
+        let urls = once(seen.iter().map(|url| bare(url)).collect()).into_iter();
+        urls.map(|url| {
+            let named = format!("robot@{url}");
+            if sent.contains(&named) { named } else { url }
+        })
+        .collect()
+    }
+}
+
+/// What a pull asks, by the library; nothing where it is refused.
+fn urls_of(registry: &Registry, host: &str, version: Release) -> Vec<String> {
+    let found = endpoints(registry, host, version).map(|list| urls(&list));
+    found.unwrap_or_default()
+}
+
+/// Settings that are odd.
+fn odd_cases(version: Release, is_2: bool) -> Vec<Case> {
+    let case = |name: String, registry: &Registry, host, expected| {
+        let mut config = Config::default();
+        config.version = Some(if is_2 { 3 } else { 2 });
+        config.plugins.cri.registry = registry.clone();
+        Case {
+            name,
+            config: config.to_toml(),
+            files: Vec::new(),
+            host,
+            expected,
+            is_converted: false,
+            has_credentials: false,
+        }
+    };
+    let mut cases = Vec::new();
+    for endpoints in ODD {
+        let host = "reg.invalid";
+        let registry = mirror(host, endpoints);
+        let expected = urls_of(&registry, host, version);
+        cases.push(case(
+            format!("{endpoints:?} {host}"),
+            &registry,
+            host,
+            expected,
+        ));
+    }
+    for (name, host) in NAMES {
+        let registry = mirror(name, &["https://m.invalid"]);
+        // `index.docker.io` in an image's name is `docker.io`.
+        let looked_up = if *host == "index.docker.io" {
+            "docker.io"
+        } else {
+            host
+        };
+        let expected = urls_of(&registry, looked_up, version);
+        cases.push(case(
+            format!("mirror {name:?} {host}"),
+            &registry,
+            host,
+            expected,
+        ));
+    }
+    for (text, host, names) in CONFIGS {
+        for name in *names {
+            let mut registry = settings(text);
+            let list = endpoints(&registry, host, version).unwrap();
+            let plain = list.iter().filter(|endpoint| endpoint.scheme == "http");
+            let sent = plain.map(|endpoint| match endpoint.host == *name {
+                true => format!("robot@{endpoint}"),
+                false => endpoint.to_string(),
+            });
+            let sent = once(sent.collect());
+            let mut config = RegistryHost::default();
+            config.auth.username = Some("robot".to_owned());
+            config.auth.password = Some(Secret::new("secret"));
+            registry.configs.insert((*name).to_owned(), config);
+            let auth = case(
+                format!("{text:?} auth {name:?} {host}"),
+                &registry,
+                host,
+                sent,
+            );
+            cases.push(Case {
+                has_credentials: true,
+                ..auth
+            });
+            // A file that is not there keeps pulls from being tried if it is
+            // looked at; containerd 2.x does not.
+            let is_read = !is_2 && list.iter().any(|endpoint| endpoint.host == *name);
+            let expected = if is_read { Vec::new() } else { urls(&list) };
+            let mut config = RegistryHost::default();
+            config.tls.ca_file = Some("/nowhere/ca.pem".to_owned());
+            registry.configs.insert((*name).to_owned(), config);
+            let name = format!("{text:?} tls {name:?} {host}");
+            cases.push(case(name, &registry, host, expected));
+        }
+    }
+    cases
 }
 
 /// Each URL where it is first.
@@ -258,6 +530,7 @@ fn cases(release: &str) -> Vec<Case> {
                 host,
                 expected: urls(&endpoints(&registry, host, version).unwrap()),
                 is_converted: false,
+                has_credentials: false,
             });
         }
     }
@@ -284,6 +557,7 @@ fn cases(release: &str) -> Vec<Case> {
                 host,
                 expected: once(expected.iter().map(|url| with_v2(url)).collect()),
                 is_converted: true,
+                has_credentials: false,
             });
         }
     }
@@ -297,9 +571,11 @@ fn cases(release: &str) -> Vec<Case> {
                 host,
                 expected: urls(&certs_d.endpoints(host, version)),
                 is_converted: false,
+                has_credentials: false,
             });
         }
     }
+    cases.extend(odd_cases(version, is_2));
     cases
 }
 
@@ -379,7 +655,10 @@ fn asked(binary: &Path, name: &str, release: &str, case: &Case) -> Option<Vec<St
         .config
         .replace("CERTS_D", &folder.path().display().to_string());
     let image = format!("{}/library/x:1", case.host);
-    let run = Run::working(
+    let proxy = case.has_credentials.then(Proxy::start);
+    let nowhere = "http://127.0.0.1:1";
+    let run = Run::behind(
+        proxy.as_ref().map_or(nowhere, |proxy| &proxy.address),
         binary,
         name,
         &format!("{config}{snapshots}"),
@@ -402,6 +681,9 @@ fn asked(binary: &Path, name: &str, release: &str, case: &Case) -> Option<Vec<St
     if run.exited || !run.loads_cri() || !run.log.contains("PullImage") {
         return None;
     }
+    if let Some(proxy) = proxy {
+        return Some(proxy.told());
+    }
     let requests = run.log.lines().filter(|line| line.contains("do request"));
     let urls = requests.filter_map(|line| field(line, "url"));
     let found = urls.map(|url| {
@@ -414,6 +696,91 @@ fn asked(binary: &Path, name: &str, release: &str, case: &Case) -> Option<Vec<St
     } else {
         found
     })
+}
+
+/// What a release was recorded to ask, by the name of the case.
+fn recorded(release: &str) -> BTreeMap<String, Vec<String>> {
+    let text = support::read(&support::path(&format!("recorded/endpoints/{release}")));
+    let line = |line: &str| {
+        let (name, urls) = line.rsplit_once(": ").unwrap();
+        let urls = urls.split_whitespace().map(str::to_owned);
+        (name.to_owned(), urls.collect())
+    };
+    text.lines().map(line).collect()
+}
+
+/// Credentials that are sent are said nothing of; those that are not are told,
+/// but where another image would have them sent.
+#[test]
+fn what_is_never_sent_is_told() {
+    for release in RELEASES {
+        let recorded = recorded(release);
+        for (text, host, names) in CONFIGS {
+            for name in *names {
+                let mut registry = settings(text);
+                let mut config = RegistryHost::default();
+                config.auth.identitytoken = Some(Secret::new("secret"));
+                registry.configs.insert((*name).to_owned(), config);
+                let path = ["configs", name, "auth"];
+                let remarks = diagnose(&registry);
+                let told = remarks.iter().find(|remark| remark.path == path);
+                let told = told.map(|remark| remark.kind);
+                let asked = &recorded[&format!("{text:?} auth {name:?} {host}")];
+                let is_sent = asked.iter().any(|url| url.starts_with("robot@"));
+                // That of an image called registry-1.docker.io/x would be.
+                let is_other = *text == "docker.io = http://docker.io" && !is_sent;
+                assert_eq!(
+                    told.is_none(),
+                    is_sent || is_other,
+                    "{text} {name}: {told:?}"
+                );
+                assert!(matches!(
+                    told,
+                    None | Some(RemarkKind::NeverLookedUp | RemarkKind::OtherSpelling)
+                ));
+            }
+        }
+    }
+}
+
+/// A mirror is unneeded if and only if with it the registry itself was asked and
+/// nothing else; what every pull fails of is not one URL.
+#[test]
+fn what_changes_nothing_was_seen_to() {
+    for release in RELEASES {
+        let recorded = recorded(release);
+        let version: Release = release.parse().unwrap();
+        let from: Release = "1.7.24".parse().unwrap();
+        for endpoints in ODD {
+            let registry = mirror("reg.invalid", endpoints);
+            let asked = &recorded[&format!("{endpoints:?} reg.invalid")];
+            // Nothing goes out by these.
+            let is_dead = |url: &&String| url.starts_with("ftp:") || url.starts_with("https:///");
+            let asked: Vec<&String> = asked.iter().filter(|url| !is_dead(url)).collect();
+            let unneeded = unneeded_mirrors(&registry, from, version);
+            let changes_nothing = asked == ["https://reg.invalid/v2"];
+            assert_eq!(!unneeded.is_empty(), changes_nothing, "{endpoints:?}");
+            let remarks = diagnose(&registry);
+            let is_not_one = remarks
+                .iter()
+                .any(|remark| remark.kind == RemarkKind::NotOneUrl);
+            assert!(is_not_one || !asked.is_empty(), "{endpoints:?}");
+        }
+        for (name, host) in NAMES {
+            let registry = mirror(name, &["https://m.invalid"]);
+            let asked = &recorded[&format!("mirror {name:?} {host}")];
+            let is_used = asked.contains(&"https://m.invalid/v2".to_owned());
+            let remarks = diagnose(&registry);
+            let kind = remarks.first().map(|remark| remark.kind);
+            assert!(
+                !is_used || kind != Some(RemarkKind::NeverLookedUp),
+                "{name}"
+            );
+            // Another registry host, as far as containerd can tell.
+            let is_other = *name == "reg.invalid:443";
+            assert!(is_used || kind.is_some() || is_other, "{name}");
+        }
+    }
 }
 
 #[test]

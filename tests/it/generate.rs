@@ -182,6 +182,14 @@ const NAMES: &[&str] = &[
     "a.b",
 ];
 
+/// A name for an entry of a map: those of registries are hosts, as what is no
+/// host is told, and dropped where it changes pulls.
+fn name_for(path: &[&str], name: &'static str) -> &'static str {
+    let is_registry = path.contains(&"registry");
+    let is_host = name.contains('.') || name == "*" && path.contains(&"mirrors");
+    if is_registry && !is_host { "a.b" } else { name }
+}
+
 /// The dumps to edit with their config versions, and none in each version.
 fn bases() -> Vec<(Option<String>, i64)> {
     let dumps = support::files("recorded/default").into_iter().map(|path| {
@@ -246,6 +254,7 @@ fn make<'a>(
         if !leaf.is_in(version) || !leaf.is_for(containerd) {
             continue;
         }
+        let name = name_for(&leaf.path, name);
         let keys: Vec<&str> = leaf
             .path
             .iter()
@@ -356,7 +365,7 @@ pub fn drop_ins() -> impl Strategy<Value = DropIns> {
                 let mut table = Table::from([("version".to_owned(), Value::Integer(2))]);
                 for (leaf, seed, name) in edits {
                     let leaf = &leaves[*leaf];
-                    let name = NAMES[*name];
+                    let name = name_for(&leaf.path, NAMES[*name]);
                     let key = |key: &&str| if *key == "*" { name } else { key }.to_owned();
                     let path: Vec<String> = leaf.path.iter().map(key).collect();
                     let may_be_zero = !leaf.path.ends_with(&["containerd", "snapshotter"]);

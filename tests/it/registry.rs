@@ -3,11 +3,14 @@
 use crate::{support, version_3};
 use containerd_dropins::config::{Mirror, Registry, RegistryHost};
 use containerd_dropins::containerd::Release;
+use containerd_dropins::diagnostic::{Code, Severity};
 use containerd_dropins::k0s::assemble;
-use containerd_dropins::migrate::{Options, RegistryPolicy, Target, plan};
+use containerd_dropins::migrate::{
+    ExistingDropIns, Fate, Options, Plan, RegistryPolicy, Target, plan, plan_drop_ins,
+};
 use containerd_dropins::registry::{
-    CertsD, Conversion, HostsToml, Remark, RemarkKind, convert, endpoints, endpoints_in,
-    hosts_named, same_pulls,
+    CertsD, Conversion, HostsToml, Remark, RemarkKind, convert, diagnose, endpoints, endpoints_in,
+    hosts_named, same_pulls, unneeded_mirrors,
 };
 use containerd_dropins::{Config, Document};
 use proptest::prelude::*;
@@ -311,7 +314,12 @@ fn the_first_folder_counts() {
 /// The files of a conversion for containerd 2.3, by path, after each other.
 fn converted(text: &str) -> String {
     let conversion = convert(&settings(text), OLD, NEW).unwrap();
-    assert_eq!(conversion.remarks, [], "{text}");
+    let changes = |remark: &&Remark| {
+        let kept = [RemarkKind::PathWithoutV2, RemarkKind::PartLeftOut];
+        !kept.contains(&remark.kind)
+    };
+    let changed: Vec<&Remark> = conversion.remarks.iter().filter(changes).collect();
+    assert!(changed.is_empty(), "{text}: {changed:?}");
     let files = texts(&conversion, NEW);
     conversion.check(&certs_d(&files), NEW).unwrap();
     files
@@ -471,7 +479,7 @@ fn what_a_conversion_changes_is_said() {
     let files = remarks(
         "gcr.io = ftp://m.example",
         &[
-            ("mirrors gcr.io", WithoutEffect),
+            ("mirrors gcr.io", NeverAsked),
             ("mirrors gcr.io", Redundant),
         ],
     );
@@ -492,20 +500,23 @@ fn what_a_conversion_changes_is_said() {
     assert_eq!(files, []);
     let files = remarks(
         "gcr.io = http://gcr.io\ntls gcr.io = skip",
-        &[("configs gcr.io tls", WithoutEffect)],
+        &[("configs gcr.io tls", PlainHttp)],
     );
     assert_eq!(files[0].1, "server = \"http://gcr.io\"\n");
     let files = remarks(
         "https://gcr.io = m.example\nindex.docker.io = m.example",
         &[
-            ("mirrors https://gcr.io", WithoutEffect),
-            ("mirrors index.docker.io", WithoutEffect),
+            ("mirrors https://gcr.io", NeverLookedUp),
+            ("mirrors index.docker.io", NeverLookedUp),
         ],
     );
     assert_eq!(files, []);
+    let files = remarks("gcr.io = https://[::1", &[("mirrors gcr.io", NotOneUrl)]);
+    assert_eq!(files, []);
+    // Once for each mirror, however many there are.
     let files = remarks(
-        "gcr.io = https://[::1",
-        &[("mirrors gcr.io", NotConvertible)],
+        "gcr.io = https://a.example,https://b.example https//c.example",
+        &[("mirrors gcr.io", NotOneUrl)],
     );
     assert_eq!(files, []);
     let files = remarks(
@@ -523,12 +534,343 @@ fn what_a_conversion_changes_is_said() {
     assert!(!files[0].1.contains("/cert"), "{files:?}");
     remarks(
         "tls https://gcr.io = skip",
-        &[("configs https://gcr.io tls", WithoutEffect)],
+        &[("configs https://gcr.io tls", NeverLookedUp)],
     );
     remarks(
         "docker.io = http://m\ntls docker.io = skip",
-        &[("configs docker.io tls", WithoutEffect)],
+        &[("configs docker.io tls", NeverLookedUp)],
     );
+}
+
+/// Every way by which registry settings come to a target: a legacy file for
+/// both kinds of containerd, existing drop-ins that stay, are carried over, or
+/// are of the target's version already; mirrors kept and converted.
+fn routes(section: &str) -> Vec<(String, Plan)> {
+    let text = |version: i64| {
+        let (images, rest) = match version {
+            2 => ("io.containerd.grpc.v1.cri", ""),
+            _ => ("io.containerd.cri.v1.images", "\n"),
+        };
+        let section = section.replace("REGISTRY", &format!("plugins.{images:?}.registry"));
+        format!("version = {version}\n{section}{rest}")
+    };
+    let mut routes = Vec::new();
+    for policy in [
+        RegistryPolicy::Auto,
+        RegistryPolicy::Keep,
+        RegistryPolicy::Convert,
+    ] {
+        let options = Options::default().registry(policy);
+        for (k0s, version) in [
+            (version_3::OLD, 2),
+            (version_3::NEW, 2),
+            (version_3::NEW, 3),
+        ] {
+            let (text, target) = (text(version), Target::find(k0s).unwrap());
+            let name = format!("{k0s} version {version} {policy:?}");
+            let legacy = Document::parse("/etc/k0s/containerd.toml", text.as_bytes()).unwrap();
+            routes.push((name.clone(), plan(&legacy, &[], &target, &options)));
+            let directory = "/etc/k0s/containerd.d";
+            let path = format!("{directory}/registry.toml");
+            let drop_ins = [Document::parse(path, text.as_bytes()).unwrap()];
+            let existing = ExistingDropIns {
+                directory,
+                drop_ins: &drop_ins,
+                main: None,
+            };
+            routes.push((
+                format!("drop-in {name}"),
+                plan_drop_ins(&existing, &target, &options),
+            ));
+        }
+    }
+    routes
+}
+
+/// Whether a finding is of the diagnosis.
+fn is_diagnosis(code: Code) -> bool {
+    matches!(
+        code,
+        Code::RegistryKey
+            | Code::RegistryKeySpelling
+            | Code::RegistryEndpoint
+            | Code::RegistryEndpointNotAsked
+            | Code::RegistryEndpointSlash
+            | Code::RegistryEndpointPath
+            | Code::RegistryEndpointPart
+    )
+}
+
+/// On every route there is one such finding, with the cure in its words.
+#[track_caller]
+fn told(section: &str, code: Code, words: &[&str]) {
+    for (route, plan) in routes(section) {
+        let found = plan.findings.iter();
+        let found: Vec<_> = found.filter(|finding| is_diagnosis(finding.code)).collect();
+        let [finding] = found.as_slice() else {
+            panic!("{route}: {section}{:?}", plan.findings)
+        };
+        assert_eq!(finding.code, code, "{route}: {section}");
+        for word in words {
+            assert!(finding.message.contains(word), "{route}: {word}: {finding}");
+        }
+        let line = finding.span.as_ref().unwrap().line;
+        assert_eq!(line, 2, "{route}: {section}");
+        let is_error = plan.severity() == Some(Severity::Error);
+        assert_eq!(
+            is_error,
+            code.severity() == Severity::Error,
+            "{route}: {:?}",
+            plan.findings
+        );
+        for file in &plan.hosts_files {
+            assert!(!file.text().contains("example,"), "{}", file.text());
+        }
+    }
+}
+
+#[test]
+fn credentials_under_a_name_that_is_never_asked() {
+    let auth = |name: &str, cure: &str| {
+        let section = format!("[REGISTRY.configs.{name:?}.auth]\nusername = \"robot\"\n");
+        let cure = format!("registry.configs.{cure:?}.auth");
+        told(&section, Code::RegistryKey, &[&cure]);
+    };
+    auth("docker.io", "registry-1.docker.io");
+    auth("index.docker.io", "registry-1.docker.io");
+    auth("https://index.docker.io/v1/", "registry-1.docker.io");
+    auth("https://reg.example:5000", "reg.example:5000");
+    auth("reg.example/proxy", "reg.example");
+    for name in ["*", "*.example", "reg.example:port"] {
+        let section = format!("[REGISTRY.configs.{name:?}.auth]\nusername = \"robot\"\n");
+        told(&section, Code::RegistryKey, &["asks none called"]);
+    }
+    // Images of its own may be so called.
+    let section = "[REGISTRY.configs.\"docker.io:443\".auth]\nusername = \"robot\"\n";
+    told(
+        section,
+        Code::RegistryKeySpelling,
+        &["registry-1.docker.io"],
+    );
+    // By way of `auths` as well.
+    let section = "[REGISTRY.auths.\"https://index.docker.io/v1/\"]\nusername = \"robot\"\n";
+    told(
+        section,
+        Code::RegistryKey,
+        &["registry.configs.\"registry-1.docker.io\".auth"],
+    );
+}
+
+/// What is well is said nothing of.
+#[test]
+fn settings_that_do_what_they_say() {
+    let sections = [
+        "[REGISTRY.configs.\"registry-1.docker.io\".auth]\nusername = \"robot\"\n",
+        "[REGISTRY.configs.\"reg.example:5000\".auth]\nusername = \"robot\"\n",
+        "[REGISTRY.mirrors.\"docker.io\"]\nendpoint = [\"https://docker.io\"]\n[REGISTRY.configs.\"docker.io\".auth]\nusername = \"robot\"\n",
+        "[REGISTRY.mirrors.\"*\"]\nendpoint = [\"m\", \"m.example:5000\", \"http://[::1]:5000/v2/x\"]\n[REGISTRY.configs.m.auth]\nusername = \"robot\"\n",
+        "[REGISTRY.configs.\"docker.io\".auth]\nusername = \"\"\n",
+    ];
+    for section in sections {
+        for (route, plan) in routes(section) {
+            let mut codes = plan.findings.iter().map(|finding| finding.code);
+            assert!(
+                !codes.any(is_diagnosis),
+                "{route}: {section}{:?}",
+                plan.findings
+            );
+        }
+    }
+}
+
+#[test]
+fn tls_settings_under_a_name_that_is_never_asked() {
+    for (name, cure) in [
+        ("docker.io", "registry.configs.\"registry-1.docker.io\".tls"),
+        (
+            "https://reg.example",
+            "registry.configs.\"reg.example\".tls",
+        ),
+    ] {
+        let section = format!("[REGISTRY.configs.{name:?}.tls]\nca_file = \"/ca.pem\"\n");
+        for (route, plan) in routes(&section) {
+            let found = plan.findings.iter();
+            let keys: Vec<_> = found.filter(|one| one.code == Code::RegistryKey).collect();
+            // Files of version 3 are never read for it, which is told by itself.
+            if route.contains("version 3") {
+                continue;
+            }
+            assert!(
+                keys.len() == 1 && keys[0].message.contains(cure),
+                "{route}: {keys:?}"
+            );
+            assert!(plan.is_sound(), "{route}: {:?}", plan.findings);
+            assert!(plan.hosts_files.is_empty(), "{route}");
+        }
+    }
+}
+
+#[test]
+fn mirrors_under_a_name_that_no_image_has() {
+    let mirror = |name: &str, words: &[&str]| {
+        let section = format!("[REGISTRY.mirrors.{name:?}]\nendpoint = [\"https://m.example\"]\n");
+        told(&section, Code::RegistryKey, words);
+        for (route, plan) in routes(&section) {
+            let is_2 = route.contains(version_3::NEW);
+            let is_written = plan
+                .drop_ins
+                .iter()
+                .any(|file| file.text().contains("mirrors"));
+            assert!(!is_2 || !is_written, "{route}");
+        }
+    };
+    mirror("https://reg.example", &["registry.mirrors.\"reg.example\""]);
+    mirror(
+        "reg.example:5000/proxy",
+        &["registry.mirrors.\"reg.example:5000\""],
+    );
+    mirror("index.docker.io", &["registry.mirrors.\"docker.io\""]);
+    mirror(
+        "https://registry-1.docker.io",
+        &["registry.mirrors.\"docker.io\""],
+    );
+    mirror("*.example", &["only * by itself"]);
+    let section = "[REGISTRY.mirrors.\"Docker.io\"]\nendpoint = [\"https://m.example\"]\n";
+    told(section, Code::RegistryKeySpelling, &["\"docker.io\""]);
+}
+
+#[test]
+fn endpoints_that_are_not_what_they_look_like() {
+    let endpoint = |text: &str, code: Code, words: &[&str]| {
+        let section = format!("[REGISTRY.mirrors.\"reg.example\"]\nendpoint = [{text:?}]\n");
+        told(&section, code, words);
+    };
+    for text in [
+        "https://m.example:port",
+        "http://${NODE}:5000",
+        "https://a.example https://b.example",
+    ] {
+        endpoint(
+            text,
+            Code::RegistryEndpoint,
+            &["refuses every pull", "registry itself"],
+        );
+    }
+    endpoint(
+        "https//m.example",
+        Code::RegistryEndpoint,
+        &["\"https\" for its host", "://"],
+    );
+    endpoint(
+        "https://a.example,https://b.example",
+        Code::RegistryEndpoint,
+        &["\"a.example,https:\" for its host", "a string of its own"],
+    );
+    endpoint(
+        "a.example,b.example",
+        Code::RegistryEndpoint,
+        &["a string of its own"],
+    );
+    endpoint(
+        "ftp://m.example",
+        Code::RegistryEndpointNotAsked,
+        &["http and https only"],
+    );
+    endpoint("", Code::RegistryEndpointNotAsked, &["empty"]);
+    endpoint(
+        "https://m.example/proxy",
+        Code::RegistryEndpointPath,
+        &["no /v2"],
+    );
+    endpoint(
+        "https://u:hunter2@m.example",
+        Code::RegistryEndpointPart,
+        &["registry.configs.\"m.example\".auth"],
+    );
+}
+
+/// Converted, the endpoint is asked as it should be.
+#[test]
+fn an_endpoint_that_ends_in_a_slash() {
+    let section = "[REGISTRY.mirrors.\"reg.example\"]\nendpoint = [\"https://m.example/\"]\n";
+    for (route, plan) in routes(section) {
+        let is = |code: Code| plan.findings.iter().filter(|one| one.code == code).count();
+        let converted = usize::from(!plan.hosts_files.is_empty());
+        assert_eq!(is(Code::RegistryEndpointSlash), 1 - converted, "{route}");
+        assert_eq!(is(Code::FirstEffect), converted, "{route}");
+        let all = plan
+            .findings
+            .iter()
+            .filter(|one| one.message.contains("slash"));
+        assert!(
+            all.clone().all(|one| one.message.contains("/v2")),
+            "{route}"
+        );
+        assert_eq!(all.count(), 1, "{route}");
+    }
+}
+
+/// With containerd 2.x a mirror that changes nothing forces local pulls and is
+/// warned of; with 1.x it is harmless, and the user's.
+#[test]
+fn a_mirror_that_changes_nothing_goes_with_containerd_2() {
+    let check = |section: &str, name: &str, is_needed: bool| {
+        for (route, plan) in routes(section) {
+            assert!(plan.is_sound(), "{route}: {:?}", plan.findings);
+            // Drop-ins that stay are not written anew; files are no mirrors.
+            let stays = plan.drop_ins.is_empty() && route.contains(version_3::OLD);
+            if stays || !plan.hosts_files.is_empty() || route.contains("Convert") {
+                continue;
+            }
+            let is_written = plan.drop_ins.iter().any(|file| file.text().contains(name));
+            let is_2 = route.contains(version_3::NEW);
+            assert_eq!(is_written, is_needed || !is_2, "{route}: {section}");
+            let is_gone = |fate: &Fate| *fate == Fate::EqualsTargetDefault;
+            let entries = plan.ledger.iter().filter(|entry| entry.key.contains(name));
+            let reasons: Vec<&str> = entries
+                .filter(|entry| is_gone(&entry.fate))
+                .map(|entry| entry.reason.as_str())
+                .collect();
+            if !is_written {
+                assert_eq!(reasons.len(), 1, "{route}: {:?}", plan.ledger);
+                assert!(
+                    reasons[0].ends_with("asks the same endpoints without it"),
+                    "{reasons:?}"
+                );
+            }
+        }
+    };
+    let mirror = |name: &str, endpoints: &str| {
+        format!("[REGISTRY.mirrors.{name:?}]\nendpoint = [{endpoints}]\n")
+    };
+    let hub = mirror("docker.io", "\"https://registry-1.docker.io\"");
+    check(&hub, "docker.io", false);
+    check(&mirror("quay.io", "\"https://quay.io\""), "quay.io", false);
+    check(&mirror("quay.io", ""), "quay.io", false);
+    check("[REGISTRY.mirrors.\"quay.io\"]\n", "quay.io", false);
+    // It keeps the mirror of all others away.
+    let any = mirror("*", "\"https://m.example\"");
+    check(&format!("{hub}{any}"), "docker.io", true);
+    // Other settings stay.
+    let other = mirror("gcr.io", "\"https://m.example\"");
+    let auth = "[REGISTRY.configs.\"quay.io\".auth]\nusername = \"robot\"\n";
+    check(&format!("{hub}{other}{auth}"), "docker.io", false);
+    check(&format!("{hub}{other}{auth}"), "gcr.io", true);
+    check(&format!("{hub}{auth}"), "quay.io", true);
+    check(&mirror("quay.io", "\"http://quay.io\""), "quay.io", true);
+}
+
+/// A remark names where the setting belongs.
+#[test]
+fn cures_are_paths() {
+    let registry = settings("https://gcr.io = m.example\ntls docker.io = skip");
+    let remarks = diagnose(&registry);
+    let cures: Vec<_> = remarks
+        .iter()
+        .map(|remark| remark.cure.clone().unwrap())
+        .collect();
+    assert_eq!(cures[0], ["mirrors", "gcr.io"]);
+    assert_eq!(cures[1], ["configs", "registry-1.docker.io", "tls"]);
 }
 
 /// What `*` has stands in every file that hides it; within reason.
@@ -634,11 +976,13 @@ proptest! {
         let certs_d = certs_d(&files);
         prop_assert_eq!(certs_d.errors().count(), 0);
         prop_assert!(conversion.check(&certs_d, to).is_ok(), "{:?}\n{:?}", settings, files);
-        let excuses = |remark: &Remark| match remark.kind {
-            RemarkKind::Redundant => false,
-            RemarkKind::WithoutEffect => remark.path[0] == "mirrors",
-            _ => true,
-        };
+        let excuses = |remark: &Remark| matches!(
+            remark.kind,
+            RemarkKind::NotOneUrl
+                | RemarkKind::NotConvertible
+                | RemarkKind::FirstEffect
+                | RemarkKind::RelativePath
+        );
         if !conversion.remarks.iter().any(excuses) {
             let mut hosts = hosts_named(&settings);
             hosts.push("nowhere.example:5000".to_owned());
@@ -681,7 +1025,14 @@ proptest! {
         let owed = plan.companions.iter().any(|companion| companion.key.ends_with("config_path"));
         prop_assert_eq!(has_path, owed, "{:?}", plan.companions);
         prop_assert!(has_path || !converted);
-        let refused = |remark: &Remark| remark.kind != RemarkKind::Redundant;
+        let refused = |remark: &Remark| matches!(
+            remark.kind,
+            RemarkKind::NotOneUrl
+                | RemarkKind::NotConvertible
+                | RemarkKind::FirstEffect
+                | RemarkKind::RelativePath
+                | RemarkKind::WithoutEffect
+        );
         let said = convert(&settings, OLD, release).unwrap().remarks.iter().any(refused);
         if converted && !said {
             let files = plan.hosts_files.iter().map(|file| (file.name.as_str(), file.text()));
@@ -695,6 +1046,31 @@ proptest! {
         for drop_in in &plan.drop_ins {
             prop_assert!(!has_path || !drop_in.text().contains("mirrors") && !drop_in.text().contains(".tls]"), "{}", drop_in.text());
         }
+    }
+
+    /// Without the mirrors that are not needed the same is asked, or the same
+    /// refused, for every host named anywhere and one named nowhere.
+    #[test]
+    fn unneeded_mirrors_are_not_missed(settings in registries(), new in any::<bool>()) {
+        let to = if new { NEW } else { OLD };
+        let mut left = settings.clone();
+        for name in unneeded_mirrors(&settings, OLD, to) {
+            left.mirrors.remove(&name).unwrap();
+        }
+        let mut hosts = hosts_named(&settings);
+        hosts.push("nowhere.example:5000".to_owned());
+        for host in hosts {
+            for release in [OLD, to] {
+                let before = endpoints(&settings, &host, release);
+                let after = endpoints(&left, &host, release);
+                let same = match (&before, &after) {
+                    (Ok(before), Ok(after)) => same_pulls(before, after),
+                    (before, after) => before == after,
+                };
+                prop_assert!(same, "{}: {:?} {:?}", host, before, after);
+            }
+        }
+        prop_assert_eq!(unneeded_mirrors(&left, OLD, to), Vec::<String>::new());
     }
 
     /// A file survives being written and read again, for both parsers.

@@ -11,7 +11,7 @@ use super::running::{self, Running};
 use super::sandbox::SandboxImages;
 use super::steps::{self, Main};
 use super::tree::Files;
-use super::{Options, Target, checks, origin, read, split};
+use super::{Options, Target, checks, hosts, origin, read, split};
 use crate::Document;
 use crate::diagnostic::{Code, Finding, Severity};
 use crate::k0s::{self, Regime};
@@ -100,6 +100,7 @@ pub fn plan_drop_ins(existing: &ExistingDropIns<'_>, target: &Target, options: &
         }
     } else {
         untouched = set.leave(tree, target, &mut findings);
+        hosts::diagnose_registry(tree, files, target, &mut findings);
         if untouched {
             parts = split::split_by_file(tree, target.containerd(), &set.names);
         }
