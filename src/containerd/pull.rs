@@ -18,7 +18,7 @@ use super::load::Effective;
 use super::plugin;
 use super::releases::{V2_1, V2_2, V2_3};
 use crate::config::Config;
-use crate::value::Value;
+use crate::value::{Table, Value};
 
 /// Where containerd 2.2 and later look for `hosts.toml` files if nothing sets
 /// `config_path` or a mirror.
@@ -190,7 +190,7 @@ impl Effective {
             }
         }
         let set = self.set_value(&CONFIG_PATH).and_then(Value::as_str);
-        if set.is_some_and(|path| path.split(':').filter(|part| !part.is_empty()).count() > 1) {
+        if set.is_some_and(|path| path.contains(':')) {
             found.push(Obstacle::at(&CONFIG_PATH, ObstacleKind::ConfigPath));
         }
         found
@@ -198,7 +198,8 @@ impl Effective {
 
     /// The snapshotters that the transfer service unpacks with: those that
     /// `unpack_config` names, an empty list included, else overlayfs, and from
-    /// 2.3 on erofs.
+    /// 2.3 on erofs. From 2.3 on, what is for another operating system is not for
+    /// the node's images.
     fn unpacking_snapshotters(&self) -> Vec<String> {
         let entries = self.set_value(&UNPACK_CONFIG).and_then(Value::as_array);
         let Some(entries) = entries else {
@@ -206,11 +207,14 @@ impl Effective {
             let built_in = std::iter::once("overlayfs").chain(erofs);
             return built_in.map(str::to_owned).collect();
         };
-        let names = entries.iter().filter_map(|entry| {
-            let name = entry.as_table()?.get("snapshotter")?.as_str()?;
-            Some(name.to_owned())
-        });
-        names.collect()
+        let entries = entries.iter().filter_map(Value::as_table);
+        let text = |entry: &Table, key| entry.get(key).and_then(Value::as_str).map(str::to_owned);
+        let is_for_node = |entry: &&Table| {
+            let platform = text(entry, "platform").unwrap_or_default();
+            self.release() < V2_3 || is_for_linux(&platform)
+        };
+        let names = entries.filter(is_for_node);
+        names.filter_map(|entry| text(entry, "snapshotter")).collect()
     }
 
     fn text_at(&self, path: &[&str]) -> String {
@@ -218,6 +222,19 @@ impl Effective {
             Some(Value::String(text)) => text,
             _ => String::new(),
         }
+    }
+}
+
+/// Whether a platform as `github.com/containerd/platforms` reads it is one of
+/// Linux: `linux/arm64`, `linux(+erofs)/amd64`, or an architecture alone.
+fn is_for_linux(platform: &str) -> bool {
+    const OTHERS: [&str; 4] = ["windows", "darwin", "freebsd", "macos"];
+    let (system, _) = platform.split_once('/').unwrap_or((platform, ""));
+    let (name, _) = system.split_once('(').unwrap_or((system, ""));
+    let name = name.to_ascii_lowercase();
+    match platform.contains('/') {
+        true => name == "linux",
+        false => !OTHERS.contains(&name.as_str()),
     }
 }
 
@@ -340,7 +357,11 @@ mod tests {
         let two = "registry.config_path = '/a:/b'";
         assert_eq!(kinds("2.1.9", two), [ObstacleKind::ConfigPath]);
         assert_eq!(kinds("2.1.9", "registry.config_path = '/a'"), []);
-        assert_eq!(kinds("2.1.9", "registry.config_path = ':/a'"), []);
+        // An empty part, too.
+        for two in ["':/a'", "'/a:'"] {
+            let text = format!("registry.config_path = {two}");
+            assert_eq!(kinds("2.1.9", &text), [ObstacleKind::ConfigPath]);
+        }
         let unpack = |name: &str| {
             format!(
                 "[[plugins.'io.containerd.transfer.v1.local'.unpack_config]]\nplatform = 'linux/amd64'\nsnapshotter = '{name}'"
@@ -354,6 +375,11 @@ mod tests {
         assert_eq!(other[0].path, UNPACK_CONFIG);
         let same = format!("snapshotter = 'native'\n{}", unpack("native"));
         assert_eq!(kinds("2.3.3", &same), []);
+        let other_system = images(&unpack("overlayfs").replace("linux", "windows"));
+        let fails = |release| !effective(release, &other_system).pull_obstacles().is_empty();
+        assert!(fails("2.3.3") && !fails("2.2.7"));
+        let alone = images(&unpack("overlayfs").replace("linux/amd64", "arm64"));
+        assert_eq!(effective("2.3.3", &alone).pull_obstacles(), []);
         let none = "[plugins.'io.containerd.transfer.v1.local']\nunpack_config = []";
         assert_eq!(kinds("2.3.3", none).len(), 1);
     }
