@@ -75,7 +75,8 @@ pub struct Release {
     pub containerd: containerd::Release,
     /// The pause image that it was built with: what it injects as sandbox
     /// image from 1.27.1 on, unless `spec.images.pause` says otherwise, and
-    /// what its airgap bundle holds.
+    /// what its airgap bundle holds. In a [`Target`](crate::migrate::Target) it
+    /// may be one that the caller stated.
     pub pause_image: Cow<'static, str>,
     /// How it configures containerd.
     pub regime: Regime,

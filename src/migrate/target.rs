@@ -116,7 +116,9 @@ impl Target {
         }
     }
 
-    /// States the containerd that the release carries, whatever is known.
+    /// States the containerd that the release carries, whatever is known: the
+    /// branch of k0s 1.36 has had 2.3.4 since 1.36.3 was made of it, for instance,
+    /// so that the next release will not carry what the newest known one does.
     ///
     /// How k0s configures it still follows from the k0s release.
     ///
