@@ -693,9 +693,8 @@ fn any_containerd_of_the_kind_can_be_stated() {
         assert_eq!(output.status.code(), Some(0), "{}", stdout(&output));
         let text = stdout(&output);
         assert!(text.contains("verified yes"), "{text}");
-        let falls_back =
-            format!("containerd {release} falls back to its built-in registry.k8s.io/pause:3.10");
-        assert!(text.contains(&falls_back), "{text}");
+        let head = format!("target   k0s v1.36.4 with containerd {release} (as stated)");
+        assert!(text.contains(&head), "{text}");
         assert_eq!(
             text.contains("warning[containerd-unknown]"),
             release == "2.9.0"
