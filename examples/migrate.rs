@@ -44,6 +44,14 @@ struct Arguments {
     /// If not given, it is the target, or the last 1.35 for 1.36 and later.
     #[arg(long, value_name = "RELEASE")]
     running: Option<String>,
+    /// The containerd that the k0s release carries, such as 2.3.4, for a release
+    /// that is not known.
+    #[arg(long, value_name = "RELEASE", value_parser = exact_release)]
+    containerd: Option<containerd::Release>,
+    /// The pause image that k0s injects, for a release that is not known, or for
+    /// a k0s configuration with spec.images.pause or spec.images.repository.
+    #[arg(long, value_name = "IMAGE")]
+    pause_image: Option<String>,
     /// Write the drop-ins into this directory.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
@@ -115,7 +123,7 @@ fn known_release(running: &str) -> Result<Release, String> {
 }
 
 fn run(arguments: &Arguments) -> Result<ExitCode, String> {
-    let target = Target::find(&arguments.k0s).map_err(|error| error.to_string())?;
+    let target = target(arguments)?;
     let mut options = Options::default().sandbox_image(match arguments.sandbox_image {
         Policy::Auto => SandboxImage::Auto,
         Policy::Keep => SandboxImage::Keep,
@@ -133,9 +141,9 @@ fn run(arguments: &Arguments) -> Result<ExitCode, String> {
         options = options.running(known_release(running)?);
     }
     if let Some(release) = arguments.origin {
-        if !matches!(release.line(), (1, 2..=7) | (2, 0..=3)) {
+        if !release.is_known() {
             return Err(format!(
-                "--origin {release}: releases from 1.2 to 2.3 are known"
+                "--origin {release}: releases from 1.2 to 2.4 are known"
             ));
         }
         options = options.origin(release);
@@ -184,6 +192,31 @@ fn run(arguments: &Arguments) -> Result<ExitCode, String> {
         }
     }
     Ok(ExitCode::from(u8::from(failed)))
+}
+
+/// The target that the arguments state.
+fn target(arguments: &Arguments) -> Result<Target, String> {
+    let mut target = Target::find(&arguments.k0s).map_err(|error| format!("--k0s: {error}"))?;
+    if let Some(release) = arguments.containerd {
+        target = target
+            .with_containerd(release)
+            .map_err(|error| format!("--containerd: {error}"))?;
+    }
+    if let Some(image) = &arguments.pause_image {
+        target = target
+            .with_pause_image(image)
+            .map_err(|error| format!("--pause-image: {error}"))?;
+    }
+    Ok(target)
+}
+
+/// A containerd release to the patch: it is a fact, which no other stands for.
+fn exact_release(text: &str) -> Result<containerd::Release, String> {
+    let release: containerd::Release = text.parse().map_err(|error| format!("{error}"))?;
+    match release.to_string() == text.strip_prefix('v').unwrap_or(text) {
+        true => Ok(release),
+        false => Err("all three numbers are wanted, such as 2.3.4".to_owned()),
+    }
 }
 
 /// What `--json` prints.

@@ -249,10 +249,16 @@ codes! {
         "It looks like the configuration of another containerd on the machine. Check that its settings are meant for k0s.";
     /// The k0s release asked for is newer than any known one.
     ReleaseNewer = "release-newer", Warning,
-        "The newest known release stands in for it. Check for a newer version of containerd-dropins.";
+        "The newest known release stands in for it. Check for a newer version of containerd-dropins, or state which containerd it carries and which pause image it injects.";
     /// The k0s release asked for is not a known one.
     ReleaseUnknown = "release-unknown", Note,
-        "The nearest earlier release stands in for it.";
+        "The nearest release that works in the same way stands in for it. To be exact, state which containerd it carries and which pause image it injects.";
+    /// The containerd that was stated is not a known one.
+    ContainerdUnknown = "containerd-unknown", Warning,
+        "What it does with the settings is not known to differ, but may. Check for a newer version of containerd-dropins, and the release notes of containerd.";
+    /// A setting in the drop-ins that upstream plans to remove.
+    RemovalPlanned = "removal-planned", Note,
+        "The target's containerd still reads it. RELEASES.md of containerd names 2.4 for its removal, of which 2.4.0-beta.0 still has it: plan to do without it before an upgrade.";
     /// The target reads no drop-ins.
     TargetUnsupported = "target-unsupported", Error,
         "Choose a target release from 1.27.5 on.";

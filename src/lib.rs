@@ -80,7 +80,9 @@
 //!   some texts that are not, for instance a table that is defined twice in two
 //!   spellings; they are refused, with a place.
 //! - `spec.images` of the k0s configuration is not looked at: the sandbox image
-//!   that k0s injects is taken to be the one it was built with.
+//!   that k0s injects is taken to be the one it was built with, unless
+//!   [`Target::with_pause_image`](migrate::Target::with_pause_image) says which
+//!   it is.
 //!
 //! # Minimum supported Rust version
 //!

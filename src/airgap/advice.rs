@@ -32,7 +32,7 @@ pub(super) fn give(report: &mut AirgapReport, plan: &Plan, of_another: bool) {
     }
     let checks = checks(report, by.1);
     report.steps.extend(checks);
-    report.notes = notes(report, by.1);
+    report.notes = notes(report, plan, by.1);
 }
 
 fn symptom(what: &str, image: &CheckedImage) -> String {
@@ -62,9 +62,13 @@ fn cause(report: &AirgapReport, plan: &Plan, by: DecidedBy) -> String {
             let file = plan.file.replace(char::is_control, "\u{fffd}");
             format!("{file} sets the image, and what is set is what containerd asks for")
         }
-        DecidedBy::K0s => format!(
-            "k0s {release} injects the image that it was built with, and the list does not name it"
-        ),
+        DecidedBy::K0s => {
+            let which = match plan.target.stated.pause_image {
+                true => "that was stated for it",
+                false => "that it was built with",
+            };
+            format!("k0s {release} injects the image {which}, and the list does not name it")
+        }
     }
 }
 
@@ -137,16 +141,23 @@ fn checks(report: &AirgapReport, by: DecidedBy) -> Vec<String> {
 }
 
 /// What the list does not tell.
-fn notes(report: &AirgapReport, by: DecidedBy) -> Vec<String> {
+fn notes(report: &AirgapReport, plan: &Plan, by: DecidedBy) -> Vec<String> {
     let (release, own) = (&report.release, &report.own.image);
+    let is_stated = plan.target.stated.pause_image;
     let mut notes = Vec::new();
     if by == DecidedBy::K0s && release.pause_image_is_configurable() {
-        notes.push(
-            "The k0s configuration is not looked at. If spec.images.pause or spec.images.repository in it leads to another pause image, k0s injects that one, and it is what the bundle has to hold.".to_owned(),
-        );
+        if !is_stated {
+            notes.push(
+                "The k0s configuration is not looked at. If spec.images.pause or spec.images.repository in it leads to another pause image, k0s injects that one, and it is what the bundle has to hold.".to_owned(),
+            );
+        }
         if release.lists_built_in_pause_image() {
+            let listed = match is_stated {
+                true => "the image that it was built with even if another one is injected",
+                false => &format!("{own} even then"),
+            };
             notes.push(format!(
-                "`k0s airgap list-images` of k0s {release} names {own} even then; 1.29.14, 1.30.10, 1.31.6 and 1.32.2 name the image that is injected."
+                "`k0s airgap list-images` of k0s {release} names {listed}; 1.29.14, 1.30.10, 1.31.6 and 1.32.2 name the image that is injected."
             ));
         }
     }

@@ -16,9 +16,13 @@ use crate::migrate::{DecidedBy, Plan};
 pub fn check(plan: &Plan, list: &ImageList) -> AirgapReport {
     let release = &plan.target.release;
     let of = |image: &str, because: String| CheckedImage::of(image, because, list);
+    let is_stated = plan.target.stated.pause_image;
     let own = of(
-        release.pause_image,
-        format!("k0s {release} was built with it"),
+        plan.target.pause_image(),
+        match is_stated {
+            true => format!("it was stated to be the one of k0s {release}"),
+            false => format!("k0s {release} was built with it"),
+        },
     );
     let sandbox = &plan.sandbox;
     let file = plan.file.replace(char::is_control, "\u{fffd}");
@@ -45,7 +49,9 @@ pub fn check(plan: &Plan, list: &ImageList) -> AirgapReport {
         release: release.clone(),
         own,
     };
-    let others = match report.own.listed {
+    // A list need not name an image that the k0s configuration asks for to be
+    // that of the release.
+    let others = match report.own.listed || is_stated {
         true => Vec::new(),
         false => other_releases(list),
     };
@@ -131,15 +137,16 @@ fn other_releases(list: &ImageList) -> Vec<String> {
             _ => runs.push((release.clone(), release)),
         }
     }
-    let mut by_image: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    let mut by_image: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for (first, last) in runs {
         let named = |image: ImageReference| list.contains(&image);
         if first.pause_image.parse().is_ok_and(named) {
             let range = format!("{first} to {last}");
-            by_image.entry(first.pause_image).or_default().push(range);
+            let image = first.pause_image.into_owned();
+            by_image.entry(image).or_default().push(range);
         }
     }
-    let text = |(image, ranges): (&str, Vec<String>)| {
+    let text = |(image, ranges): (String, Vec<String>)| {
         format!("{image}, that of k0s {}", ranges.join(" and "))
     };
     by_image.into_iter().map(text).collect()

@@ -19,8 +19,9 @@ pub struct AirgapReport {
     pub release: k0s::Release,
     /// How many images the list names.
     pub images: usize,
-    /// The pause image that the release was built with. The list of its own
-    /// bundle names it, unless the k0s configuration has another one.
+    /// The target's pause image: the one that the release was built with, which
+    /// the list of its own bundle names unless the k0s configuration has another
+    /// one, or the one that was stated.
     pub own: CheckedImage,
     /// The sandbox image before the migration; none where it cannot be known,
     /// as [`SandboxImages`](crate::migrate::SandboxImages) tells.

@@ -28,6 +28,12 @@ const DOCKER_IO: Builtin = Builtin {
     }],
 };
 
+/// What takes the place of credentials: `RELEASES.md` of containerd names the
+/// first for `auths`, and a `hosts.toml`, which has no place for them, for
+/// `configs`.
+const NO_CREDENTIALS: &str =
+    "image pull secrets of Kubernetes, or a credential provider of the kubelet, take its place";
+
 /// In containerd 1.2 `default_runtime` is the default runtime handler.
 const DEFAULT_RUNTIME: Builtin = Builtin {
     key: "runtime_type",
@@ -117,7 +123,7 @@ sections! {
             Release::new(1, 6, 29) => Str("0s"),
         ];
         /// Support the Container Device Interface.
-        pub enable_cdi: Option<bool> = [V1_7 => Bool(false), V2_0 => Bool(true)];
+        pub enable_cdi: Option<bool> = [V1_7 => Bool(false), V2_0 => Bool(true)], .removal_planned("CDI will be on, whatever is set");
         /// Directories of CDI specs.
         pub cdi_spec_dirs: Option<Vec<String>> = [V1_7 => Strs(&["/etc/cdi", "/var/run/cdi"])];
         /// How long a pull may stand still, as a Go duration.
@@ -150,6 +156,7 @@ sections! {
             Release::new(2, 2, 7) => Bool(false),
             V2_3 => Absent,
             Release::new(2, 3, 4) => Bool(false),
+            V2_4 => Absent,
         ];
         /// Runtime handlers and snapshots.
         pub containerd: Containerd = [V1_2 => Hidden];
@@ -200,7 +207,7 @@ sections! {
     /// Pod networks.
     pub struct Cni: Plain {
         /// Directory of CNI plugins. Deprecated in containerd 2.1 for `bin_dirs`.
-        pub bin_dir: Option<String> = [V1_2 => Str("/opt/cni/bin"), V2_1 => Str("")];
+        pub bin_dir: Option<String> = [V1_2 => Str("/opt/cni/bin"), V2_1 => Str("")], .removal_planned("bin_dirs takes its place");
         /// Directories of CNI plugins.
         pub bin_dirs: Option<Vec<String>> = [V2_1 => Strs(&["/opt/cni/bin"])];
         /// Directory of CNI configuration files.
@@ -226,11 +233,11 @@ sections! {
             Release::new(2, 2, 2) => Str(""),
         ];
         /// Deprecated: endpoints by registry host; `*` is any other.
-        pub mirrors: Map<Mirror> = [V1_2 => Hidden], .builtins(&[DOCKER_IO]);
+        pub mirrors: Map<Mirror> = [V1_2 => Hidden], .builtins(&[DOCKER_IO]).removal_planned("a hosts.toml for each registry takes its place, in the directory that config_path names");
         /// Deprecated: credentials by URL. Successor: `configs`.
-        pub auths: Map<Auth> = [V1_2 => Hidden];
+        pub auths: Map<Auth> = [V1_2 => Hidden], .removal_planned(NO_CREDENTIALS);
         /// Credentials and TLS by registry host.
-        pub configs: Map<RegistryHost> = [V1_3 => Hidden];
+        pub configs: Map<RegistryHost> = [V1_3 => Hidden], .removal_planned(NO_CREDENTIALS);
         /// HTTP headers that are sent to every registry. They may hold
         /// credentials, whatever they are called.
         pub headers: Map<Vec<Secret>> = [V1_4 => Hidden], .secret();

@@ -103,14 +103,14 @@ sections! {
             Release::new(1, 6, 32) => Hidden,
             V1_7 => Float(1.0),
             Release::new(1, 7, 16) => Hidden,
-        ];
+        ], .removal_planned("the environment variable OTEL_TRACES_SAMPLER_ARG of containerd takes its place");
         /// Name under which traces are sent.
         pub service_name: Option<String> = [
             V1_6 => Str("containerd"),
             Release::new(1, 6, 32) => Hidden,
             V1_7 => Str("containerd"),
             Release::new(1, 7, 16) => Hidden,
-        ];
+        ], .removal_planned("the environment variable OTEL_SERVICE_NAME of containerd takes its place");
     }
 
     /// The metadata store.
@@ -276,21 +276,21 @@ sections! {
             Release::new(1, 6, 32) => Hidden,
             V1_7 => Str(""),
             Release::new(1, 7, 16) => Hidden,
-        ];
+        ], .removal_planned("the environment variable OTEL_EXPORTER_OTLP_ENDPOINT of containerd takes its place");
         /// `http/protobuf` or `grpc`.
         pub protocol: Option<String> = [
             V1_6 => Str(""),
             Release::new(1, 6, 32) => Hidden,
             V1_7 => Str(""),
             Release::new(1, 7, 16) => Hidden,
-        ];
+        ], .removal_planned("the environment variable OTEL_EXPORTER_OTLP_PROTOCOL of containerd takes its place");
         /// Send without TLS.
         pub insecure: Option<bool> = [
             V1_6 => Bool(false),
             Release::new(1, 6, 32) => Hidden,
             V1_7 => Bool(false),
             Release::new(1, 7, 16) => Hidden,
-        ];
+        ], .removal_planned("the environment variable OTEL_EXPORTER_OTLP_INSECURE of containerd takes its place");
     }
 
     /// The transfer service.
@@ -364,6 +364,8 @@ sections! {
         pub default_size: Option<String> = [V2_2 => Str("")];
         /// Whether layers are checked with dm-verity.
         pub dmverity_mode: Option<String> = [V2_3 => Str("")];
+        /// Directories in which the content of layers may be found.
+        pub layer_content_caches: Option<Vec<String>> = [V2_4 => Strs(&[])];
     }
 
     /// The EROFS differ.

@@ -96,6 +96,8 @@ sections! {
         pub io_type: Option<String> = [V2_0 => Str("")];
         /// Mount the cgroup file system writable.
         pub cgroup_writable: Option<bool> = [V2_1 => Bool(false)];
+        /// Do not pull the sandbox image: the shim does without it.
+        pub disable_pause_image_pull: Option<bool> = [V2_4 => Bool(false)];
     }
 
     /// The options of a runtime handler, handed to its shim as they are. Which

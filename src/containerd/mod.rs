@@ -15,6 +15,7 @@ pub mod setting;
 pub(crate) mod url;
 
 pub use import::Import;
+pub(crate) use release::LAST_OF_LINES;
 pub use release::{Release, ReleaseError};
 
 /// The first release of each line, for the declarations.
@@ -31,4 +32,6 @@ pub(crate) mod releases {
     pub(crate) const V2_1: Release = Release::new(2, 1, 0);
     pub(crate) const V2_2: Release = Release::new(2, 2, 0);
     pub(crate) const V2_3: Release = Release::new(2, 3, 0);
+    /// The first that was looked at: a pre-release.
+    pub(crate) const V2_4: Release = Release::beta(2, 4, 0, 0);
 }

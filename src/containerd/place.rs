@@ -34,6 +34,9 @@ pub(crate) struct Place {
     pub(crate) free: bool,
     /// The node is the entry of a map.
     pub(crate) is_entry: bool,
+    /// What is to take the place of a setting that upstream plans to remove; of
+    /// the setting itself, not of what is in it.
+    pub(crate) removal: Option<&'static str>,
 }
 
 impl Place {
@@ -53,6 +56,7 @@ impl Place {
             in_entry: false,
             free: false,
             is_entry: false,
+            removal: None,
         }
     }
 
@@ -81,6 +85,7 @@ impl Place {
                     in_entry: self.in_entry,
                     free: self.free || free,
                     is_entry: false,
+                    removal: setting.removal,
                 })
             }
             Kind::Map(kind) => Some(Place {
@@ -97,6 +102,7 @@ impl Place {
                 in_entry: builtin.is_none(),
                 free: self.free,
                 is_entry: true,
+                removal: None,
             }),
             Kind::Any => Some(self.any()),
             _ => None,
@@ -113,6 +119,7 @@ impl Place {
             moved: None,
             free: true,
             is_entry: false,
+            removal: None,
             ..*self
         }
     }

@@ -223,6 +223,10 @@ pub struct Setting {
     pub secret: bool,
     /// How a later file's value is merged, outside of `plugins`.
     pub merge: Merge,
+    /// What is to take its place, in a sentence, if upstream plans to remove it:
+    /// it is in the table of `RELEASES.md` of containerd, and no release is
+    /// without it yet.
+    pub removal: Option<&'static str>,
 }
 
 impl Setting {
@@ -237,6 +241,7 @@ impl Setting {
             owned: None,
             secret: false,
             merge: Merge::NonZero,
+            removal: None,
         }
     }
 
@@ -291,6 +296,12 @@ impl Setting {
 
     pub(crate) const fn merge(mut self, merge: Merge) -> Self {
         self.merge = merge;
+        self
+    }
+
+    /// Upstream plans to remove it.
+    pub(crate) const fn removal_planned(mut self, instead: &'static str) -> Self {
+        self.removal = Some(instead);
         self
     }
 }

@@ -14,6 +14,7 @@ pub use marker::Marker;
 pub(crate) use merge_patch::check_key;
 pub use merge_patch::{MergeError, survives};
 pub use preflight::{Rejection, RejectionReason, preflight};
+pub(crate) use release::pause_images;
 pub use release::{Match, Regime, Release, ReleaseError};
 
 /// Where drop-ins go.

@@ -1,6 +1,6 @@
 //! What there is to say about the plan as a whole, and what cannot be written.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Target;
 use super::changes::{self, Changes};
@@ -31,8 +31,13 @@ pub(super) fn sandbox_cause(
     }
     let image = before.value(&sandbox::PATH)?;
     let (image, containerd) = (image.as_str()?, running.target.containerd());
+    // What the bundle holds is known of the image that k0s was built with.
+    let bundle = match target.stated.pause_image {
+        true => "",
+        false => " and its airgap bundle holds only that one",
+    };
     let message = format!(
-        "the file sets no sandbox image, so containerd {containerd} falls back to its built-in {image}; k0s {} would inject {} and its airgap bundle holds only that one: where {image} cannot be pulled, no pod starts",
+        "the file sets no sandbox image, so containerd {containerd} falls back to its built-in {image}; k0s {} would inject {}{bundle}: where {image} cannot be pulled, no pod starts",
         target.release,
         target.pause_image(),
     );
@@ -99,6 +104,36 @@ pub(super) fn marker_trap(main: &Document, target: &Target) -> Option<Finding> {
         );
         Finding::new(Code::MarkerNotRecognised, message).about(main)
     })
+}
+
+/// Settings in the drop-ins that containerd plans to remove, each once.
+pub(super) fn removals(
+    tree: &Tree,
+    files: Files<'_>,
+    parts: &[(Concern, usize)],
+    target: &Target,
+) -> Vec<Finding> {
+    if !target.containerd().is_2() {
+        return Vec::new();
+    }
+    let mut seen = BTreeSet::new();
+    let mut findings = Vec::new();
+    for (_, id) in parts {
+        // A setting may be a map or a table, of which the leaves are kept.
+        let planned = tree.upwards(*id).find_map(|at| {
+            let place = tree.node(at).place?;
+            Some((at, place.removal?))
+        });
+        let Some((setting, instead)) = planned.filter(|(setting, _)| seen.insert(*setting)) else {
+            continue;
+        };
+        let message = format!(
+            "{} is kept, and containerd plans to remove it: {instead}",
+            tree.written(setting)
+        );
+        findings.push(files.finding(tree, *id, Code::RemovalPlanned, message));
+    }
+    findings
 }
 
 /// Says which settings go to files that drop-ins import.

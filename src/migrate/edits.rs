@@ -16,7 +16,7 @@ use crate::k0s;
 use crate::value::Value;
 
 /// What there is to say of a key without a declaration.
-pub(super) const UNKNOWN_KEY: &str = "no containerd release from 1.2 to 2.3 reads this key";
+pub(super) const UNKNOWN_KEY: &str = "no containerd release from 1.2 to 2.4 reads this key";
 
 /// What makes up CRI: one plugin up to containerd 1.7, three from 2.0 on.
 const CRI_PLUGINS: [&str; 3] = [plugin::CRI, plugin::CRI_IMAGES, plugin::CRI_RUNTIME];
@@ -124,10 +124,10 @@ impl Judge<'_> {
         let Some(plugin) = plugin else {
             self.say(tree, id, Code::UnknownKey, UNKNOWN_KEY);
             return Verdict::Keep(Why::Unknown(
-                "unknown to containerd 1.2 to 2.3; carried over as it is".to_owned(),
+                "unknown to containerd 1.2 to 2.4; carried over as it is".to_owned(),
             ));
         };
-        let why = format!("containerd 1.2 to 2.3 have no settings for the plugin {plugin:?}");
+        let why = format!("containerd 1.2 to 2.4 have no settings for the plugin {plugin:?}");
         if self.plugins_said.insert(plugin.to_owned()) {
             self.say(tree, id, Code::UnknownPlugin, why.clone());
         }

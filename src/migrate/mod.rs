@@ -27,10 +27,9 @@ mod sandbox;
 pub(crate) mod split;
 mod steps;
 mod successors;
+mod target;
 mod tree;
 mod versions;
-
-use serde::Serialize;
 
 pub use changes::Change;
 pub use companions::Companion;
@@ -41,6 +40,7 @@ pub use ledger::{Fate, LedgerEntry};
 pub use origin::{Dump, Origin};
 pub use plan::{Plan, plan};
 pub use sandbox::{DecidedBy, SandboxImages};
+pub use target::{Stated, Target, TargetError};
 
 pub use crate::redacted::Redacted;
 
@@ -48,94 +48,9 @@ use crate::Document;
 use crate::containerd;
 use crate::containerd::releases::{V1_7, V2_0};
 use crate::diagnostic::{Code, Finding};
-use crate::k0s::{self, Match, Regime};
+use crate::k0s;
 use read::Rules;
 use tree::{Files, ROOT};
-
-/// What the migration is for: a k0s release, and what it injects.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[non_exhaustive]
-pub struct Target {
-    /// The release as the caller spelled it.
-    pub requested: String,
-    /// The known release that stands for it.
-    pub release: k0s::Release,
-    /// How well it does.
-    pub fit: Match,
-}
-
-impl Target {
-    /// The target for a k0s release such as `v1.30.4+k0s.0`; see
-    /// [`k0s::Release::find`].
-    ///
-    /// # Errors
-    /// If the text is not a k0s release.
-    pub fn find(release: &str) -> Result<Target, k0s::ReleaseError> {
-        let (found, fit) = k0s::Release::find(release)?;
-        Ok(Target {
-            requested: release.trim().to_owned(),
-            release: found,
-            fit,
-        })
-    }
-
-    /// A known release.
-    pub(crate) fn of(release: k0s::Release) -> Target {
-        Target {
-            requested: release.to_string(),
-            release,
-            fit: Match::Exact,
-        }
-    }
-
-    /// The containerd of the target.
-    pub fn containerd(&self) -> containerd::Release {
-        self.release.containerd
-    }
-
-    /// The sandbox image that the target injects.
-    pub fn pause_image(&self) -> &str {
-        self.release.pause_image
-    }
-
-    /// What there is to say about the choice.
-    fn findings(&self) -> Vec<Finding> {
-        let release = &self.release;
-        let fit = match self.fit {
-            Match::Exact => None,
-            Match::Newer => Some(Finding::new(
-                Code::ReleaseNewer,
-                format!(
-                    "k0s {} is newer than {release}, the newest known release",
-                    self.requested
-                ),
-            )),
-            Match::Nearest => Some(Finding::new(
-                Code::ReleaseUnknown,
-                format!(
-                    "k0s {} is not a known release; {release} stands in for it",
-                    self.requested
-                ),
-            )),
-        };
-        let unsupported = match release.regime {
-            Regime::CriMerge | Regime::ImportsV3 => None,
-            Regime::Monolith => Some(Finding::new(
-                Code::TargetUnsupported,
-                format!(
-                    "k0s {release} reads no drop-ins; they exist from 1.27.1 on and can be relied upon from 1.27.5 on"
-                ),
-            )),
-            Regime::CriAppend => Some(Finding::new(
-                Code::TargetAppends,
-                format!(
-                    "k0s {release} pastes drop-ins with CRI settings behind its generated ones, where only new tables can be expressed; 1.27.5 and later merge them"
-                ),
-            )),
-        };
-        fit.into_iter().chain(unsupported).collect()
-    }
-}
 
 /// What to do about the sandbox image that the file sets.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -8,10 +8,10 @@ use serde::Serialize;
 
 use super::tree::{ROOT, Tree};
 use crate::config::Config;
-use crate::containerd::Release;
 use crate::containerd::place::Place;
 use crate::containerd::plugin;
 use crate::containerd::setting::{Kind, State};
+use crate::containerd::{LAST_OF_LINES, Release};
 use crate::value::Value;
 use crate::write::dotted;
 
@@ -151,20 +151,6 @@ struct Releases {
     sections: Vec<HashMap<&'static str, usize>>,
 }
 
-/// The last known patch releases.
-const LAST_PATCHES: &[Release] = &[
-    Release::new(1, 2, 14),
-    Release::new(1, 3, 10),
-    Release::new(1, 4, 13),
-    Release::new(1, 5, 18),
-    Release::new(1, 6, 39),
-    Release::new(1, 7, 34),
-    Release::new(2, 0, 11),
-    Release::new(2, 1, 9),
-    Release::new(2, 2, 7),
-    Release::new(2, 3, 4),
-];
-
 /// Releases that are not told from later ones by their dump. containerd 1.4.0
 /// and 1.4.1 print just what 1.4.2 prints with the one edit that remote
 /// snapshotters ask for, `disable_snapshot_annotations = false`. They were
@@ -239,7 +225,9 @@ impl Releases {
             .copied()
             .unwrap_or(Release::new(1, 2, 0));
         let next = self.starts.get(at + 1).copied();
-        let line_end = LAST_PATCHES.iter().find(|last| last.line() == start.line());
+        let line_end = LAST_OF_LINES
+            .iter()
+            .find(|last| last.line() == start.line());
         match next.filter(|next| next.line() == start.line()) {
             Some(next) => next.before(),
             None => line_end.copied().unwrap_or(start),

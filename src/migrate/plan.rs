@@ -180,6 +180,7 @@ pub fn plan(legacy: &Document, imported: &[Document], target: &Target, options: 
             findings.extend(checks::sandbox_cause(legacy, &changes, &running, target));
             findings.extend(checks::runc_appears(&changes, target));
             findings.extend(checks::nested(tree, files, &parts));
+            findings.extend(checks::removals(tree, files, &parts, target));
         }
     }
     let sandbox = SandboxImages::of(tree, target, &running);

@@ -38,8 +38,14 @@ pub(crate) fn plural(count: usize, one: &str) -> String {
     format!("{count} {one}{}", if count == 1 { "" } else { "s" })
 }
 
+/// Said behind a fact that the caller stated.
+fn stated(is_stated: bool) -> &'static str {
+    if is_stated { " (as stated)" } else { "" }
+}
+
 fn head(plan: &Plan, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    let release = &plan.target.release;
+    let target = &plan.target;
+    let release = &target.release;
     writeln!(
         f,
         "Migration of {} for k0s {}",
@@ -48,8 +54,11 @@ fn head(plan: &Plan, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     writeln!(f)?;
     writeln!(
         f,
-        "  target   k0s {release} with containerd {}, sandbox image {}",
-        release.containerd, release.pause_image
+        "  target   k0s {release} with containerd {}{}, sandbox image {}{}",
+        target.containerd(),
+        stated(target.stated.containerd),
+        target.pause_image(),
+        stated(target.stated.pause_image)
     )?;
     writeln!(
         f,

@@ -31,7 +31,7 @@ pub struct SandboxImages {
     /// Who decides it.
     pub before_by: DecidedBy,
     /// With the plan's drop-ins in place of the input, as far as k0s injects
-    /// the image that it was built with. `None` where the target reads no
+    /// the target's pause image. `None` where the target reads no
     /// drop-ins and `before` is `None`: then everything stays as it is.
     pub after: Option<String>,
     /// Who decides it.
@@ -113,7 +113,7 @@ pub(super) fn was_ever_default(image: &str) -> bool {
             State::Str(image) => Some(*image),
             _ => None,
         });
-        let k0s = k0s::Release::all().map(|release| release.pause_image);
+        let k0s = k0s::pause_images();
         let all = declared.chain(k0s).chain(WINDOWS.iter().copied());
         all.map(canonical).collect()
     });

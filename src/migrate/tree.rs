@@ -373,6 +373,12 @@ impl Tree {
         self.keys(id, |node| &node.key, |node| node.parent)
     }
 
+    /// A node and the tables that it is in, but for the top.
+    pub(super) fn upwards(&self, id: Id) -> impl Iterator<Item = Id> {
+        let above = |id: &Id| Some(self.node(*id).parent);
+        std::iter::successors(Some(id), above).take_while(|id| *id != ROOT)
+    }
+
     /// The same as the input spells them.
     pub(super) fn spelled_path(&self, id: Id) -> Vec<&str> {
         self.keys(

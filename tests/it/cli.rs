@@ -188,7 +188,10 @@ fn bad_input_has_a_place_and_status_2_and_writes_nothing() {
     assert_eq!(missing.status.code(), Some(2));
     let release = run(&[&example("airgap-v1.30.4.toml"), "--k0s", "latest"]);
     assert_eq!(release.status.code(), Some(2));
-    assert!(stderr(&release).contains("\"latest\" is not a k0s release such as v1.30.4+k0s.0"));
+    assert!(
+        stderr(&release)
+            .contains("error: --k0s: \"latest\" is not a k0s release: a version is wanted")
+    );
     assert_eq!(run(&["--nonsense"]).status.code(), Some(2));
 }
 
@@ -534,4 +537,168 @@ fn registry_settings_are_converted_where_asked() {
         "{}",
         stderr(&wrong)
     );
+}
+
+/// A release that is not known, and a pause image of the cluster's own.
+#[test]
+fn a_target_can_be_stated() {
+    let dir = TempDir::new("stated");
+    let legacy = write(
+        &dir,
+        br#"version = 2
+[plugins."io.containerd.grpc.v1.cri"]
+sandbox_image = "registry.example.com/pause:3.10"
+max_concurrent_downloads = 2
+"#,
+    );
+    let json = |more: &[&str]| -> serde_json::Value {
+        let output = run(&[&[&legacy, "--json"], more].concat());
+        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+        serde_json::from_slice(&output.stdout).unwrap()
+    };
+    let codes = |plan: &serde_json::Value| -> Vec<String> {
+        let findings = plan["findings"].as_array().unwrap().iter();
+        findings
+            .map(|finding| finding["code"].as_str().unwrap().to_owned())
+            .collect()
+    };
+    let facts = [
+        "--containerd",
+        "2.3.4",
+        "--pause-image",
+        "registry.example.com/pause:3.10",
+    ];
+    let plan = json(&[&["--k0s", "v1.36.9-k0s.0"], facts.as_slice()].concat());
+    assert_eq!(codes(&plan), [""; 0]);
+    assert_eq!(
+        plan["target"],
+        serde_json::json!({
+            "requested": "v1.36.9-k0s.0",
+            "release": {
+                "version": "v1.36.9+k0s.0",
+                "containerd": "2.3.4",
+                "pause_image": "registry.example.com/pause:3.10",
+                "regime": "imports-v3",
+            },
+            "fit": "stated",
+            "stated": { "containerd": true, "pause_image": true },
+        })
+    );
+    // What the file says is what k0s injects.
+    assert_eq!(plan["sandbox"]["after"], "registry.example.com/pause:3.10");
+    assert_eq!(plan["sandbox"]["after_by"], "k0s");
+    let text = plan["drop_ins"][0]["text"].as_str().unwrap();
+    assert!(!text.contains("sandbox"), "{text}");
+    assert_eq!(plan["verified"], true);
+
+    // Without the facts it is the user's own, and the release a stand-in's.
+    let plan = json(&["--k0s", "v1.36.9-k0s.0"]);
+    assert_eq!(codes(&plan), ["release-newer", "sandbox-image-custom"]);
+    assert_eq!(plan["target"]["release"]["version"], "v1.36.3+k0s.2");
+    assert_eq!(plan["target"]["stated"]["containerd"], false);
+    let output = run(&[&[&legacy, "--k0s", "1.36.9"], facts.as_slice()].concat());
+    let text = stdout(&output);
+    assert!(text.contains("target   k0s v1.36.9 with containerd 2.3.4 (as stated), sandbox image registry.example.com/pause:3.10 (as stated)"), "{text}");
+}
+
+/// k0s injects what it is told; containerd 2.3.0 to 2.3.3 do not find an image by
+/// a tag and a digest.
+#[test]
+fn a_stated_pause_image_is_what_containerd_is_told() {
+    const SUM: &str = "7cc4b5aefd1d0cadf8d97d4350462ba51c694ebca145b08d7d41b41acc8db5aa";
+    let dir = TempDir::new("stated-digest");
+    let legacy = write(
+        &dir,
+        b"version = 2\n[plugins.\"io.containerd.grpc.v1.cri\"]\nmax_concurrent_downloads = 2\n",
+    );
+    let run = |image: &str| {
+        run(&[
+            &legacy,
+            "--k0s",
+            "v1.36.3",
+            "--containerd",
+            "2.3.3",
+            "--pause-image",
+            image,
+        ])
+    };
+    let both = format!("registry.example.com/pause:3.10@sha256:{SUM}");
+    let output = run(&both);
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    assert!(stdout(&output).contains("error[sandbox-image-not-found]"));
+    let digest = format!("registry.example.com/pause@sha256:{SUM}");
+    let output = run(&digest);
+    assert_eq!(output.status.code(), Some(0), "{}", stdout(&output));
+}
+
+#[test]
+fn facts_that_cannot_be_are_refused() {
+    let legacy = example("airgap-v1.30.4.toml");
+    for (arguments, message) in [
+        (
+            &["--k0s", "1.36"][..],
+            "error: --k0s: \"1.36\" is not a k0s release: all three numbers of the version are wanted, for instance v1.36.3+k0s.2\n",
+        ),
+        (
+            &["--k0s", "latest"],
+            "error: --k0s: \"latest\" is not a k0s release: a version is wanted, for instance v1.36.3+k0s.2; `k0s version` prints that of a node\n",
+        ),
+        (
+            &["--k0s", "1.36.3", "--containerd", "1.7.34"],
+            "error: --containerd: containerd 1.7.34 is not what k0s 1.36.3 carries: k0s 1.36 and later carries containerd 2.x, and its drop-ins are written for that\n",
+        ),
+        (
+            &["--k0s", "1.35.7", "--containerd", "2.3.4"],
+            "error: --containerd: containerd 2.3.4 is not what k0s 1.35.7 carries: k0s 1.27 to 1.35 carries containerd 1.7, and its drop-ins are written for that\n",
+        ),
+        (
+            &["--k0s", "1.36.3", "--containerd", "2.3"],
+            "all three numbers are wanted, such as 2.3.4",
+        ),
+        (
+            &["--k0s", "1.36.3", "--pause-image", "${REGISTRY}/pause:3.9"],
+            "error: --pause-image: \"${REGISTRY}/pause:3.9\" is not the name of an image: ",
+        ),
+        (
+            &["--k0s", "1.26.15", "--pause-image", "pause:3.9"],
+            "error: --pause-image: k0s 1.26.15 injects no pause image",
+        ),
+    ] {
+        let output = run(&[&[legacy.as_str()], arguments].concat());
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        assert!(
+            stderr(&output).contains(message),
+            "{arguments:?}: {}",
+            stderr(&output)
+        );
+        assert!(stdout(&output).is_empty());
+    }
+}
+
+/// The next of 1.36 carries containerd 2.3.4, and a cluster may run a build of
+/// what is to come.
+#[test]
+fn any_containerd_of_the_kind_can_be_stated() {
+    let legacy = example("airgap-v1.30.4.toml");
+    for release in ["2.1.9", "2.3.4", "2.4.0-beta.0", "2.9.0"] {
+        let output = run(&[
+            &legacy,
+            "--k0s",
+            "1.36.4",
+            "--containerd",
+            release,
+            "--pause-image",
+            "quay.io/k0sproject/pause:3.10.2-0",
+        ]);
+        assert_eq!(output.status.code(), Some(0), "{}", stdout(&output));
+        let text = stdout(&output);
+        assert!(text.contains("verified yes"), "{text}");
+        let head = format!("target   k0s v1.36.4 with containerd {release} (as stated)");
+        assert!(text.contains(&head), "{text}");
+        assert_eq!(
+            text.contains("warning[containerd-unknown]"),
+            release == "2.9.0"
+        );
+        assert!(!text.contains("release-newer"), "{text}");
+    }
 }

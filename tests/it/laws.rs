@@ -26,7 +26,7 @@ fn effective(k0s: &str, drop_ins: &BTreeMap<String, Table>) -> Effective {
         .map(|(name, table)| (name.as_str(), toml_edit::ser::to_string(table).unwrap()))
         .collect();
     let given = texts.iter().map(|(name, text)| (*name, text.as_str()));
-    assemble(&release, release.pause_image, given)
+    assemble(&release, &release.pause_image, given)
         .unwrap()
         .effective()
 }
@@ -368,7 +368,7 @@ proptest! {
         let effective = |k0s: &str, files: &BTreeMap<String, String>| {
             let release = k0s::Release::find(k0s).unwrap().0;
             let given = files.iter().map(|(name, text)| (name.as_str(), text.as_str()));
-            assemble(&release, release.pause_image, given).map(|assembled| assembled.effective())
+            assemble(&release, &release.pause_image, given).map(|assembled| assembled.effective())
         };
         let none = BTreeMap::new();
         let before = effective(FROM, &set.files).unwrap();

@@ -29,5 +29,6 @@ mod refused;
 mod registry;
 mod secrets;
 mod support;
+mod targets;
 mod version_3;
 mod versions;

@@ -368,7 +368,7 @@ fn what_k0s_generates_yields_no_drop_in() {
             continue;
         }
         let assembled =
-            containerd_dropins::k0s::assemble(&release, release.pause_image, []).unwrap();
+            containerd_dropins::k0s::assemble(&release, &release.pause_image, []).unwrap();
         let main = assembled.main_toml("/etc/k0s/containerd.d", "/run/k0s/containerd-cri.toml");
         let cri = assembled.cri_toml().unwrap();
         for text in [main, cri.clone()] {

@@ -4,7 +4,7 @@
 
 use containerd_dropins::Document;
 use containerd_dropins::diagnostic::{Code, Severity};
-use containerd_dropins::migrate::{Fate, Options, Plan, Target, plan};
+use containerd_dropins::migrate::{Fate, Options, Origin, Plan, Target, plan};
 
 use crate::support;
 
@@ -442,18 +442,29 @@ fn in_a_version_2_file_its_own_keys_prevail() {
     );
 }
 
-/// A dump of containerd 2.3 has nothing to remark but the sandbox image.
+/// A dump of containerd 2.3 or 2.4 has nothing to remark but the sandbox image,
+/// and is known for what it is.
 #[test]
 fn a_dump_of_version_4_is_read_without_remarks() {
-    let dump = support::read(&support::path("recorded/default/2.3.4.toml"));
-    let plan = support::migrate(&dump, NEW);
-    let said: Vec<Code> = plan.findings.iter().map(|f| f.code).collect();
-    assert_eq!(
-        said,
-        [Code::SandboxImageStale, Code::ImportEmpty],
-        "{:?}",
-        plan.findings
-    );
+    for (version, first) in [("2.3.4", "2.3.4"), ("2.4.0-beta.0", "2.4.0-beta.0")] {
+        let dump = support::read(&support::path(&format!("recorded/default/{version}.toml")));
+        let plan = support::migrate(&dump, NEW);
+        let said: Vec<Code> = plan.findings.iter().map(|f| f.code).collect();
+        assert_eq!(
+            said,
+            [Code::SandboxImageStale, Code::ImportEmpty],
+            "{:?}",
+            plan.findings
+        );
+        let Origin::Dump(origin) = &plan.origin else {
+            panic!("{version}: {:?}", plan.origin);
+        };
+        let found = [origin.first.to_string(), origin.last.to_string()];
+        assert_eq!(found, [first, version]);
+        assert_eq!(origin.matching, origin.printed, "{version}");
+        assert!(plan.drop_ins.is_empty(), "{version}");
+        assert!(plan.verified, "{version}");
+    }
 }
 
 /// Two names of one plugin are one.

@@ -213,6 +213,17 @@ fn the_table_of_address_changes_is_current() {
         let first = cell(two.clone(), None);
         let one = cell(address(1), None);
         let (third, fourth) = match (gone, successor) {
+            // Releases that read version 3, or 4, have it.
+            (Some(gone), None) if gone > Release::new(2, 0, 0) => (
+                format!(
+                    "`{}`, removed in containerd {gone}",
+                    shown(three.as_deref().unwrap_or_default())
+                ),
+                match gone > Release::new(2, 3, 0) {
+                    true => cell(four, three.as_ref()),
+                    false => "–".to_owned(),
+                },
+            ),
             (Some(gone), None) => (format!("removed in containerd {gone}"), "–".to_owned()),
             (Some(gone), Some(successor)) => (
                 format!("removed in containerd {gone}; {successor}"),

@@ -143,6 +143,9 @@ pub fn plan_drop_ins(existing: &ExistingDropIns<'_>, target: &Target, options: &
         // Said when the drop-in was made.
         findings.retain(|finding| finding.code != Code::SandboxImageCustom);
     }
+    if !unchanged && !untouched {
+        findings.extend(checks::removals(&input.tree, files, &parts, target));
+    }
     let steps = match (unchanged || untouched) && main == Main::Fine && !failed {
         true => steps::for_good_drop_ins(),
         false => steps::for_drop_ins(target, main, failed, &drop_ins, &names),
