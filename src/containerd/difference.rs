@@ -23,10 +23,25 @@ pub struct Difference {
     pub after: Option<Redacted>,
 }
 
+/// What counts of the keys that a release does not know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unknown {
+    /// They are compared like all others.
+    Compared,
+    /// A release does not act on them, so they are as if nothing set them.
+    Ignored,
+}
+
 /// Compares what is set under two releases, each with its own defaults.
-pub(super) fn between(a: &Table, b: &Table, releases: [Release; 2]) -> Vec<Difference> {
+pub(super) fn between(
+    a: &Table,
+    b: &Table,
+    releases: [Release; 2],
+    unknown: Unknown,
+) -> Vec<Difference> {
     let mut walk = Walk {
         releases,
+        unknown,
         path: Vec::new(),
         found: Vec::new(),
     };
@@ -67,6 +82,7 @@ fn union(tables: [Option<&Table>; 2], more: impl Iterator<Item = &'static str>) 
 
 struct Walk {
     releases: [Release; 2],
+    unknown: Unknown,
     path: Vec<String>,
     found: Vec<Difference>,
 }
@@ -115,10 +131,15 @@ impl Walk {
         };
         let [first, second] = places;
         let place = first.or(second);
-        let is_gone = |release: Release| place.is_some_and(|place| place.is_gone(release));
-        let (places, values) = match self.releases.map(is_gone) {
+        let ignored = self.unknown == Unknown::Ignored;
+        let is_nothing = |release: Release| {
+            let known = |place: &Place| !place.is_gone(release);
+            let known = |place: &Place| known(place) && (!ignored || place.known_in(release));
+            place.is_some_and(|place| !known(&place))
+        };
+        let (places, values) = match self.releases.map(is_nothing) {
             [true, true] => return,
-            // What the one of them no longer has is as if it was not set.
+            // What the one of them does not have is as if it was not set.
             [true, false] => ([None, second], [None, values[1]]),
             [false, true] => ([first, None], [values[0], None]),
             [false, false] => (places, values),

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use super::difference::{self, Difference};
+use super::difference::{self, Difference, Unknown};
 use super::place::Place;
 use super::setting::{Kind, Merge, State};
 use super::{Release, plugin};
@@ -148,7 +148,7 @@ impl Effective {
     /// Every key that is in effect with another value in `other`, which may be
     /// of another release. The paths are those of `other`'s release.
     pub fn differences(&self, other: &Effective) -> Vec<Difference> {
-        let mut found = self.setting_differences(other);
+        let mut found = self.compared(other, Unknown::Compared);
         let version = paths_of(other.release);
         for difference in &mut found {
             let path: Vec<&str> = difference.path.iter().map(String::as_str).collect();
@@ -158,10 +158,15 @@ impl Effective {
         found
     }
 
-    /// The same by the paths of version 2, whose names may hold credentials.
+    /// Every setting that the two releases act on otherwise, by the paths of
+    /// version 2, whose names may hold credentials.
     pub(crate) fn setting_differences(&self, other: &Effective) -> Vec<Difference> {
+        self.compared(other, Unknown::Ignored)
+    }
+
+    fn compared(&self, other: &Effective, unknown: Unknown) -> Vec<Difference> {
         let releases = [self.release, other.release];
-        difference::between(&self.table, &other.table, releases)
+        difference::between(&self.table, &other.table, releases, unknown)
     }
 
     /// Sets a value, or makes a table, with all tables above it.

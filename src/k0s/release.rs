@@ -276,7 +276,7 @@ impl Release {
     }
 
     /// Every known release, oldest first.
-    pub fn all() -> impl Iterator<Item = Release> {
+    pub fn all() -> impl DoubleEndedIterator<Item = Release> {
         RELEASES.iter().filter_map(Release::from_row)
     }
 

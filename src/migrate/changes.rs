@@ -138,15 +138,12 @@ struct ByRelease<'a> {
 
 impl<'a> ByRelease<'a> {
     fn of(running: &'a Running, target: &'a Target) -> Self {
-        let pristine = [running.pristine(), running::pristine(target)];
-        let differences = match &pristine {
-            [Some(before), Some(after)] => {
-                let mut differences = before.setting_differences(after);
-                one_form_of_bin_dirs(&mut differences, [before, after], target);
-                differences
-            }
-            _ => Vec::new(),
-        };
+        let before = running.pristine();
+        let differences = running::pristine(target).map_or_else(Vec::new, |after| {
+            let mut differences = before.setting_differences(&after);
+            one_form_of_bin_dirs(&mut differences, [&before, &after], target);
+            differences
+        });
         let by_path = differences.into_iter();
         ByRelease {
             differences: by_path.map(|found| (found.path.clone(), found)).collect(),
@@ -265,13 +262,6 @@ impl Compare<'_> {
         let mut difference = difference.clone();
         if self.is_plugin_list() && self.before.has_short_names() {
             difference.before = difference.before.map(|names| Redacted::plain(uris(&names)));
-        }
-        // What a release does not know it does not act on.
-        if !place.known_in(self.running.target.containerd()) {
-            difference.before = None;
-        }
-        if !place.known_in(self.target.containerd()) {
-            difference.after = None;
         }
         let value = |side: &Option<Redacted>| side.as_ref().map(|side| side.expose().clone());
         let (before, after) = (value(&difference.before), value(&difference.after));

@@ -8,7 +8,7 @@ use super::tree::Tree;
 use super::{Options, Target};
 use crate::Document;
 use crate::containerd::load::Effective;
-use crate::k0s::{self, AssembleError, Regime};
+use crate::k0s::{self, AssembleError, Match, Regime};
 use crate::value::cut;
 
 /// The node before the migration.
@@ -85,13 +85,15 @@ impl Running {
     }
 
     /// What the release has with nothing of the user's: what k0s and containerd
-    /// bring along. `None` where k0s has no drop-ins.
-    pub(super) fn pristine(&self) -> Option<Effective> {
-        pristine(&self.target)
+    /// bring along.
+    pub(super) fn pristine(&self) -> Effective {
+        // k0s up to 1.26 adds nothing.
+        let alone = || Effective::load(self.target.containerd(), []);
+        pristine(&self.target).unwrap_or_else(alone)
     }
 }
 
-/// What a release has without a single drop-in.
+/// What a release has without a single drop-in. `None` where k0s reads none.
 pub(super) fn pristine(target: &Target) -> Option<Effective> {
     let assembled = k0s::assemble(&target.release, target.pause_image(), []);
     assembled.ok().map(|assembled| assembled.effective())
@@ -110,17 +112,26 @@ pub(super) fn expected(tree: &Tree, target: &Target) -> Option<Effective> {
 /// The release that the caller names; else the target, where it can have loaded
 /// the input; else the newest that has containerd 1.x.
 fn release_of(files: &[&Document], target: &Target, options: &Options) -> Target {
-    if let Some(running) = &options.running {
-        return Target::of(running.clone());
-    }
     let is_of_2 = files
         .iter()
         .any(|file| file.version().is_some_and(|version| version >= 3));
-    let old = k0s::Release::all().filter(|release| release.regime == Regime::CriMerge);
-    match target.release.regime {
-        Regime::ImportsV3 if !is_of_2 => old.last().map_or_else(|| target.clone(), Target::of),
-        _ => target.clone(),
+    let newest = || {
+        let mut old = k0s::Release::all().filter(|release| release.regime == Regime::CriMerge);
+        match target.release.regime {
+            Regime::ImportsV3 if !is_of_2 => old.next_back(),
+            _ => None,
+        }
+    };
+    let Some(mut release) = options.running.clone().or_else(newest) else {
+        return target.clone();
+    };
+    // A pause image that is stated for a known release is that of the k0s
+    // configuration, which stays with the cluster.
+    let is_of_cluster = target.stated.pause_image && target.fit == Match::Exact;
+    if is_of_cluster && release.pause_image_is_configurable() {
+        release.pause_image = target.release.pause_image.clone();
     }
+    Target::of(release)
 }
 
 /// Whether a main file is k0s's own, so that k0s reads the drop-ins.

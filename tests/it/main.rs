@@ -10,6 +10,7 @@
 )]
 
 mod airgap;
+mod changes;
 mod cli;
 mod conversions;
 mod daemon;
