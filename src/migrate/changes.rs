@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::Target;
-use super::origin::{self, Origin};
+use super::origin::Origin;
 use super::sandbox::{self, Before, DecidedBy};
 use super::tree::{Dropped, ROOT, Tree, Verdict, shown};
 use crate::config::{Config, address};
@@ -56,11 +56,11 @@ pub(super) fn find(
         let Some(Verdict::Drop(Dropped::StaleDefault, why)) = tree.verdict(id) else {
             continue;
         };
-        let (node, path) = (tree.node(id), tree.path(id));
+        let path = tree.path(id);
         if path == sandbox::PATH || ignored && path.first() == Some(&"plugins") {
             continue;
         }
-        let Some(place) = node.place else {
+        let Some(place) = tree.node(id).place else {
             continue;
         };
         if path == CONFIG_PATH && tree.value(id).and_then(Value::as_str) == Some(BOTH_CERTS_D) {
@@ -80,7 +80,7 @@ pub(super) fn find(
         let value = tree.value(id);
         let after = place.state(containerd).printed();
         let unset = after.is_none() && value.is_some_and(Value::is_zero);
-        if unset || value.is_some_and(|value| origin::is_platform(&node.key, value)) {
+        if unset || value.is_some_and(|value| place.is_of_host(value)) {
             continue;
         }
         changes.push(Change {
