@@ -97,9 +97,10 @@ codes! {
     /// The legacy file leads to another sandbox image than the one k0s injects.
     SandboxImageCause = "sandbox-image-cause", Warning,
         "A user-managed containerd.toml switches k0s's injection off. With the file gone and the drop-ins in place, k0s injects its own image again, the one an airgap bundle of this release holds.";
-    /// A default sandbox image of some release is pinned in the file.
+    /// A default sandbox image of some release is pinned in the file, or one of
+    /// the Kubernetes project in a tag that is not later than the target's.
     SandboxImageStale = "sandbox-image-stale", Warning,
-        "It is a default, nobody's choice; k0s injects the image that fits its release.";
+        "It is a default or no later than one, nobody's choice; k0s injects the image that fits its release.";
     /// A sandbox image of the user's own.
     SandboxImageCustom = "sandbox-image-custom", Warning,
         "Prefer spec.images.pause in the k0s configuration: it is kept up to date and reaches `k0s airgap list-images`. A drop-in that pins an image goes stale when k0s is upgraded.";

@@ -7,7 +7,7 @@ use super::runtime::{RUNC, Runtime};
 use crate::containerd::Release;
 use crate::containerd::plugin::{CRI, CRI_IMAGES, CRI_RUNTIME};
 use crate::containerd::releases::*;
-use crate::containerd::setting::{Builtin, State::*};
+use crate::containerd::setting::{Builtin, Shift, State::*, SucceededBy};
 
 /// What config version 3 splits the plugin into, beside
 /// `io.containerd.cri.v1.runtime`.
@@ -43,6 +43,11 @@ const DEFAULT_RUNTIME: Builtin = Builtin {
     ],
     inside: &[],
 };
+
+/// Where Debian puts CNI plugins: what its 1.7.24 and 2.1.9 print, while its
+/// 1.4.13 and 1.6.20 print upstream's directory.
+const DEBIAN_BIN_DIR: Shift = Shift::Packaged(&[(V1_7, Str("/usr/lib/cni")), (V2_1, Absent)]);
+const DEBIAN_BIN_DIRS: Shift = Shift::Packaged(&[(V2_1, Strs(&["/usr/lib/cni", "/opt/cni/bin"]))]);
 
 sections! {
     /// Settings of the CRI plugin.
@@ -83,7 +88,7 @@ sections! {
         pub stats_collect_period: Option<i64> = [V1_2 => Int(10)], .moved_into(3, IMAGES);
         /// Deprecated. Successor: `SystemdCgroup` in the options of the
         /// default runtime handler.
-        pub systemd_cgroup: Option<bool> = [V1_2 => Bool(false), V2_0 => Absent];
+        pub systemd_cgroup: Option<bool> = [V1_2 => Bool(false), V2_0 => Absent], .succeeded(V1_3, SucceededBy::DefaultHandlerOption("SystemdCgroup"));
         /// Bytes after which a line of a container's log is broken.
         pub max_container_log_line_size: Option<i64> = [V1_2 => Int(16384)];
         /// Leave cgroups alone, for rootless use.
@@ -175,14 +180,14 @@ sections! {
         /// The handler of pods that name none.
         pub default_runtime_name: Option<String> = [V1_3 => Str("runc")];
         /// Deprecated. Successor: `runtimes.default`.
-        pub default_runtime: Runtime = [V1_2 => Hidden, V2_0 => Absent], .builtins(&[DEFAULT_RUNTIME]);
+        pub default_runtime: Runtime = [V1_2 => Hidden, V2_0 => Absent], .builtins(&[DEFAULT_RUNTIME]).succeeded(V1_3, SucceededBy::DefaultHandler("default"));
         /// Deprecated. Successor: `runtimes.untrusted`.
-        pub untrusted_workload_runtime: Runtime = [V1_2 => Hidden, V2_0 => Absent];
+        pub untrusted_workload_runtime: Runtime = [V1_2 => Hidden, V2_0 => Absent], .succeeded(V1_3, SucceededBy::Handler("untrusted"));
         /// The runtime handlers by name.
         pub runtimes: Map<Runtime> = [V1_2 => Hidden], .builtins(&[RUNC]);
         /// Deprecated. Successor: `NoPivotRoot` in the options of the default
         /// runtime handler.
-        pub no_pivot: Option<bool> = [V1_2 => Bool(false), V2_0 => Absent];
+        pub no_pivot: Option<bool> = [V1_2 => Bool(false), V2_0 => Absent], .succeeded(V1_3, SucceededBy::DefaultHandlerOption("NoPivotRoot"));
         /// Do not pass image annotations to the snapshotter.
         pub disable_snapshot_annotations: Option<bool> = [
             V1_4 => Bool(false),
@@ -207,9 +212,9 @@ sections! {
     /// Pod networks.
     pub struct Cni: Plain {
         /// Directory of CNI plugins. Deprecated in containerd 2.1 for `bin_dirs`.
-        pub bin_dir: Option<String> = [V1_2 => Str("/opt/cni/bin"), V2_1 => Str("")], .removal_planned("bin_dirs takes its place");
+        pub bin_dir: Option<String> = [V1_2 => Str("/opt/cni/bin"), V2_1 => Str("")], .shifted(DEBIAN_BIN_DIR).succeeded(V2_1, SucceededBy::List("bin_dirs")).removal_planned("bin_dirs takes its place");
         /// Directories of CNI plugins.
-        pub bin_dirs: Option<Vec<String>> = [V2_1 => Strs(&["/opt/cni/bin"])];
+        pub bin_dirs: Option<Vec<String>> = [V2_1 => Strs(&["/opt/cni/bin"])], .shifted(DEBIAN_BIN_DIRS);
         /// Directory of CNI configuration files.
         pub conf_dir: Option<String> = [V1_2 => Str("/etc/cni/net.d")];
         /// How many of them are used; 0 is all.
@@ -235,7 +240,7 @@ sections! {
         /// Deprecated: endpoints by registry host; `*` is any other.
         pub mirrors: Map<Mirror> = [V1_2 => Hidden], .builtins(&[DOCKER_IO]).removal_planned("a hosts.toml for each registry takes its place, in the directory that config_path names");
         /// Deprecated: credentials by URL. Successor: `configs`.
-        pub auths: Map<Auth> = [V1_2 => Hidden], .removal_planned(NO_CREDENTIALS);
+        pub auths: Map<Auth> = [V1_2 => Hidden], .succeeded(V1_3, SucceededBy::Path(&["configs", "*", "auth"])).removal_planned(NO_CREDENTIALS);
         /// Credentials and TLS by registry host.
         pub configs: Map<RegistryHost> = [V1_3 => Hidden], .removal_planned(NO_CREDENTIALS);
         /// HTTP headers that are sent to every registry. They may hold
@@ -254,7 +259,7 @@ sections! {
         /// Credentials.
         pub auth: Auth = [V1_3 => Hidden];
         /// TLS. containerd 2.0 removed it; successor: a `hosts.toml`.
-        pub tls: Tls = [V1_3 => Hidden, V2_0 => Absent];
+        pub tls: Tls = [V1_3 => Hidden, V2_0 => Absent], .succeeded(V1_5, SucceededBy::HostsToml);
     }
 
     /// Credentials of a registry host.

@@ -5,7 +5,11 @@ use super::declare::{Duration, sections};
 use crate::containerd::Release;
 use crate::containerd::plugin::CRI_RUNTIME;
 use crate::containerd::releases::*;
-use crate::containerd::setting::State::{self, *};
+use crate::containerd::setting::{
+    Shift,
+    State::{self, *},
+    SucceededBy,
+};
 
 const UNPACK_LINUX_AMD64: &[(&str, State)] = &[
     ("differ", Str("")),
@@ -186,10 +190,10 @@ sections! {
     /// Tasks.
     pub struct TaskManager: Plain {
         /// Platforms whose images run here.
-        pub platforms: Option<Vec<String>> = [V1_3 => Strs(&["linux/amd64"])];
+        pub platforms: Option<Vec<String>> = [V1_3 => Strs(&["linux/amd64"])], .shifted(Shift::Platform);
         /// Use core scheduling. containerd 2.0 removed it; successor:
         /// `SCHED_CORE=1` in the shim manager's `env`.
-        pub sched_core: Option<bool> = [V1_6 => Bool(false), V2_0 => Absent];
+        pub sched_core: Option<bool> = [V1_6 => Bool(false), V2_0 => Absent], .succeeded(V2_0, SucceededBy::ShimVariable("SCHED_CORE=1"));
     }
 
     /// The diff service.
@@ -306,7 +310,7 @@ sections! {
             V1_7 => Hidden,
             Release::new(1, 7, 1) => Tables(&[UNPACK_LINUX_AMD64]),
             V2_0 => Hidden,
-        ];
+        ], .shifted(Shift::UnpackPlatform);
         /// Bytes of a layer that one of several connections fetches; 0 is one
         /// connection.
         pub concurrent_layer_fetch_buffer: Option<i64> = [V2_1 => Int(0)];

@@ -3,7 +3,7 @@
 use super::declare::sections;
 use crate::containerd::Release;
 use crate::containerd::releases::*;
-use crate::containerd::setting::{Builtin, History, State::*};
+use crate::containerd::setting::{Builtin, History, State::*, SucceededBy};
 
 /// The handler that containerd brings along, from 1.3 on.
 pub(super) const RUNC: Builtin = Builtin {
@@ -67,9 +67,9 @@ sections! {
         /// The shim, for instance `io.containerd.runc.v2`.
         pub runtime_type: Option<String> = [V1_2 => Str("")];
         /// Deprecated: the runtime's binary. Successor: `options.BinaryName`.
-        pub runtime_engine: Option<String> = [V1_2 => Str(""), V2_0 => Absent];
+        pub runtime_engine: Option<String> = [V1_2 => Str(""), V2_0 => Absent], .succeeded(V1_3, SucceededBy::Path(&["options", "BinaryName"]));
         /// Deprecated: the runtime's state directory. Successor: `options.Root`.
-        pub runtime_root: Option<String> = [V1_2 => Str(""), V2_0 => Absent];
+        pub runtime_root: Option<String> = [V1_2 => Str(""), V2_0 => Absent], .succeeded(V1_3, SucceededBy::Path(&["options", "Root"]));
         /// What the shim is told.
         pub options: RuntimeOptions = [V1_2 => Hidden];
         /// Pod annotations that are passed to the runtime.
@@ -127,9 +127,9 @@ sections! {
         pub criu_work_path ["CriuWorkPath"]: Option<String> = [V1_3 => Hidden];
         /// Deprecated: the binary that `io.containerd.runtime.v1.linux` runs.
         /// Successor: `BinaryName`.
-        pub runtime ["Runtime"]: Option<String> = [V1_2 => Hidden];
+        pub runtime ["Runtime"]: Option<String> = [V1_2 => Hidden], .succeeded(V1_3, SucceededBy::Path(&["BinaryName"]));
         /// Deprecated: its state directory. Successor: `Root`.
-        pub runtime_root ["RuntimeRoot"]: Option<String> = [V1_2 => Hidden];
+        pub runtime_root ["RuntimeRoot"]: Option<String> = [V1_2 => Hidden], .succeeded(V1_3, SucceededBy::Path(&["Root"]));
         /// Other shims: the protobuf type of their options.
         pub type_url ["TypeUrl"]: Option<String> = [V1_2 => Hidden];
         /// Other shims: their configuration file.

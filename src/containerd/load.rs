@@ -146,9 +146,14 @@ impl Effective {
     }
 
     /// Every key that is in effect with another value in `other`, which may be
-    /// of another release. The paths are those of `other`'s release.
+    /// of another release: then what a release does not know is as if nothing set
+    /// it. The paths are those of `other`'s release.
     pub fn differences(&self, other: &Effective) -> Vec<Difference> {
-        let mut found = self.compared(other, Unknown::Compared);
+        let unknown = match self.release == other.release {
+            true => Unknown::Compared,
+            false => Unknown::Ignored,
+        };
+        let mut found = self.compared(other, unknown);
         let version = paths_of(other.release);
         for difference in &mut found {
             let path: Vec<&str> = difference.path.iter().map(String::as_str).collect();

@@ -4,7 +4,10 @@
 use super::Release;
 use super::duration;
 use super::releases::V1_5;
-use super::setting::{Builtin, History, Kind, Merge, Move, Presence, Section, State, state_at};
+use super::setting::{
+    Builtin, History, Kind, Merge, Move, Presence, Section, Shift, State, SucceededBy, Successor,
+    state_at,
+};
 use crate::secret::is_secret_name;
 use crate::value::Value;
 
@@ -27,6 +30,8 @@ pub(crate) struct Place {
     pub(crate) owned: Option<&'static str>,
     pub(crate) secret: bool,
     pub(crate) merge: Merge,
+    /// What builds other than upstream's on amd64 print.
+    shift: Option<Shift>,
     /// Below the entry of a map, or in a section that departs from nothing:
     /// what is not built in has the zero value.
     pub(crate) in_entry: bool,
@@ -53,6 +58,7 @@ impl Place {
             owned: None,
             secret: false,
             merge: Merge::NonZero,
+            shift: None,
             in_entry: false,
             free: false,
             is_entry: false,
@@ -82,6 +88,7 @@ impl Place {
                     owned: setting.owned,
                     secret: setting.secret,
                     merge: setting.merge,
+                    shift: setting.shift,
                     in_entry: self.in_entry,
                     free: self.free || free,
                     is_entry: false,
@@ -99,6 +106,7 @@ impl Place {
                 owned: None,
                 secret: self.secret || is_secret_name(key),
                 merge: self.merge,
+                shift: None,
                 in_entry: builtin.is_none(),
                 free: self.free,
                 is_entry: true,
@@ -117,6 +125,7 @@ impl Place {
             built_in: &[],
             builtins: &[],
             moved: None,
+            shift: None,
             free: true,
             is_entry: false,
             removal: None,
@@ -177,6 +186,51 @@ impl Place {
         }
     }
 
+    /// Whether some build of a release prints the value here: upstream's, a
+    /// distribution's, or that for another architecture.
+    pub(crate) fn prints(&self, value: &Value, release: Release) -> bool {
+        self.state(release).is_printed()
+            && (self.is_default(value, release) || self.is_shifted(value, release))
+    }
+
+    /// Whether a build other than upstream's on amd64 prints the value, if the
+    /// release prints the setting at all.
+    fn is_shifted(&self, value: &Value, release: Release) -> bool {
+        let shift = self.shift.filter(|_| self.has_own_default());
+        shift.is_some_and(|shift| shift.has(value, release))
+    }
+
+    /// The releases at which what a distribution prints changes.
+    pub(crate) fn packaged_states(&self) -> History {
+        match self.shift {
+            Some(Shift::Packaged(history)) if self.has_own_default() => history,
+            _ => &[],
+        }
+    }
+
+    /// Whether a value here names the machine's own platform and nothing else.
+    pub(crate) fn is_of_host(&self, value: &Value) -> bool {
+        self.shift.is_some_and(|shift| shift.is_of_host(value))
+    }
+
+    /// The settings of a table of which a later release made a list: the key, the
+    /// key of the list, and the release.
+    pub(crate) fn lists(&self) -> impl Iterator<Item = (&'static str, &'static str, Release)> {
+        let settings = match self.kind {
+            Kind::Section(section) => section.settings,
+            _ => &[],
+        };
+        settings
+            .iter()
+            .filter_map(|setting| match setting.successor {
+                Some(Successor {
+                    since,
+                    by: SucceededBy::List(list),
+                }) => Some((setting.key, list, since)),
+                _ => None,
+            })
+    }
+
     /// Whether a value here is a credential: by the declaration, or because it
     /// stands where a table with credentials should.
     pub(crate) fn is_secret(&self, value: &Value) -> bool {
@@ -206,11 +260,20 @@ impl Place {
         !release.is_2() && self.since.is_some_and(Release::is_2)
     }
 
-    /// Whether a value was the setting's default in some release; the zero
-    /// value always counts as one.
-    pub(crate) fn was_default(&self, value: &Value) -> bool {
-        let states = self.history.iter().chain(self.built_in);
-        value.is_zero() || states.into_iter().any(|(_, state)| state.is_default(value))
+    /// Whether a value is the default in the last releases that know the setting.
+    /// What an earlier one had is no longer what happens where nothing is set.
+    pub(crate) fn is_last_default(&self, value: &Value) -> bool {
+        let states = match self.built_in {
+            [] => self.history,
+            built_in => built_in,
+        };
+        let known =
+            |(from, state): &&(Release, State)| *state != State::Absent && !self.is_gone(*from);
+        let last = states.iter().rev().find(known).map(|(from, _)| *from);
+        match last.filter(|from| self.state(*from).is_printed()) {
+            Some(from) => self.is_default(value, from),
+            None => value.is_zero() || self.is_zero_duration(value),
+        }
     }
 
     /// The first release that knows the setting.

@@ -4,6 +4,8 @@
 //! The declarations themselves stand in [`config`](crate::config), beside the
 //! Rust fields they describe.
 
+use std::fmt;
+
 use super::Release;
 use crate::value::{Table, Value};
 
@@ -202,6 +204,116 @@ pub enum MovedTo {
     Key(&'static str),
 }
 
+/// What builds for a distribution or an architecture print at a setting, in
+/// place of the default that is declared, which is upstream's on amd64.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Shift {
+    /// What a distribution's packages print, through the releases;
+    /// [`State::Absent`] where that is upstream's default.
+    Packaged(History),
+    /// The machine's own platform, alone in a list: `["linux/arm64/v8"]`.
+    Platform,
+    /// One way to unpack, for the machine's own platform.
+    UnpackPlatform,
+}
+
+/// What `platforms.DefaultString` gives on the architectures that containerd
+/// is built for; arm has its variant with it.
+const PLATFORMS: &[&str] = &[
+    "linux/386",
+    "linux/amd64",
+    "linux/arm/v5",
+    "linux/arm/v6",
+    "linux/arm/v7",
+    "linux/arm64/v8",
+    "linux/mips64le",
+    "linux/ppc64le",
+    "linux/riscv64",
+    "linux/s390x",
+];
+
+impl Shift {
+    /// Whether some build of a release prints `value`, if the release prints the
+    /// setting at all.
+    pub(crate) fn has(self, value: &Value, release: Release) -> bool {
+        match self {
+            Shift::Packaged(history) => state_at(history, release).is_default(value),
+            Shift::Platform | Shift::UnpackPlatform => self.is_of_host(value),
+        }
+    }
+
+    /// Whether a value names the machine's own platform and nothing else, which
+    /// no migration changes.
+    pub(crate) fn is_of_host(self, value: &Value) -> bool {
+        match (self, value.as_array()) {
+            (Shift::Platform, Some([Value::String(platform)])) => {
+                PLATFORMS.contains(&platform.as_str())
+            }
+            (Shift::UnpackPlatform, Some([Value::Table(unpack)])) => unpacks_for_host(unpack),
+            _ => false,
+        }
+    }
+}
+
+/// Late 1.7 builds name the differ that is used anyway, on amd64 as well.
+fn unpacks_for_host(unpack: &Table) -> bool {
+    let text = |key: &str| unpack.get(key).map_or(Some(""), Value::as_str);
+    let keys = ["differ", "platform", "snapshotter"];
+    unpack.keys().all(|key| keys.contains(&key.as_str()))
+        && text("platform").is_some_and(|platform| PLATFORMS.contains(&platform))
+        && text("snapshotter") == Some("overlayfs")
+        && matches!(text("differ"), Some("" | "walking"))
+}
+
+/// What took the place of a setting that is deprecated or gone, from a
+/// containerd release on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Successor {
+    /// The release that has it.
+    pub since: Release,
+    /// What it is.
+    pub by: SucceededBy,
+}
+
+/// The successor of a setting. Its `Display` is what the documentation says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SucceededBy {
+    /// The same value at this path, from the table of the setting on.
+    Path(&'static [&'static str]),
+    /// A list at this key of the same table, of which the value is one item.
+    List(&'static str),
+    /// A runtime handler of this name that the table becomes.
+    Handler(&'static str),
+    /// The same, and the handler is that of pods that name none.
+    DefaultHandler(&'static str),
+    /// An option of the default runtime handler.
+    DefaultHandlerOption(&'static str),
+    /// An item of the list of variables in the environment of shims.
+    ShimVariable(&'static str),
+    /// A `hosts.toml` file of a registry host.
+    HostsToml,
+}
+
+impl fmt::Display for SucceededBy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            SucceededBy::Path(path) => write!(f, "`{}`", path.join(".")),
+            SucceededBy::List(key) => write!(f, "the list `{key}`"),
+            SucceededBy::Handler(name) => write!(f, "`runtimes.{name}`"),
+            SucceededBy::DefaultHandler(name) => {
+                write!(f, "`runtimes.{name}` and `default_runtime_name`")
+            }
+            SucceededBy::DefaultHandlerOption(key) => {
+                write!(f, "`{key}` in the options of the default runtime handler")
+            }
+            SucceededBy::ShimVariable(item) => write!(f, "`{item}` in the shim manager's `env`"),
+            SucceededBy::HostsToml => f.write_str("a `hosts.toml`"),
+        }
+    }
+}
+
 /// One setting.
 #[derive(Debug)]
 pub struct Setting {
@@ -227,6 +339,10 @@ pub struct Setting {
     /// it is in the table of `RELEASES.md` of containerd, and no release is
     /// without it yet.
     pub removal: Option<&'static str>,
+    /// What builds other than upstream's on amd64 print.
+    pub shift: Option<Shift>,
+    /// What took its place, or that of a whole table.
+    pub successor: Option<Successor>,
 }
 
 impl Setting {
@@ -242,6 +358,8 @@ impl Setting {
             secret: false,
             merge: Merge::NonZero,
             removal: None,
+            shift: None,
+            successor: None,
         }
     }
 
@@ -302,6 +420,18 @@ impl Setting {
     /// Upstream plans to remove it.
     pub(crate) const fn removal_planned(mut self, instead: &'static str) -> Self {
         self.removal = Some(instead);
+        self
+    }
+
+    /// Builds other than upstream's on amd64 print this.
+    pub(crate) const fn shifted(mut self, shift: Shift) -> Self {
+        self.shift = Some(shift);
+        self
+    }
+
+    /// Has a successor from a release on.
+    pub(crate) const fn succeeded(mut self, since: Release, by: SucceededBy) -> Self {
+        self.successor = Some(Successor { since, by });
         self
     }
 }

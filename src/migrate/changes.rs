@@ -11,10 +11,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
+use super::Target;
 use super::running::{self, Running};
 use super::sandbox;
 use super::tree::{Content, Dropped, Id, Tree, Verdict, Why, shown};
-use super::{Target, origin};
 use crate::config::{Config, address};
 use crate::containerd::difference::Difference;
 use crate::containerd::handler::RUNTIMES;
@@ -303,13 +303,12 @@ impl Compare<'_> {
     /// The machine's own platform, which a dump of it names and the declared
     /// default cannot.
     fn is_platform(&self, place: &Place, before: &Option<Value>, after: &Option<Value>) -> bool {
-        let key = self.path.last().copied().unwrap_or_default();
-        let of_machine = |value: &Value| origin::is_platform(key, value);
         let is_default = |side: &Option<Value>, release| {
             let side = side.as_ref();
-            side.is_none_or(|value| of_machine(value) || place.is_default(value, release))
+            side.is_none_or(|value| place.is_of_host(value) || place.is_default(value, release))
         };
-        let any = [before, after].into_iter().flatten().any(of_machine);
+        let of_host = |value: &Value| place.is_of_host(value);
+        let any = [before, after].into_iter().flatten().any(of_host);
         any && is_default(before, self.running.target.containerd())
             && is_default(after, self.target.containerd())
     }

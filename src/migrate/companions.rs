@@ -9,6 +9,7 @@
 
 use serde::Serialize;
 
+use super::origin::Origin;
 use super::running::Running;
 use super::split::Concern;
 use super::tree::{Files, Id, ROOT, Tree, Verdict, Why};
@@ -59,45 +60,63 @@ pub(super) fn list(tree: &Tree, files: Files<'_>, parts: &[(Concern, Id)]) -> Ve
     parts.iter().filter_map(companion).collect()
 }
 
-/// Adds those without which the node would pull from elsewhere, or not at all.
-/// `expected` is what will be in effect, without them and then with them.
-pub(super) fn for_pulls(
-    tree: &mut Tree,
-    expected: &mut Effective,
-    target: &Target,
-    running: &Running,
-    options: &Options,
-) {
-    let obstacles = expected.pull_obstacles();
-    // What the input says about it is the user's.
-    let is_free = tree.find(&USE_LOCAL_IMAGE_PULL).is_none();
-    let obstacle = obstacles.iter().find_map(|obstacle| {
-        let owed_to = node_at(tree, &obstacle.path)?;
-        Some((owed_to, obstacle))
-    });
-    if let Some((owed_to, obstacle)) = obstacle.filter(|_| is_free) {
-        let why = format!("{obstacle}; with this key CRI pulls by itself, as containerd 1.x does");
-        let value = Value::Boolean(true);
-        expected.set(&USE_LOCAL_IMAGE_PULL, Some(&value));
-        owe(tree, &USE_LOCAL_IMAGE_PULL, value, owed_to, &why);
+/// What the companions of pulls depend on, beside the settings that are kept.
+pub(super) struct Pulls<'a> {
+    pub(super) target: &'a Target,
+    pub(super) running: &'a Running,
+    pub(super) origin: &'a Origin,
+    pub(super) options: &'a Options,
+}
+
+impl Pulls<'_> {
+    /// Adds the keys without which the node would pull from elsewhere, or not at
+    /// all. `expected` is what will be in effect, without them and then with them.
+    pub(super) fn add(&self, tree: &mut Tree, expected: &mut Effective) {
+        let obstacles = expected.pull_obstacles();
+        let obstacle = obstacles.iter().find_map(|obstacle| {
+            let owed_to = node_at(tree, &obstacle.path)?;
+            Some((owed_to, obstacle))
+        });
+        let obstacle = obstacle.filter(|_| self.may_pull_locally(tree));
+        if let Some((owed_to, obstacle)) = obstacle {
+            let why =
+                format!("{obstacle}; with this key CRI pulls by itself, as containerd 1.x does");
+            let value = Value::Boolean(true);
+            expected.set(&USE_LOCAL_IMAGE_PULL, Some(&value));
+            owe(tree, &USE_LOCAL_IMAGE_PULL, value, owed_to, &why);
+        }
+        let Some(cause) = woken_by(expected, self.running) else {
+            return;
+        };
+        let owed_to = match obstacle {
+            Some((owed_to, _)) => Some(owed_to),
+            None => node_at(tree, &cause),
+        };
+        let config_path = tree.find(&CONFIG_PATH);
+        let is_free = config_path.is_none_or(|id| tree.value(id).is_none_or(Value::is_zero));
+        if let Some(owed_to) = owed_to.filter(|_| is_free) {
+            let why = format!(
+                "where CRI pulls by itself, containerd {} looks for hosts.toml files in the directories of another containerd and of Docker unless it is told another; so far it looked in none",
+                self.target.containerd()
+            );
+            let path = Value::String(self.options.config_path.clone());
+            expected.set(&CONFIG_PATH, Some(&path));
+            owe(tree, &CONFIG_PATH, path, owed_to, &why);
+        }
     }
-    let Some(cause) = woken_by(expected, running) else {
-        return;
-    };
-    let owed_to = match obstacle.filter(|_| is_free) {
-        Some((owed_to, _)) => Some(owed_to),
-        None => node_at(tree, &cause),
-    };
-    let config_path = tree.find(&CONFIG_PATH);
-    let is_free = config_path.is_none_or(|id| tree.value(id).is_none_or(Value::is_zero));
-    if let Some(owed_to) = owed_to.filter(|_| is_free) {
-        let why = format!(
-            "where CRI pulls by itself, containerd {} looks for hosts.toml files in the directories of another containerd and of Docker unless it is told another; so far it looked in none",
-            target.containerd()
-        );
-        let path = Value::String(options.config_path.clone());
-        expected.set(&CONFIG_PATH, Some(&path));
-        owe(tree, &CONFIG_PATH, path, owed_to, &why);
+
+    /// Whether nobody has said who is to pull. A dump says it without its user; who
+    /// writes `false` by hand is left to find out what containerd says to it.
+    fn may_pull_locally(&self, tree: &mut Tree) -> bool {
+        let Some(said) = tree.find(&USE_LOCAL_IMAGE_PULL) else {
+            return true;
+        };
+        if *self.origin != Origin::Sparse {
+            return !tree.is_kept(said);
+        }
+        let why = "it is said where the node's pulls need the other value";
+        tree.judge(said, Verdict::Keep(Why::Edit(why.to_owned())));
+        false
     }
 }
 

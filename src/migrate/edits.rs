@@ -3,8 +3,8 @@
 
 use std::collections::BTreeSet;
 
-use super::origin::{self, Origin};
-use super::sandbox;
+use super::origin::Origin;
+use super::sandbox::{self, Stale};
 use super::tree::{Dropped, Files, Id, ROOT, Tree, Verdict, Why};
 use super::{Options, SandboxImage, Target};
 use crate::config::{Config, address};
@@ -147,9 +147,9 @@ impl Judge<'_> {
     fn sandbox_image(&mut self, tree: &Tree, id: Id, image: &str) -> Verdict {
         let injected = self.target.pause_image();
         let release = &self.target.release;
-        let known = sandbox::was_ever_default(image);
+        let stale = sandbox::stale(image, self.target);
         let keep = match self.options.sandbox_image {
-            SandboxImage::Auto => !known && !image.is_empty(),
+            SandboxImage::Auto => stale.is_none() && !image.is_empty(),
             SandboxImage::Keep => true,
             SandboxImage::Drop => false,
         };
@@ -170,18 +170,25 @@ impl Judge<'_> {
             }
             return Verdict::Keep(Why::Edit("a sandbox image of your own".to_owned()));
         }
-        let what = match known {
-            true => format!("the file pins the sandbox image {image}, a default of its time"),
-            false if image.is_empty() => "the file empties the sandbox image".to_owned(),
-            false => format!("the sandbox image {image} is dropped as asked"),
+        let what = match stale {
+            Some(stale) => format!("the file pins the sandbox image {image}, {stale}"),
+            None if image.is_empty() => "the file empties the sandbox image".to_owned(),
+            None => format!("the sandbox image {image} is dropped as asked"),
         };
         let message = format!("{what}; k0s {release} injects {injected}");
         self.say(tree, id, Code::SandboxImageStale, message);
-        let why = match image {
-            "" => format!("no sandbox image at all; k0s injects {injected}"),
-            _ => format!("a default sandbox image; k0s injects {injected}"),
+        let what = match stale {
+            _ if image.is_empty() => "no sandbox image at all",
+            Some(Stale::Default) => "a default sandbox image",
+            Some(Stale::Earlier) => {
+                "the Kubernetes project's pause image in a tag that is not later"
+            }
+            None => "dropped as asked",
         };
-        Verdict::Drop(Dropped::StaleDefault, why)
+        Verdict::Drop(
+            Dropped::StaleDefault,
+            format!("{what}; k0s injects {injected}"),
+        )
     }
 
     /// Judges `disabled_plugins` and `required_plugins`, and takes out of them
@@ -250,10 +257,9 @@ impl Judge<'_> {
 
     fn declared(&mut self, tree: &Tree, id: Id, place: &Place, value: &Value) -> Verdict {
         let containerd = self.target.containerd();
-        let key = tree.node(id).key.as_str();
-        let origin = self.origin.release();
-        let from_origin =
-            origin.filter(|release| origin::is_printed_default(place, key, value, *release));
+        let origin = self.origin.of_node(tree, id);
+        // What a release does not print, somebody wrote.
+        let from_origin = origin.filter(|release| place.prints(value, *release));
         if place.is_default(value, containerd) {
             return Verdict::Drop(
                 Dropped::TargetDefault,
@@ -274,7 +280,7 @@ impl Judge<'_> {
             return Verdict::Drop(Dropped::NoEffect, why);
         }
         if place.is_gone(containerd) {
-            return match place.was_default(value) {
+            return match place.is_last_default(value) {
                 true => Verdict::Drop(
                     Dropped::Obsolete,
                     format!(
@@ -285,15 +291,15 @@ impl Judge<'_> {
             };
         }
         if place.is_too_new(containerd) {
-            return match place.was_default(value) {
-                true => Verdict::Drop(
-                    Dropped::TargetDefault,
-                    format!(
-                        "the default of a setting that containerd {containerd} of the target does not have yet"
-                    ),
-                ),
-                false => Verdict::Keep(Why::Edit("differs from the default".to_owned())),
+            let why = if place.is_last_default(value) {
+                "the default of a setting that"
+            } else if *value == Value::Boolean(false) {
+                "it switches off what"
+            } else {
+                return Verdict::Keep(Why::Edit("differs from the default".to_owned()));
             };
+            let why = format!("{why} containerd {containerd} of the target does not have yet");
+            return Verdict::Drop(Dropped::TargetDefault, why);
         }
         if !place.known_in(containerd) {
             let message = format!("containerd {containerd} of the target does not know this key");
@@ -356,7 +362,7 @@ impl Judge<'_> {
             !matches!(verdict, Some(Verdict::Drop(Dropped::NotExpressible, _)))
         };
         let is_same = |release| entry_is_built_in(tree, entry, release);
-        let release = self.origin.release();
+        let release = self.origin.of_node(tree, entry);
         let verdict = if is_same(self.target.containerd()) {
             Some((
                 Dropped::TargetDefault,

@@ -55,7 +55,13 @@ use tree::{Files, ROOT};
 /// What to do about the sandbox image that the file sets.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SandboxImage {
-    /// Drop it if any release ever had it as its default; keep any other.
+    /// Drop it if any containerd or k0s release ever had it as its default, or
+    /// if it is the Kubernetes project's own pause image in a tag that is not
+    /// later than that of the image which the target injects
+    /// (`registry.k8s.io/pause:3.7`, `k8s.gcr.io/pause-amd64:3.0`); keep any
+    /// other. Tags compare as versions: 3.9 comes before 3.10. Where the
+    /// injected image is no `pause:VERSION`, the tag of the image that the k0s
+    /// release was built with counts. An image by digest is a choice.
     #[default]
     Auto,
     /// Keep it, whatever it is.
@@ -115,7 +121,7 @@ impl Default for Options {
 
 impl Options {
     /// Takes the file for a dump of this containerd release, whatever it looks
-    /// like.
+    /// like and whatever its config version.
     #[must_use]
     pub fn origin(mut self, release: containerd::Release) -> Self {
         self.origin = Some(release);

@@ -1,16 +1,17 @@
 //! Which containerd release wrote the file: the one whose `config default`
 //! it carries.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::OnceLock;
 
 use serde::Serialize;
 
-use super::tree::{ROOT, Tree};
+use super::tree::{Id, ROOT, ReadAs, Tree};
 use crate::config::Config;
 use crate::containerd::place::Place;
 use crate::containerd::plugin;
-use crate::containerd::setting::{Kind, State};
+use crate::containerd::setting::{History, Kind, State};
 use crate::containerd::{LAST_OF_LINES, Release};
 use crate::value::Value;
 use crate::write::dotted;
@@ -46,7 +47,10 @@ pub struct Dump {
     pub printed: usize,
     /// Whether only the CRI plugin's section is such a dump.
     pub cri_only: bool,
-    /// Keys whose value rules out other release lines, the first few.
+    /// Keys whose value rules out other release lines, the first few; none where
+    /// the config version does. 1.2 writes version 1, 1.3 to 1.7 version 2, 2.0
+    /// to 2.2 version 3 and 2.3 version 4, and a file of one is never a dump of
+    /// a release that writes another.
     pub decided_by: Vec<String>,
 }
 
@@ -59,85 +63,14 @@ impl Origin {
             Origin::Forced { release } => Some(*release),
         }
     }
-}
 
-/// Values that builds for a distribution or an architecture print in place of
-/// the upstream default on amd64: `(last key, value)`.
-const SHIFTS: &[(&str, Shift)] = &[
-    // Debian and Ubuntu put CNI plugins there.
-    ("bin_dir", Shift::Str("/usr/lib/cni")),
-    ("bin_dirs", Shift::Strs(&["/usr/lib/cni", "/opt/cni/bin"])),
-    ("platforms", Shift::Platform),
-    ("unpack_config", Shift::Platform),
-];
-
-enum Shift {
-    Str(&'static str),
-    Strs(&'static [&'static str]),
-    /// The one platform of the machine.
-    Platform,
-}
-
-/// What `platforms.DefaultString` gives on the architectures that containerd
-/// is built for; arm has its variant with it.
-const PLATFORMS: &[&str] = &[
-    "linux/386",
-    "linux/arm/v5",
-    "linux/arm/v6",
-    "linux/arm/v7",
-    "linux/arm64/v8",
-    "linux/mips64le",
-    "linux/ppc64le",
-    "linux/riscv64",
-    "linux/s390x",
-];
-
-/// Whether a value is what a build of `release` prints.
-pub(super) fn is_printed_default(
-    place: &Place,
-    key: &str,
-    value: &Value,
-    release: Release,
-) -> bool {
-    let state = place.state(release);
-    // What a release does not print, somebody wrote.
-    state.is_printed() && place.is_default(value, release)
-        || state != State::Absent && is_shifted(key, value)
-}
-
-fn is_shifted(key: &str, value: &Value) -> bool {
-    let mut shifts = SHIFTS.iter().filter(|(shifted, _)| *shifted == key);
-    shifts.any(|(_, shift)| match shift {
-        Shift::Str(text) => value.as_str() == Some(text),
-        Shift::Strs(texts) => State::Strs(texts).is_default(value),
-        Shift::Platform => is_host_platform(value),
-    })
-}
-
-/// Whether a setting names the machine's own platform and nothing else.
-pub(super) fn is_platform(key: &str, value: &Value) -> bool {
-    let shifts = SHIFTS
-        .iter()
-        .filter(|(_, shift)| matches!(shift, Shift::Platform));
-    shifts.into_iter().any(|(shifted, _)| *shifted == key) && is_host_platform(value)
-}
-
-/// `["linux/arm64"]`, or one entry of `unpack_config` for one platform.
-fn is_host_platform(value: &Value) -> bool {
-    match value.as_array() {
-        Some([Value::String(platform)]) => PLATFORMS.contains(&platform.as_str()),
-        Some([Value::Table(unpack)]) => {
-            let is = |key: &str, ok: &dyn Fn(&str) -> bool| {
-                unpack.get(key).and_then(Value::as_str).is_none_or(ok)
-            };
-            let known = ["differ", "platform", "snapshotter"];
-            unpack.keys().all(|key| known.contains(&key.as_str()))
-                && is("platform", &|v| v == "linux/amd64" || PLATFORMS.contains(&v))
-                && is("snapshotter", &|v| v == "overlayfs")
-                // Late 1.7 builds name the differ that is used anyway.
-                && is("differ", &|v| matches!(v, "" | "walking"))
-        }
-        _ => false,
+    /// The release whose defaults are nobody's choice at a node. One that was
+    /// found wrote no file of another config version than its own, be it
+    /// imported by the dump; one that is stated is taken at its word.
+    pub(super) fn of_node(&self, tree: &Tree, id: Id) -> Option<Release> {
+        let release = self.release()?;
+        let is_stated = matches!(self, Origin::Forced { .. });
+        (is_stated || tree.is_written_by(id, release)).then_some(release)
     }
 }
 
@@ -187,25 +120,39 @@ impl Releases {
     }
 
     /// Releases that print `value` at `place`, as bits.
-    fn printing(&self, place: &Place, key: &str, value: &Value) -> u64 {
-        self.naming(place, |from| {
-            place.is_default(value, from) || is_shifted(key, value)
-        })
+    fn printing(&self, place: &Place, value: &Value) -> u64 {
+        let declared = self.spans(place.printed_states(), |from, state| {
+            state.is_printed() && (place.is_default(value, from) || place.is_of_host(value))
+        });
+        let packaged = self.spans(place.packaged_states(), |_, state| state.is_default(value));
+        (declared | packaged & self.naming(place)) & !self.since(place.removed())
     }
 
-    /// Releases that print the key, as bits: those between two changes of its
-    /// default of which `is` holds at the first.
-    fn naming(&self, place: &Place, is: impl Fn(Release) -> bool) -> u64 {
-        let states = place.printed_states();
+    /// Releases that print the key, as bits.
+    fn naming(&self, place: &Place) -> u64 {
+        let bits = self.spans(place.printed_states(), |_, state| state.is_printed());
+        // Gone with the table that it was in.
+        bits & !self.since(place.removed())
+    }
+
+    /// The releases between two entries of a history, of those entries of which
+    /// `is` holds, as bits.
+    fn spans(&self, history: History, is: impl Fn(Release, State) -> bool) -> u64 {
         let mut bits = 0;
-        for (at, (from, state)) in states.iter().enumerate() {
-            if state.is_printed() && is(*from) {
-                let until = states.get(at + 1).map(|(next, _)| *next);
+        for (at, (from, state)) in history.iter().enumerate() {
+            if is(*from, *state) {
+                let until = history.get(at + 1).map(|(next, _)| *next);
                 bits |= self.since(Some(*from)) & !self.since(until);
             }
         }
-        // Gone with the table that it was in.
-        bits & !self.since(place.removed())
+        bits
+    }
+
+    /// Releases whose `config default` is of the config version of a file.
+    fn writing(&self, file: ReadAs) -> u64 {
+        let releases = self.starts.iter().enumerate();
+        let writes = releases.filter(|(_, release)| file.is_written_by(**release));
+        writes.fold(0, |bits, (at, _)| bits | 1 << at)
     }
 
     /// Releases from `release` on, as bits; none for `None`.
@@ -255,7 +202,8 @@ fn sections(release: Release) -> HashMap<&'static str, usize> {
 
 fn collect_starts(place: &Place, starts: &mut BTreeSet<Release>) {
     place.each_declared(&mut |_, child| {
-        starts.extend(child.printed_states().iter().map(|(from, _)| *from));
+        let states = child.printed_states().iter().chain(child.packaged_states());
+        starts.extend(states.map(|(from, _)| *from));
         collect_starts(&child, starts);
     });
 }
@@ -280,6 +228,8 @@ fn find(tree: &Tree) -> Origin {
     let known = Releases::known();
     let mut counts = vec![[0usize; 2]; known.starts.len()];
     let mut named = counts.clone();
+    let files = tree.files_read_as().iter();
+    let writing: Vec<u64> = files.map(|file| known.writing(*file)).collect();
     let mut telling: Vec<(usize, u64)> = Vec::new();
     let mut present: BTreeSet<String> = BTreeSet::new();
     for id in tree.leaves(ROOT) {
@@ -289,8 +239,10 @@ fn find(tree: &Tree) -> Origin {
         };
         let path = tree.path(id);
         let in_cri = path.get(1) == Some(&plugin::CRI);
-        add(&mut named, known.naming(&place, |_| true), in_cri);
-        let bits = known.printing(&place, &node.key, value);
+        let file = tree.file_of(id).and_then(|file| writing.get(file));
+        let writing = file.copied().unwrap_or(0);
+        add(&mut named, known.naming(&place) & writing, in_cri);
+        let bits = known.printing(&place, value) & writing;
         if bits == 0 {
             continue;
         }
@@ -324,10 +276,11 @@ fn add(counts: &mut [[usize; 2]], bits: u64, in_cri: bool) {
     }
 }
 
-/// The release with most matches that are not outweighed by keys it prints and
+/// Of the releases that write the files' config version, the one with most
+/// matches that are not outweighed by keys it prints and
 /// the file lacks, in sections that the file has; among equals the one that
-/// prints least beside, then the newest. `None` where less than half of it is
-/// there.
+/// prints least beside the file's keys, then most of them, then the newest.
+/// `None` where less than half of it is there.
 fn best(
     known: &Releases,
     [counts, named]: [&[[usize; 2]]; 2],
@@ -338,15 +291,17 @@ fn best(
     let of = |pair: &[usize; 2]| pair.get(part).copied().unwrap_or(0);
     let matching = |at: usize| counts.get(at).map_or(0, of);
     let printed = |at: usize| known.printed.get(at).map_or(0, of);
+    let named = |at: usize| named.get(at).map_or(0, of);
     let lacking = |at: usize| -> usize {
         let sections = known.sections.get(at);
         let count = |section: &String| sections.and_then(|s| s.get(section.as_str())).copied();
         let there: usize = present.iter().filter_map(count).sum();
-        there.saturating_sub(named.get(at).map_or(0, of))
+        there.saturating_sub(named(at))
     };
     let rank = |at: usize| {
         let weight = (matching(at) as i64) - (lacking(at) as i64);
-        (weight, std::cmp::Reverse(printed(at)), at)
+        let beside = printed(at).saturating_sub(named(at));
+        (weight, Reverse(beside), named(at), at)
     };
     let at = (0..known.starts.len()).max_by_key(|at| rank(*at))?;
     let (matched, printed) = (matching(at), printed(at));
@@ -377,12 +332,16 @@ fn decided(
     tree: &Tree,
     telling: &[(usize, u64)],
 ) -> Dump {
-    let line = known.starts.get(at).map(|release| release.line());
+    let Some(start) = known.starts.get(at) else {
+        return dump;
+    };
+    // The config version rules out the rest.
+    let version = start.config_version();
     let foreign = known
         .starts
         .iter()
         .enumerate()
-        .filter(|(_, r)| Some(r.line()) != line);
+        .filter(|(_, r)| r.line() != start.line() && r.config_version() == version);
     let others = foreign.fold(0u64, |bits, (bit, _)| bits | 1 << bit);
     let mut deciding: Vec<(u32, usize)> = telling
         .iter()

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::changes::{Change, Changes};
-use super::companions::{self, Companion};
+use super::companions::{self, Companion, Pulls};
 use super::drop_in::Style;
 use super::drop_in::{self, DropIn};
 use super::hosts::{self, HostsFile, Moved};
@@ -170,7 +170,13 @@ pub fn plan(legacy: &Document, imported: &[Document], target: &Target, options: 
         findings.extend(checks::foreign(&findings));
         let mut expected = running::expected(tree, target);
         if let Some(expected) = &mut expected {
-            companions::for_pulls(tree, expected, target, &running, options);
+            let pulls = Pulls {
+                target,
+                running: &running,
+                origin: &origin,
+                options,
+            };
+            pulls.add(tree, expected);
         }
         parts = split::split(tree, target.containerd());
         if !managed {

@@ -1,6 +1,7 @@
 //! The sandbox image: the setting whose stale defaults break nodes.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::sync::OnceLock;
 
 use serde::Serialize;
@@ -86,10 +87,16 @@ fn is_of_input(tree: &Tree, leaf: Id) -> bool {
     !tree.node(leaf).is_made && !owned
 }
 
+/// What the names of the Kubernetes project's images begin with today.
+const REGISTRY: &str = "registry.k8s.io/";
+
+/// Architectures for which the pause image had a name of its own.
+const ARCHITECTURES: &[&str] = &["amd64", "arm", "arm64", "ppc64le", "s390x"];
+
 /// Names under which the Kubernetes project's images were served through the
 /// years.
 const COMMUNITY_REGISTRIES: &[&str] = &[
-    "registry.k8s.io/",
+    REGISTRY,
     "k8s.gcr.io/",
     "gcr.io/google_containers/",
     "gcr.io/google-containers/",
@@ -101,9 +108,74 @@ const WINDOWS: &[&str] = &[
     "registry.k8s.io/pause:3.10.1",
 ];
 
+/// Why a sandbox image in a file is nobody's choice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stale {
+    /// A containerd or k0s release had it as its default.
+    Default,
+    /// The Kubernetes project's own pause image, of a tag that is not later than
+    /// that of the image which the target injects. kubeadm and kind wrote some
+    /// that no containerd had.
+    Earlier,
+}
+
+impl fmt::Display for Stale {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Stale::Default => "a default of its time",
+            Stale::Earlier => "the Kubernetes project's own in a tag that is not later",
+        })
+    }
+}
+
+/// Whether the image is one that nobody chose.
+pub(super) fn stale(image: &str, target: &Target) -> Option<Stale> {
+    if was_ever_default(image) {
+        return Some(Stale::Default);
+    }
+    // A stated image may have no tag that compares.
+    let built_in = k0s::Release::find(&target.requested).ok();
+    let built_in = built_in.as_ref().map(|(release, _)| &*release.pause_image);
+    let injected = [target.pause_image(), built_in.unwrap_or_default()];
+    is_no_later(image, &injected).then_some(Stale::Earlier)
+}
+
+/// Whether an image is the Kubernetes project's own pause image, in a tag that is
+/// not later than that of the first of others that have a tag which compares: an
+/// image of the cluster's own may have none, and then what the k0s release was
+/// built with tells how old the file's is.
+fn is_no_later(image: &str, others: &[&str]) -> bool {
+    let canonical = canonical(image);
+    let tag = canonical.strip_prefix(REGISTRY).and_then(pause_tag);
+    let bound = others.iter().find_map(|image| {
+        let name = image.rsplit('/').next()?;
+        pause_tag(name.split('@').next()?)
+    });
+    tag.zip(bound).is_some_and(|(tag, bound)| tag <= bound)
+}
+
+/// The tag of `pause:TAG`, or of `pause-ARCHITECTURE:TAG` as it was up to 3.1, as
+/// a version: its numbers, and the one behind a dash, which counts k0s's builds
+/// of an image. `None` for any other image, one with a digest included, and for
+/// tags that are no version.
+fn pause_tag(name: &str) -> Option<(Vec<u32>, u32)> {
+    let (name, tag) = name.split_once(':')?;
+    let architecture = name.strip_prefix("pause-");
+    if name != "pause" && !architecture.is_some_and(|name| ARCHITECTURES.contains(&name)) {
+        return None;
+    }
+    let (numbers, build) = tag.split_once('-').unwrap_or((tag, "0"));
+    let number = |text: &str| {
+        let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        digits.then(|| text.parse::<u32>().ok()).flatten()
+    };
+    let numbers: Option<Vec<u32>> = numbers.split('.').map(number).collect();
+    Some((numbers?, number(build)?))
+}
+
 /// Whether any containerd or k0s release ever had the image as its default,
 /// under whatever name of its registry.
-pub(super) fn was_ever_default(image: &str) -> bool {
+fn was_ever_default(image: &str) -> bool {
     static KNOWN: OnceLock<BTreeSet<String>> = OnceLock::new();
     let known = KNOWN.get_or_init(|| {
         let declared = Config::place_of(&PATH)
@@ -125,10 +197,7 @@ fn canonical(image: &str) -> String {
     let name = COMMUNITY_REGISTRIES
         .iter()
         .find_map(|registry| image.strip_prefix(registry));
-    name.map_or_else(
-        || image.to_owned(),
-        |name| format!("registry.k8s.io/{name}"),
-    )
+    name.map_or_else(|| image.to_owned(), |name| format!("{REGISTRY}{name}"))
 }
 
 #[cfg(test)]
@@ -160,5 +229,86 @@ mod tests {
         ] {
             assert!(!was_ever_default(image), "{image}");
         }
+    }
+
+    #[track_caller]
+    fn check(injected: &[&str], stale: &[&str], chosen: &[&str]) {
+        for image in stale {
+            assert!(is_no_later(image, injected), "{image} {injected:?}");
+        }
+        for image in chosen {
+            assert!(!is_no_later(image, injected), "{image} {injected:?}");
+        }
+    }
+
+    #[test]
+    fn the_projects_own_pause_image_is_stale_up_to_the_targets_tag() {
+        // k0s 1.30 has 3.9; kubeadm 1.24 and kind wrote 3.7.
+        check(
+            &["registry.k8s.io/pause:3.9"],
+            &[
+                "registry.k8s.io/pause:3.7",
+                "k8s.gcr.io/pause:3.7",
+                "k8s.gcr.io/pause:3.4.1",
+                "gcr.io/google_containers/pause-amd64:3.0",
+                "k8s.gcr.io/pause-arm64:3.1",
+                "gcr.io/google-containers/pause:2.0",
+            ],
+            &[
+                // Numbers, not digits.
+                "registry.k8s.io/pause:3.11",
+                "registry.k8s.io/pause:3.9.1",
+                "registry.k8s.io/pause:4",
+                // Somebody else's registry, name or choice.
+                "registry.example.com/pause:3.7",
+                "registry.k8s.io:5000/pause:3.7",
+                "registry.k8s.io/mine/pause:3.7",
+                "registry.k8s.io/pause-mine:3.7",
+                "registry.k8s.io/pauses:3.7",
+                "registry.k8s.io/kube-proxy:3.7",
+                "registry.k8s.io/pause@sha256:3",
+                "registry.k8s.io/pause:3.7@sha256:3",
+                "registry.k8s.io/pause",
+                "registry.k8s.io/pause:",
+                "registry.k8s.io/pause:3.",
+                "registry.k8s.io/pause:3.x",
+                "registry.k8s.io/pause:+3.7",
+                "registry.k8s.io/pause:latest",
+                "registry.k8s.io/pause:99999999999.1",
+            ],
+        );
+    }
+
+    #[test]
+    fn builds_and_registries_of_the_injected_image_do_not_count() {
+        let newest = "registry.k8s.io/pause:3.10.3";
+        let older = ["registry.k8s.io/pause:3.7", "k8s.gcr.io/pause:3.4.1"];
+        for image in [
+            "quay.io/k0sproject/pause:3.10.2-0",
+            "registry.example.com:5000/mine/pause:3.10.2",
+            "registry.example.com/pause:3.10.2@sha256:3",
+        ] {
+            check(&[image], &older, &[newest]);
+        }
+    }
+
+    #[test]
+    fn an_image_of_the_clusters_own_bounds_by_its_tag_if_it_has_one() {
+        let built_in = "quay.io/k0sproject/pause:3.10.1";
+        let [old, newer] = ["registry.k8s.io/pause:3.4.1", "registry.k8s.io/pause:3.7"];
+        check(
+            &["registry.example.com/pause:3.6", built_in],
+            &[old],
+            &[newer],
+        );
+        for own in [
+            "registry.example.com/pause@sha256:3",
+            "registry.example.com/pause:latest",
+            "registry.example.com/sandbox:1.0",
+        ] {
+            let newest = "registry.k8s.io/pause:3.10.3";
+            check(&[own, built_in], &[old, newer], &[newest]);
+        }
+        check(&[], &[], &[old]);
     }
 }

@@ -6,6 +6,7 @@ use std::ops::Range;
 
 use crate::Document;
 use crate::config::{Config, address};
+use crate::containerd::Release;
 use crate::containerd::place::Place;
 use crate::containerd::setting::Merge;
 use crate::diagnostic::{Code, Finding, Span};
@@ -151,6 +152,25 @@ pub(super) struct Tree {
     version: i64,
     /// The config version by which it was read.
     read_as: i64,
+    /// The same of each of its files.
+    files_read_as: Vec<ReadAs>,
+}
+
+/// The config version by which a file was read.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ReadAs {
+    pub(super) version: i64,
+    /// The file states no version, and this is the first that it can be of.
+    pub(super) is_meant: bool,
+}
+
+impl ReadAs {
+    /// Whether `config default` of a release prints files of this version: each
+    /// writes the highest that it reads.
+    pub(super) fn is_written_by(self, release: Release) -> bool {
+        let written = release.config_version();
+        written == self.version || self.is_meant && self.version >= 3 && written > self.version
+    }
 }
 
 impl Tree {
@@ -167,7 +187,31 @@ impl Tree {
             dropped: HashMap::new(),
             version: 2,
             read_as: 2,
+            files_read_as: Vec::new(),
         }
+    }
+
+    /// Notes the config version by which the next file is read.
+    pub(super) fn file_read_as(&mut self, read_as: ReadAs) {
+        self.files_read_as.push(read_as);
+    }
+
+    /// The config versions by which the files were read.
+    pub(super) fn files_read_as(&self) -> &[ReadAs] {
+        &self.files_read_as
+    }
+
+    /// The number of the file that a node stands in.
+    pub(super) fn file_of(&self, id: Id) -> Option<usize> {
+        self.node(id).sources.first().map(|source| source.file)
+    }
+
+    /// Whether `config default` of a release could have written the file that a
+    /// node stands in.
+    pub(super) fn is_written_by(&self, id: Id, release: Release) -> bool {
+        let file = self.file_of(id);
+        let read_as = file.and_then(|file| self.files_read_as.get(file));
+        read_as.is_some_and(|read_as| read_as.is_written_by(release))
     }
 
     /// Notes the config version by which it was read.

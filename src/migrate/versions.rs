@@ -2,13 +2,13 @@
 //! place alone, which every setting's declaration tells, would not do.
 
 use super::successors::Steps;
-use super::tree::{Dropped, Id, Tree, Verdict, Why};
+use super::tree::{Dropped, Id, Verdict, Why};
 use crate::containerd::handler::RUNTIMES;
-use crate::containerd::plugin;
-use crate::containerd::releases::V2_1;
+use crate::containerd::{Release, plugin};
 use crate::diagnostic::Code;
 use crate::value::Value;
 
+const CNI: [&str; 3] = ["plugins", plugin::CRI, "cni"];
 const TASK: [&str; 2] = ["plugins", plugin::TASK];
 const SHIM_MANAGER: [&str; 2] = ["plugins", plugin::SHIM_MANAGER];
 const RUNTIME_PLATFORMS: [&str; 3] = ["plugins", plugin::CRI, "runtime_platforms"];
@@ -20,7 +20,7 @@ impl Steps<'_> {
     /// Runs all conversions that the target asks for.
     pub(super) fn other_forms(&mut self) {
         self.empty_snapshotter();
-        self.cni_bin_dirs();
+        self.lists(&CNI);
         self.sched_core();
         self.runtime_snapshotters();
         self.criu_path();
@@ -61,61 +61,68 @@ impl Steps<'_> {
         }
     }
 
-    /// containerd 2.1 made a list of `cni.bin_dir`.
-    fn cni_bin_dirs(&mut self) {
-        let cni = self.tree.find(&["plugins", plugin::CRI, "cni"]);
-        let Some(cni) = cni else {
+    /// containerd made a list of a setting of a table, as its declaration says:
+    /// 2.1 of `cni.bin_dir`.
+    fn lists(&mut self, table: &[&str]) {
+        let Some(table) = self.tree.find(table) else {
             return;
         };
-        let dirs = self.tree.child(cni, "bin_dirs");
-        let is_empty = |tree: &Tree, id: &Id| tree.value(*id).is_some_and(Value::is_zero);
-        if let Some(id) = dirs.filter(|id| is_empty(self.tree, id)) {
-            self.empty_bin_dirs(cni, id);
+        let Some(place) = self.tree.node(table).place else {
+            return;
+        };
+        for (key, list, since) in place.lists() {
+            self.list(table, key, list, since);
         }
-        let (dir, dirs) = (
-            self.kept(Some(cni), "bin_dir"),
-            self.kept(Some(cni), "bin_dirs"),
-        );
-        match (dir, dirs) {
-            (Some(_), Some(dirs)) if self.tree.is_of_1_x() => {
-                let why = "containerd 1.x reads bin_dir only, and 2.x migrates it over bin_dirs";
-                self.ignore(dirs, Code::Contradiction, why);
-                self.cni_bin_dirs();
+    }
+
+    fn list(&mut self, table: Id, key: &str, list: &str, since: Release) {
+        let (one, many) = (self.tree.child(table, key), self.tree.child(table, list));
+        if let Some(many) = many.filter(|many| self.tree.value(*many).is_some_and(Value::is_zero)) {
+            self.empty_list(one, many, [key, list]);
+        }
+        let (one, many) = (self.kept(Some(table), key), self.kept(Some(table), list));
+        let (major, minor) = since.line();
+        match (one, many) {
+            (Some(_), Some(many)) if self.tree.is_of_1_x() => {
+                let why =
+                    format!("containerd 1.x reads {key} only, and 2.x migrates it over {list}");
+                self.ignore(many, Code::Contradiction, &why);
+                self.list(table, key, list, since);
             }
-            (Some(dir), Some(_)) if self.target >= V2_1 => {
-                let why = "bin_dirs is set as well; containerd 2.1 and later refuse CRI with both";
-                self.ignore(dir, Code::Contradiction, why);
+            (Some(one), Some(_)) if self.target >= since => {
+                let why = format!(
+                    "{list} is set as well; containerd {major}.{minor} and later refuse CRI with both"
+                );
+                self.ignore(one, Code::Contradiction, &why);
             }
-            (Some(dir), None) if self.target >= V2_1 => {
-                let list = Value::Array(vec![Value::String(self.text(dir))]);
-                let why = "containerd 2.1 made a list of it";
-                self.replace(dir, cni, "bin_dirs", list, why);
+            (Some(one), None) if self.target >= since => {
+                let items = Value::Array(vec![Value::String(self.text(one))]);
+                let why = format!("containerd {major}.{minor} made a list of it");
+                self.replace(one, table, list, items, &why);
             }
-            (None, Some(dirs)) if self.target < V2_1 => {
-                let items = self.tree.value(dirs).and_then(Value::as_array);
+            (None, Some(many)) if self.target < since => {
+                let items = self.tree.value(many).and_then(Value::as_array);
                 if let Some([Value::String(only)]) = items {
                     let only = Value::String(only.clone());
-                    let why = "containerd before 2.1 has one directory";
-                    self.replace(dirs, cni, "bin_dir", only, why);
+                    let why = format!("containerd before {major}.{minor} has one directory");
+                    self.replace(many, table, key, only, &why);
                 }
             }
             _ => {}
         }
     }
 
-    /// An empty list gives way to `bin_dir` in containerd 2.1 and later.
-    fn empty_bin_dirs(&mut self, cni: Id, dirs: Id) {
-        let dir = self.tree.child(cni, "bin_dir");
-        let Some(dir) = dir.filter(|dir| !self.text(*dir).is_empty()) else {
+    /// An empty list gives way to the one setting that it is made of.
+    fn empty_list(&mut self, one: Option<Id>, many: Id, [key, list]: [&str; 2]) {
+        let Some(one) = one.filter(|one| !self.text(*one).is_empty()) else {
             return;
         };
-        let why = "bin_dirs is empty, so bin_dir is what counts";
-        self.tree
-            .judge(dirs, Verdict::Drop(Dropped::NoEffect, why.to_owned()));
+        let why = format!("{list} is empty, so {key} is what counts");
+        self.tree.judge(many, Verdict::Drop(Dropped::NoEffect, why));
         let differs = "differs from the target's default";
-        if !self.tree.is_kept(dir) {
+        if !self.tree.is_kept(one) {
             self.tree
-                .judge(dir, Verdict::Keep(Why::Edit(differs.to_owned())));
+                .judge(one, Verdict::Keep(Why::Edit(differs.to_owned())));
         }
     }
 

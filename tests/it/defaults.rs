@@ -1,23 +1,33 @@
 //! The declared defaults against what real containerd prints.
 
+use std::collections::BTreeMap;
+
+use containerd_dropins::Config;
+use containerd_dropins::containerd::Release;
 use containerd_dropins::containerd::load::default_config;
+use containerd_dropins::containerd::setting::Shift;
 use containerd_dropins::value::Value;
 
 use crate::support;
+use crate::versions;
 
-/// Keys that a distribution's build prints otherwise than upstream's.
-fn is_shifted(key: &str, value: &Value) -> bool {
-    let text = |text: &str| Value::String(text.to_owned());
-    let shifted = [
-        ("bin_dir", text("/usr/lib/cni")),
-        (
-            "bin_dirs",
-            Value::Array(vec![text("/usr/lib/cni"), text("/opt/cni/bin")]),
-        ),
-    ];
-    shifted
-        .iter()
-        .any(|(suffix, shifted)| key.ends_with(&format!("{suffix:?}")) && value == shifted)
+/// What a distribution's packages print otherwise than upstream, as declared, by
+/// the path that `release` has it at.
+fn packaged(release: Release) -> BTreeMap<String, Value> {
+    let mut packaged = BTreeMap::new();
+    for leaf in versions::leaves() {
+        let Some(Shift::Packaged(history)) = leaf.setting.shift else {
+            continue;
+        };
+        let past = history.iter().take_while(|(from, _)| *from <= release);
+        let value = past.last().and_then(|(_, state)| state.printed());
+        let address = Config::address(release.config_version(), &leaf.path);
+        if let (Some(value), Some(address)) = (value, address) {
+            let path: Vec<_> = address.iter().map(|key| format!("{key:?}")).collect();
+            packaged.insert(path.join("."), value);
+        }
+    }
+    packaged
 }
 
 #[test]
@@ -26,11 +36,14 @@ fn declared_defaults_are_what_config_default_prints() {
         let name = path.file_stem().unwrap().to_str().unwrap();
         let (version, build) = name.split_once('-').unwrap_or((name, ""));
         let printed = support::leaves(&support::parse(&support::read(&path)));
-        let declared = support::leaves(&default_config(version.parse().unwrap()));
+        let release = version.parse().unwrap();
+        let mut declared = support::leaves(&default_config(release));
+        if build == "debian" {
+            declared.extend(packaged(release));
+        }
         let mut wrong = Vec::new();
         for (key, value) in &printed {
-            let shifted = build == "debian" && is_shifted(key, value);
-            if declared.get(key) != Some(value) && !shifted {
+            if declared.get(key) != Some(value) {
                 wrong.push(format!(
                     "{key} = {value:?}, declared {:?}",
                     declared.get(key)

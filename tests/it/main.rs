@@ -19,6 +19,7 @@ mod endpoints;
 mod existing;
 mod generate;
 mod hostile;
+mod judgement;
 mod k0s_examples;
 mod laws;
 mod losses;

@@ -208,6 +208,11 @@ fn existing_drop_ins_and_version_3() {
     // What the user says about it is the user's.
     let said = format!("{new}use_local_image_pull = false\n");
     let plan = migrate(&said, NEW);
+    assert!(
+        plan.drop_ins
+            .iter()
+            .any(|drop_in| drop_in.text().contains("pull = false"))
+    );
     assert_eq!(plan.companions, []);
     assert!(
         plan.findings

@@ -5,18 +5,20 @@ use std::fmt::Write as _;
 
 use containerd_dropins::Config;
 use containerd_dropins::containerd::Release;
-use containerd_dropins::containerd::setting::{Kind, Section, Setting, State};
+use containerd_dropins::containerd::setting::{Kind, Section, Setting, State, Successor};
 use containerd_dropins::value::{Table, Value};
 use proptest::prelude::*;
 
 use crate::support;
 
 /// A declared setting that is no table: its path, `*` for names.
-struct Leaf {
-    path: Vec<&'static str>,
-    setting: &'static Setting,
+pub struct Leaf {
+    pub path: Vec<&'static str>,
+    pub setting: &'static Setting,
     /// The release that removed it, or a table that it is in.
-    removed: Option<Release>,
+    pub removed: Option<Release>,
+    /// What took its place, or that of a table that it is in.
+    successor: Option<Successor>,
 }
 
 fn removed(setting: &Setting) -> Option<Release> {
@@ -29,12 +31,13 @@ fn removed(setting: &Setting) -> Option<Release> {
 fn collect(
     section: &'static Section,
     path: &mut Vec<&'static str>,
-    above: Option<Release>,
+    above: (Option<Release>, Option<Successor>),
     leaves: &mut Vec<Leaf>,
 ) {
     for setting in section.settings {
         path.push(setting.key);
-        let gone = above.or(removed(setting));
+        let gone = above.0.or(removed(setting));
+        let successor = above.1.or(setting.successor);
         let mut kind = &setting.kind;
         let mut depth = 0;
         while let Kind::Map(inner) = kind {
@@ -43,20 +46,21 @@ fn collect(
             kind = inner;
         }
         match kind {
-            Kind::Section(section) => collect(section, path, gone, leaves),
+            Kind::Section(section) => collect(section, path, (gone, successor), leaves),
             _ => leaves.push(Leaf {
                 path: path.clone(),
                 setting,
                 removed: gone,
+                successor,
             }),
         }
         path.truncate(path.len() - depth - 1);
     }
 }
 
-fn leaves() -> Vec<Leaf> {
+pub fn leaves() -> Vec<Leaf> {
     let mut leaves = Vec::new();
-    collect(Config::SETTINGS, &mut Vec::new(), None, &mut leaves);
+    collect(Config::SETTINGS, &mut Vec::new(), (None, None), &mut leaves);
     assert!(leaves.len() > 250, "{}", leaves.len());
     leaves
 }
@@ -144,28 +148,6 @@ fn no_two_settings_share_an_address() {
     }
 }
 
-/// What became of settings that have no address in a later version.
-const SUCCESSORS: &[(&str, &str)] = &[
-    (
-        "systemd_cgroup",
-        "`SystemdCgroup` in the options of the default runtime handler",
-    ),
-    (
-        "no_pivot",
-        "`NoPivotRoot` in the options of the default runtime handler",
-    ),
-    (
-        "default_runtime",
-        "`runtimes.default` and `default_runtime_name`",
-    ),
-    ("untrusted_workload_runtime", "`runtimes.untrusted`"),
-    ("runtime_engine", "`options.BinaryName`"),
-    ("runtime_root", "`options.Root`"),
-    ("sched_core", "`SCHED_CORE=1` in the shim manager's `env`"),
-    ("tls", "a `hosts.toml`"),
-    ("bin_dir", "`cni.bin_dirs`, from containerd 2.1 on"),
-];
-
 fn shown(path: &[String]) -> String {
     let bare = |key: &String| {
         !key.is_empty()
@@ -193,12 +175,7 @@ fn the_table_of_address_changes_is_current() {
         // Version 1 differs in the name of the plugin only.
         let address = |version| Config::address(version, &leaf.path);
         let gone = leaf.removed.filter(|gone| *gone >= Release::new(2, 0, 0));
-        let successor = SUCCESSORS
-            .iter()
-            .find(|(key, _)| {
-                leaf.path.contains(key) && !leaf.path.contains(&"io.containerd.runtime.v1.linux")
-            })
-            .map(|(_, successor)| *successor);
+        let successor = leaf.successor;
         let (two, three, four) = (address(2), address(3), address(4));
         let same = two.as_ref() == Some(&own) && three == two && four == two;
         if same && gone.is_none() && successor.is_none() {
@@ -226,13 +203,15 @@ fn the_table_of_address_changes_is_current() {
             ),
             (Some(gone), None) => (format!("removed in containerd {gone}"), "–".to_owned()),
             (Some(gone), Some(successor)) => (
-                format!("removed in containerd {gone}; {successor}"),
+                format!("removed in containerd {gone}; {}", successor.by),
                 "–".to_owned(),
             ),
             (None, Some(successor)) => (
                 format!(
-                    "`{}`; {successor}",
-                    shown(three.as_deref().unwrap_or_default())
+                    "`{}`; from containerd {} on {}",
+                    shown(three.as_deref().unwrap_or_default()),
+                    successor.since,
+                    successor.by
                 ),
                 cell(four, three.as_ref()),
             ),
@@ -250,6 +229,6 @@ fn the_table_of_address_changes_is_current() {
     assert_eq!(
         support::read(&path),
         text,
-        "RECORD=1 cargo test --test it addresses writes it"
+        "RECORD=1 cargo test --test it address_changes writes it"
     );
 }

@@ -4,7 +4,7 @@
 mod set;
 
 use super::changes::Changes;
-use super::companions;
+use super::companions::Pulls;
 use super::drop_in::{self, DropIn, Existing, Style};
 use super::plan::{Draft, Plan, judge};
 use super::running::{self, Running};
@@ -86,7 +86,13 @@ pub fn plan_drop_ins(existing: &ExistingDropIns<'_>, target: &Target, options: &
         moved = judge(tree, files, &origin, target, options, &mut findings);
         let mut expected = running::expected(tree, target);
         if let Some(expected) = &mut expected {
-            companions::for_pulls(tree, expected, target, &running, options);
+            let pulls = Pulls {
+                target,
+                running: &running,
+                origin: &origin,
+                options,
+            };
+            pulls.add(tree, expected);
         }
         parts = set.split(tree, target);
         emptied = set.emptied(&parts);

@@ -11,7 +11,7 @@ use toml_edit::{Item, TableLike};
 
 use names::Known;
 
-use super::tree::{Content, Files, Id, Node, ROOT, Source, Tree, Verdict, shown};
+use super::tree::{Content, Files, Id, Node, ROOT, ReadAs, Source, Tree, Verdict, shown};
 use crate::Document;
 use crate::config::address::{self, Cursor, OWN};
 use crate::containerd::setting::Kind;
@@ -126,6 +126,10 @@ pub(super) fn read(files: &[&Document], rules: Rules, names: &[String], target: 
             Rules::Containerd1 => reader.input.version,
             _ => own_version(file, reader.input.version),
         };
+        reader.input.tree.file_read_as(ReadAs {
+            version: reader.version,
+            is_meant: file.version().is_none(),
+        });
         // containerd 2.3 understands the places of other versions.
         let lenient = match reader.version {
             1 | 2 => reader.on_2,
