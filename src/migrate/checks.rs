@@ -4,13 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::Target;
 use super::changes::{self, Changes};
+use super::outside;
 use super::running::Running;
 use super::sandbox;
 use super::split::Concern;
 use super::tree::{Content, Dropped, Files, ROOT, Tree, Verdict};
 use crate::Document;
 use crate::containerd::handler::{BUILT_IN, RUNTIMES};
-use crate::containerd::releases::V2_3_5;
 use crate::containerd::{Import, load, plugin};
 use crate::diagnostic::{Code, Finding};
 use crate::k0s::{self, Regime, Whose};
@@ -150,7 +150,7 @@ pub(super) fn nvidia<'d>(
     let release = &target.release;
     let containerd = target.containerd();
     let may = match containerd.is_2() {
-        true if containerd < V2_3_5 => format!(
+        true if outside::refuses_later_versions(containerd) => format!(
             "it goes by the version that `containerd config dump` prints, which is 4 from containerd 2.3 on, and containerd {containerd} exits on a file of version 4 behind k0s's main file; where it goes by a file instead, some of its releases leave `runtime_type` out, and no pod of such a handler starts"
         ),
         true => "where it goes by a file in place of the running containerd's dump, some of its releases leave `runtime_type` out, and no pod of such a handler starts".to_owned(),

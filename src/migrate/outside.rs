@@ -11,7 +11,7 @@ use super::{Target, checks, edits};
 use crate::Document;
 use crate::config::address;
 use crate::containerd::load::Effective;
-use crate::containerd::releases::{V1_7_17, V2_3_5};
+use crate::containerd::releases::{V1_7_17, V2_3_5, V2_4};
 use crate::containerd::setting::Merge;
 use crate::containerd::{Release, handler, plugin};
 use crate::diagnostic::{Code, Finding, Span};
@@ -121,8 +121,7 @@ impl<'a> Outside<'a> {
     fn version(&self, containerd: Release, decides: bool) -> Option<Finding> {
         let version = self.document.version()?;
         let (refused, most) = match containerd.is_2() {
-            // From 2.3.5 on a file may be of a later version than the main one.
-            true => (version > 3 && containerd < V2_3_5, 3),
+            true => (version > 3 && refuses_later_versions(containerd), 3),
             false => (version > 2 && decides && containerd >= V1_7_17, 2),
         };
         let span = self.document.span_of(&["version"]).map(|(key, _)| key);
@@ -202,6 +201,12 @@ impl<'a> Outside<'a> {
         let without_effect = std::mem::take(&mut self.input.without_effect);
         ledger::ledger(self.tree(), Files(&[self.document]), &[], without_effect)
     }
+}
+
+/// Whether containerd 2.x exits on a file of a config version above that of the
+/// main file: up to 2.3.4 it does, and 2.4.0-beta.0 does.
+pub(super) fn refuses_later_versions(containerd: Release) -> bool {
+    containerd < V2_3_5 || containerd == V2_4
 }
 
 /// Where a setting of version 2's path stands in files from elsewhere: its key
