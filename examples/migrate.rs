@@ -235,7 +235,7 @@ fn from_legacy(path: &Path, target: &Target, options: &Options) -> Result<Plan, 
     let written = marker.is_managed_for_k0s_1_27() || marker.is_managed_for(&target.release);
     let imported = match written {
         true => Vec::new(),
-        false => load_imports(&[&legacy], Import::of)?,
+        false => load_imports(&legacy)?,
     };
     Ok(plan(&legacy, &imported, target, options))
 }
@@ -267,20 +267,35 @@ fn from_dropins(directory: &Path, target: &Target, options: &Options) -> Result<
         drop_ins.push(load(path)?);
     }
     // What they import from folders of the directory is carried over as well;
-    // what they import from elsewhere on the node is not theirs.
-    let imports = |importer: &Document| {
-        let below = Path::new(importer.name()).strip_prefix(directory);
-        let on_node = Path::new(DROP_IN_DIR).join(below.unwrap_or(Path::new("")));
-        let entries = importer.imports();
-        let here = entries.iter().filter_map(|entry| {
-            let import = Import::new(&on_node.to_string_lossy(), entry);
-            let below = Path::new(import.path()).strip_prefix(DROP_IN_DIR).ok()?;
-            Some(Import::new("", &directory.join(below).to_string_lossy()))
-        });
-        here.collect()
-    };
-    let imported = load_imports(&drop_ins.iter().collect::<Vec<_>>(), imports)?;
-    drop_ins.extend(imported);
+    // what they import from elsewhere on the node is read only.
+    let mut imported = Vec::new();
+    let mut seen: BTreeSet<String> = drop_ins.iter().map(|file| file.name().to_owned()).collect();
+    loop {
+        let existing = ExistingDropIns {
+            directory: &shown,
+            drop_ins: &drop_ins,
+            imported: &imported,
+            main: None,
+        };
+        let mut new = Vec::new();
+        for import in &existing.imports() {
+            let below = Path::new(import.path()).strip_prefix(DROP_IN_DIR).ok();
+            let here = below.map(|below| Import::new("", &directory.join(below).to_string_lossy()));
+            let paths = matching(here.as_ref().unwrap_or(import))?;
+            let paths = paths.into_iter().filter(|path| seen.insert(path.clone()));
+            new.extend(paths.map(|path| (below.is_some(), path)));
+        }
+        if new.is_empty() {
+            break;
+        }
+        for (inside, path) in new {
+            let document = load(Path::new(&path))?;
+            match inside {
+                true => drop_ins.push(document),
+                false => imported.push(document),
+            }
+        }
+    }
     let beside = directory
         .parent()
         .map(|parent| parent.join("containerd.toml"));
@@ -291,6 +306,7 @@ fn from_dropins(directory: &Path, target: &Target, options: &Options) -> Result<
     let existing = ExistingDropIns {
         directory: &shown,
         drop_ins: &drop_ins,
+        imported: &imported,
         main: main.as_ref(),
     };
     Ok(plan_drop_ins(&existing, target, options))
@@ -351,21 +367,17 @@ fn read(path: &Path) -> Result<Vec<u8>, String> {
     fs::read(path).map_err(fails)
 }
 
-/// Everything that files import, and what that imports in turn, by where the
-/// imports of a file are found here. A file that is not there is left to the
-/// plan to report.
-fn load_imports(
-    files: &[&Document],
-    imports: impl Fn(&Document) -> Vec<Import>,
-) -> Result<Vec<Document>, String> {
-    let mut seen: BTreeSet<String> = files.iter().map(|file| file.name().to_owned()).collect();
+/// Everything that a legacy file imports, and what that imports in turn. A file
+/// that is not there is left to the plan to report.
+fn load_imports(legacy: &Document) -> Result<Vec<Document>, String> {
+    let mut seen = BTreeSet::from([legacy.name().to_owned()]);
     let mut imported: Vec<Document> = Vec::new();
-    let mut queue: Vec<Import> = files.iter().flat_map(|file| imports(file)).collect();
+    let mut queue = Import::of(legacy);
     while let Some(import) = queue.pop() {
         for path in matching(&import)? {
             if seen.insert(path.clone()) {
                 let document = load(Path::new(&path))?;
-                queue.extend(imports(&document));
+                queue.extend(Import::of(&document));
                 imported.push(document);
             }
         }

@@ -281,9 +281,15 @@ codes! {
     /// A drop-in whose config version kept others from taking effect.
     DropInVersion = "drop-in-version", Warning,
         "The settings of all drop-ins with CRI settings take effect for the first time. Review them.";
+    /// A config version because of which containerd ignores all CRI settings.
+    CriIgnored = "cri-ignored", Error,
+        "Delete the line: k0s 1.27 to 1.35 state version 2 for all drop-ins by themselves.";
+    /// k0s itself does not get along with a drop-in.
+    K0sRefuses = "k0s-refuses", Error,
+        "Correct the drop-in. k0s reads drop-ins with a parser of TOML 1.0 before it starts containerd, and fails at start on what it cannot put together.";
     /// Drop-ins that the target reads as they are.
     DropInsStay = "drop-ins-stay", Note,
-        "Leave them as they are. They need to be carried over for k0s 1.36 and later.";
+        "Nothing is rewritten for this target. They need to be carried over for k0s 1.36 and later.";
     /// Drop-ins of a config version that the target does not read.
     NoWayBack = "no-way-back", Error,
         "Drop-ins are carried to k0s 1.36 and later, not back. Choose such a target.";
@@ -291,8 +297,17 @@ codes! {
     DropInEmpty = "drop-in-empty", Note,
         "The target has all of it by itself, does not know it any more, or another drop-in decides it. Remove the file: k0s 1.36 and later exit at start on one of version 2.";
     /// A drop-in imports a file from elsewhere.
-    ImportOutside = "import-outside", Warning,
-        "The import is kept and the file is left as it is. k0s does not check it; containerd 2.3 migrates a file of an older version by itself, and loses some settings in doing so. Have whoever wrote the file write it in version 3.";
+    ImportOutside = "import-outside", Note,
+        "The file takes part in all that is said here, and is not rewritten: it is another tool's, which may write it anew. k0s does not check it.";
+    /// On containerd 1.x an imported file takes settings out of effect.
+    ImportReplaces = "import-replaces", Error,
+        "containerd 1.x replaces the section of a plugin as a whole by that of a file that is loaded later, and imports come last. Have the tool write its settings into a drop-in of its own in /etc/k0s/containerd.d, where k0s merges them key by key, and remove the import.";
+    /// containerd loses a setting of an imported file as it migrates the file.
+    LostInMigration = "lost-in-migration", Error,
+        "containerd 2.x migrates a file of config version 1 or 2 at every start, and this does not come through. Have the tool that writes the file write it in version 3, or put the setting into a drop-in.";
+    /// A file of the NVIDIA container toolkit.
+    NvidiaToolkit = "nvidia-toolkit", Warning,
+        "After each run of the toolkit, check its files: config version 2 up to k0s 1.35 and 3 from 1.36 on, a `runtime_type` in each handler, and up to 1.35 no import of a file elsewhere. RUNTIME_CONFIG_SOURCE=file keeps it from going by the dump of another containerd.";
     /// The file begins with a UTF-8 byte order mark.
     ByteOrderMark = "byte-order-mark", Note,
         "containerd 1.5 to 1.7 skip it, 1.4 and 2.x refuse the file. The drop-ins have none.";
@@ -379,7 +394,49 @@ pub struct Finding {
     pub span: Option<Span>,
 }
 
+impl Code {
+    /// What to do about it in a file that is not rewritten.
+    fn help_in_place(self) -> &'static str {
+        match self {
+            Code::PluginIdIgnored
+            | Code::Misplaced
+            | Code::KeyCaseIgnored
+            | Code::WithoutEffect
+            | Code::OwnedByK0s
+            | Code::OwnedByK0sOther
+            | Code::ZeroValueIgnored => {
+                "It has no effect where and as it stands. Correct it, or delete it."
+            }
+            Code::LaterPlace | Code::OtherPlace => {
+                "Not every containerd reads it there. Move it to its place in the config version of the file."
+            }
+            Code::UnknownKey | Code::UnknownPlugin => {
+                "containerd ignores it, 1.x in silence and 2.x with a line in its log. Check the spelling."
+            }
+            Code::NotInTarget => {
+                "The containerd of the target release ignores it. It takes effect after an upgrade."
+            }
+            Code::OptionType => {
+                "containerd loads it, but the runtime cannot read its options and pods of this runtime handler fail. Correct the value."
+            }
+            Code::SandboxImageStale => {
+                "It is a default, nobody's choice, and prevails over the image that fits the k0s release. Delete it."
+            }
+            Code::ContainerdRefuses => {
+                "Correct the setting where it stands. Under k0s containerd would be started over and over."
+            }
+            other => other.help(),
+        }
+    }
+}
+
 impl Finding {
+    /// The same about a file that is not rewritten.
+    pub(crate) fn in_place(mut self) -> Self {
+        self.help = self.code.help_in_place();
+        self
+    }
+
     /// A finding with the severity and help of its code.
     pub(crate) fn new(code: Code, message: impl Into<String>) -> Self {
         Finding {

@@ -28,10 +28,14 @@ pub(crate) mod releases {
     pub(crate) const V1_5: Release = Release::new(1, 5, 0);
     pub(crate) const V1_6: Release = Release::new(1, 6, 0);
     pub(crate) const V1_7: Release = Release::new(1, 7, 0);
+    /// It refuses a config version above 2, which earlier ones read as 2.
+    pub(crate) const V1_7_17: Release = Release::new(1, 7, 17);
     pub(crate) const V2_0: Release = Release::new(2, 0, 0);
     pub(crate) const V2_1: Release = Release::new(2, 1, 0);
     pub(crate) const V2_2: Release = Release::new(2, 2, 0);
     pub(crate) const V2_3: Release = Release::new(2, 3, 0);
     /// The first that was looked at: a pre-release.
     pub(crate) const V2_4: Release = Release::beta(2, 4, 0, 0);
+    /// It reads drop-ins of a config version above that of the main file.
+    pub(crate) const V2_3_5: Release = Release::new(2, 3, 5);
 }

@@ -3,7 +3,7 @@
 
 use super::Release;
 use super::duration;
-use super::releases::V1_5;
+use super::releases::{V1_5, V2_2};
 use super::setting::{
     Builtin, History, Kind, Merge, Move, Presence, Section, Shift, State, SucceededBy, Successor,
     state_at,
@@ -374,7 +374,11 @@ impl Place {
                 self.is_entry && text.is_empty() || duration::parse(text).is_some(),
                 "a duration such as \"10s\"",
             ),
-            (Kind::Duration, Value::Integer(_)) if release.is_2() && !self.is_entry => {
+            // 2.0 and 2.1 take it for nanoseconds (2.1.9 does; 2.2.7 and 2.3.3
+            // exit for want of a unit).
+            (Kind::Duration, Value::Integer(_))
+                if release.is_2() && release < V2_2 && !self.is_entry =>
+            {
                 (true, "a duration")
             }
             // Not a string, but read as "0s".

@@ -237,6 +237,13 @@ impl Document {
         plain && plain::is_plain(self.root(), text)
     }
 
+    /// The first piece of the file that go-toml 1.9 does not read although it is
+    /// TOML 1.0, and its name.
+    pub(crate) fn unreadable(&self) -> Option<(Span, &'static str)> {
+        let (at, what) = plain::unreadable(self.root(), self.text())?;
+        Some((self.span(at), what))
+    }
+
     /// Whether no other keys than these stand at the top of the file.
     pub(crate) fn holds_only(&self, keys: &[&str]) -> bool {
         self.root().iter().all(|(key, _)| keys.contains(&key))

@@ -60,26 +60,34 @@ pub struct Assembled<'a> {
     imported: Vec<(&'a str, Table)>,
     /// The merged CRI settings of k0s 1.27 – 1.35.
     cri: Option<Table>,
+    /// What those two import, which containerd loads after them.
+    further: Vec<(&'a str, Table)>,
     release: &'a Release,
 }
 
 impl fmt::Debug for Assembled<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let shown = |table: &Table| redacted(Some(Config::place()), table);
-        let imported = self.imported.iter();
-        let imported: Vec<_> = imported.map(|(name, table)| (name, shown(table))).collect();
+        let named = |files: &Named<'_>| -> Vec<_> {
+            let files = files.iter();
+            let files = files.map(|(name, table)| ((*name).to_owned(), shown(table)));
+            files.collect()
+        };
         f.debug_struct("Assembled")
             .field("main", &shown(&self.main))
-            .field("imported", &imported)
+            .field("imported", &named(&self.imported))
             .field("cri", &self.cri.as_ref().map(shown))
+            .field("further", &named(&self.further))
             .field("release", &self.release)
             .finish()
     }
 }
 
 /// Puts drop-ins together, given by name and text, as k0s does on Linux. A
-/// name is a path below the directory of drop-ins: what stands in a folder is
-/// no drop-in, and from 1.36 on is loaded if a drop-in imports it.
+/// name is a path below the directory of drop-ins, or the absolute path of a file
+/// elsewhere on the node: the latter, and what stands in a folder, is no drop-in,
+/// and is loaded if a drop-in imports it. An import of what is not given leads
+/// nowhere here; containerd 1.5 and later exit on it, unless it is a pattern.
 ///
 /// - k0s 1.27.1 – 1.27.4 paste drop-ins with a
 ///   `plugins."io.containerd.grpc.v1.cri"` behind the text of containerd's
@@ -151,11 +159,12 @@ pub(crate) fn put_together<'a>(
                 main: main_of_version_3(pause_image),
                 imported: reached(tables),
                 cri: None,
+                further: Vec::new(),
                 release,
             })
         }
         Regime::CriMerge => {
-            let (with_cri, others) = classify(tables);
+            let (with_cri, others, rest) = classify(tables);
             let mut cri = generated_cri(release, pause_image);
             for (name, table) in with_cri {
                 let file = || name.to_owned();
@@ -166,13 +175,14 @@ pub(crate) fn put_together<'a>(
             }
             Ok(Assembled {
                 main: main_of_version_2(),
+                further: further(&others, &cri, rest),
                 imported: others,
                 cri: Some(cri),
                 release,
             })
         }
         Regime::CriAppend => {
-            let (with_cri, others) = classify(tables);
+            let (with_cri, others, rest) = classify(tables);
             let mut text = write::document(&generated_cri(release, pause_image));
             let mut cri = None;
             for (name, _) in with_cri {
@@ -185,10 +195,12 @@ pub(crate) fn put_together<'a>(
                 })?;
                 cri = Some(table_of(appended.as_table()));
             }
+            let cri = cri.unwrap_or_else(|| generated_cri(release, pause_image));
             Ok(Assembled {
                 main: main_of_version_2(),
+                further: further(&others, &cri, rest),
                 imported: others,
-                cri: Some(cri.unwrap_or_else(|| generated_cri(release, pause_image))),
+                cri: Some(cri),
                 release,
             })
         }
@@ -233,10 +245,44 @@ fn generated_cri(release: &Release, pause_image: &str) -> Table {
 /// Drop-ins by name.
 type Named<'a> = Vec<(&'a str, Table)>;
 
-/// The drop-ins with CRI settings, and the others.
-fn classify(tables: BTreeMap<&str, Table>) -> (Named<'_>, Named<'_>) {
-    let in_directory = tables.into_iter().filter(|(name, _)| is_drop_in(name));
-    in_directory.partition(|(_, table)| has_cri(table))
+/// The drop-ins with CRI settings, the others, and what is no drop-in.
+fn classify(tables: BTreeMap<&str, Table>) -> (Named<'_>, Named<'_>, Named<'_>) {
+    let (in_directory, rest): (Named<'_>, Named<'_>) =
+        tables.into_iter().partition(|(name, _)| is_drop_in(name));
+    let (with_cri, others) = in_directory
+        .into_iter()
+        .partition(|(_, table)| has_cri(table));
+    (with_cri, others, rest)
+}
+
+/// What drop-ins and the merged CRI settings import, and what that imports in
+/// turn, in the order in which containerd loads it: after all of them.
+fn further<'a>(others: &[(&str, Table)], cri: &Table, rest: Named<'a>) -> Named<'a> {
+    let first = others.iter().map(|(name, table)| (path_of(name), table));
+    let first = first.chain(std::iter::once((super::cri_path(), cri)));
+    let behind = rest.iter().map(|(name, table)| (path_of(name), table));
+    let files: Vec<(String, &Table)> = first.chain(behind).collect();
+    let paths: Vec<&str> = files.iter().map(|(path, _)| path.as_str()).collect();
+    let imports = |at: usize| {
+        let file = files.get(at);
+        file.map(|(path, table)| imports_of(path, table))
+            .unwrap_or_default()
+    };
+    let order = load_order(&paths, 0..=others.len(), imports, |_, _, _| {});
+    let reached: Vec<usize> = order
+        .into_iter()
+        .filter_map(|at| at.checked_sub(others.len() + 1))
+        .collect();
+    let mut rest: Vec<Option<(&str, Table)>> = rest.into_iter().map(Some).collect();
+    let mut take = |at: usize| rest.get_mut(at).and_then(Option::take);
+    reached.into_iter().filter_map(&mut take).collect()
+}
+
+/// The imports of a file at a path.
+fn imports_of(path: &str, table: &Table) -> Vec<Import> {
+    let entries = table.get("imports").and_then(Value::as_array);
+    let entries = entries.unwrap_or_default().iter().filter_map(Value::as_str);
+    entries.map(|entry| Import::new(path, entry)).collect()
 }
 
 /// k0s's test for a CRI drop-in: the path exists.
@@ -256,14 +302,10 @@ fn reached(tables: BTreeMap<&str, Table>) -> Named<'_> {
         .filter(|(_, name)| is_drop_in(name))
         .map(|(at, _)| at);
     let imports = |at: usize| {
-        let table = files
-            .get(at)
-            .and_then(Option::as_ref)
-            .map(|(_, table)| table);
-        let entries = table.and_then(|table| table.get("imports")?.as_array());
-        let entries = entries.unwrap_or_default().iter().filter_map(Value::as_str);
+        let file = files.get(at).and_then(Option::as_ref);
         let path = paths.get(at).copied().unwrap_or_default();
-        entries.map(|entry| Import::new(path, entry)).collect()
+        file.map(|(_, table)| imports_of(path, table))
+            .unwrap_or_default()
     };
     let order = load_order(&paths, first, imports, |_, _, _| {});
     let mut take = |at| files.get_mut(at).and_then(Option::take);
@@ -271,12 +313,13 @@ fn reached(tables: BTreeMap<&str, Table>) -> Named<'_> {
 }
 
 impl Assembled<'_> {
-    /// What containerd makes of it: the main file, the imported drop-ins, and
-    /// last the merged CRI settings.
+    /// What containerd makes of it: the main file, the imported drop-ins, the
+    /// merged CRI settings, and last what those import.
     pub fn effective(self) -> Effective {
         let files = std::iter::once(self.main)
             .chain(self.imported.into_iter().map(|(_, table)| table))
-            .chain(self.cri);
+            .chain(self.cri)
+            .chain(self.further.into_iter().map(|(_, table)| table));
         Effective::load(self.release.containerd, files)
     }
 

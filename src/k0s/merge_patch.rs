@@ -62,7 +62,8 @@ pub(super) fn merge(base: &mut Table, patch: Table) -> Result<(), MergeError> {
     Ok(())
 }
 
-fn passed(value: Value) -> Result<Value, MergeError> {
+/// What becomes of a value on its way through the merge.
+pub(crate) fn passed(value: Value) -> Result<Value, MergeError> {
     Ok(match value {
         Value::Float(number) => passed_float(number)?,
         Value::String(text) => Value::String(passed_text(text)?),

@@ -11,8 +11,8 @@ pub use assemble::{AssembleError, Assembled, assemble};
 pub(crate) use assemble::{parse_all, put_together, tables_of};
 pub(crate) use marker::MARKER;
 pub use marker::Marker;
-pub(crate) use merge_patch::check_key;
 pub use merge_patch::{MergeError, survives};
+pub(crate) use merge_patch::{check_key, passed};
 pub use preflight::{Rejection, RejectionReason, preflight};
 pub(crate) use release::pause_images;
 pub use release::{Match, Regime, Release, ReleaseError};
@@ -20,9 +20,18 @@ pub use release::{Match, Regime, Release, ReleaseError};
 /// Where drop-ins go.
 pub const DROP_IN_DIR: &str = "/etc/k0s/containerd.d";
 
-/// The path of a drop-in, or of a file in a folder beside it.
+/// The path of a drop-in, or of a file in a folder beside it. A file elsewhere
+/// on the node goes by its path.
 pub(crate) fn path_of(name: &str) -> String {
-    format!("{DROP_IN_DIR}/{name}")
+    match name.starts_with('/') {
+        true => name.to_owned(),
+        false => format!("{DROP_IN_DIR}/{name}"),
+    }
+}
+
+/// The path of the file into which k0s 1.27 – 1.35 merge the CRI settings.
+pub(crate) fn cri_path() -> String {
+    format!("{RUN_DIR}/{CRI_FILE}")
 }
 
 /// The name of the drop-in at a path, if it is one.
@@ -74,6 +83,34 @@ const BOILERPLATE: &[(&[&str], &[&str])] = &[
     ),
     (&["debug", "level"], &["info", ""]),
 ];
+
+/// Whose place a file names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Whose {
+    /// k0s's, in whatever spelling its documentation had.
+    K0s,
+    /// What containerd has by default.
+    Containerd,
+    /// Neither.
+    Elsewhere,
+}
+
+/// Whether a key says where a containerd keeps things: its directories and its
+/// socket.
+pub(crate) fn is_place(path: &[&str]) -> bool {
+    matches!(path, ["root"] | ["state"] | ["grpc", "address"])
+}
+
+/// Whose place the value of such a key is. Nothing said is k0s's.
+pub(crate) fn whose(path: &[&str], value: Option<&str>) -> Whose {
+    const OF_K0S: [&str; 2] = ["/run/k0s/", "/var/lib/k0s/"];
+    match value {
+        None | Some("") => Whose::K0s,
+        Some(value) if OF_K0S.iter().any(|of| value.starts_with(of)) => Whose::K0s,
+        value if is_boilerplate(path, value) => Whose::Containerd,
+        Some(_) => Whose::Elsewhere,
+    }
+}
 
 /// Whether a value of a key that k0s owns is nobody's choice.
 pub(crate) fn is_boilerplate(path: &[&str], value: Option<&str>) -> bool {

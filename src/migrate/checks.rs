@@ -4,15 +4,16 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::Target;
 use super::changes::{self, Changes};
+use super::outside;
 use super::running::Running;
 use super::sandbox;
 use super::split::Concern;
 use super::tree::{Content, Dropped, Files, ROOT, Tree, Verdict};
 use crate::Document;
 use crate::containerd::handler::{BUILT_IN, RUNTIMES};
-use crate::containerd::{load, plugin};
+use crate::containerd::{Import, load, plugin};
 use crate::diagnostic::{Code, Finding};
-use crate::k0s::{self, Regime};
+use crate::k0s::{self, Regime, Whose};
 use crate::value::Value;
 use crate::write;
 
@@ -67,21 +68,121 @@ pub(super) fn byte_order_mark(legacy: &Document) -> Option<Finding> {
     })
 }
 
-/// A file that switches CRI off or imports itself, and says where a containerd
-/// other than k0s's keeps things, is the dump of that other containerd.
-pub(super) fn foreign(findings: &[Finding]) -> Option<Finding> {
-    let any = |code: Code| findings.iter().any(|finding| finding.code == code);
-    let elsewhere = findings.iter().any(|finding| {
-        let key = finding.key.as_deref().unwrap_or_default();
-        finding.code == Code::OwnedByK0sOther && matches!(key, "root" | "state" | "grpc.address")
+/// The main file of a containerd that is not k0s's.
+const OTHER_MAIN: &str = "/etc/containerd/config.toml";
+
+/// A file that was written for another containerd on the machine, which
+/// `containerd config dump` tells: it imports its own main file, it switches
+/// CRI off and says where that containerd keeps things, or it keeps them where
+/// neither k0s nor a default has them. `tree` is what the file itself says, not
+/// judged yet.
+pub(super) fn foreign(document: &Document, tree: &Tree) -> Option<Finding> {
+    let own = Import::new(document.name(), document.name());
+    let imports = Import::of(document);
+    let mut literal = imports.iter().filter(|import| !import.is_pattern());
+    let itself = literal.clone().any(|import| *import == own);
+    let other = literal.any(|import| import.path() == OTHER_MAIN);
+    let kept = |id: &usize| {
+        let path = tree.path(*id);
+        k0s::is_place(&path).then(|| k0s::whose(&path, tree.value(*id).and_then(Value::as_str)))
+    };
+    // Such keys stand at the top, or in the table of a server there.
+    let top = tree.children(ROOT).iter();
+    let (tables, keys): (Vec<usize>, Vec<usize>) = top
+        .copied()
+        .partition(|id| matches!(tree.node(*id).content, Content::Table(_)));
+    let servers = tables
+        .into_iter()
+        .filter(|id| tree.node(*id).key == "grpc")
+        .flat_map(|id| tree.children(id).to_vec());
+    let places: Vec<Whose> = keys
+        .into_iter()
+        .chain(servers)
+        .filter_map(|id| kept(&id))
+        .collect();
+    let count = |whose: Whose| places.iter().filter(|place| **place == whose).count();
+    let elsewhere = count(Whose::Elsewhere);
+    let not_k0s = elsewhere + count(Whose::Containerd);
+    let what = match () {
+        () if itself => "the file imports itself, as a dump of a running containerd does",
+        () if other => "the file imports the main file of another containerd",
+        () if disables_cri(tree) && not_k0s > 0 => {
+            "the file switches CRI off and names directories or a socket that are not k0s's"
+        }
+        () if elsewhere > 1 => "the file names directories and a socket that are not k0s's",
+        () => return None,
+    };
+    let message = match document.name() {
+        k0s::CONFIG_FILE => what.to_owned(),
+        name => format!("{name}: {what}"),
+    };
+    Some(Finding::new(Code::ForeignContainerd, message).about(document))
+}
+
+/// Whether a file disables CRI, by whatever name: a dump of version 2 may have
+/// the short one.
+fn disables_cri(tree: &Tree) -> bool {
+    let top = tree.children(ROOT).iter().copied();
+    let lists = top.filter(|id| tree.node(*id).key == "disabled_plugins");
+    let values = |id: usize| [tree.value(id), tree.node(id).original.as_ref()];
+    let mut ids = lists
+        .flat_map(values)
+        .flatten()
+        .filter_map(Value::as_array)
+        .flatten()
+        .filter_map(Value::as_str);
+    ids.any(|id| id == plugin::CRI || plugin::short_name(plugin::CRI) == Some(id))
+}
+
+/// Names under which the NVIDIA container toolkit writes its settings.
+const TOOLKIT_FILES: [&str; 2] = ["nvidia.toml", "99-nvidia.toml"];
+
+/// How the binaries of its runtime handlers begin.
+const TOOLKIT_BINARY: &str = "nvidia-container-runtime";
+
+/// The NVIDIA container toolkit writes its files at run time, in a version that
+/// need not be the one that k0s wants (NVIDIA/nvidia-container-toolkit#1956).
+pub(super) fn nvidia<'d>(
+    mut documents: impl Iterator<Item = &'d Document>,
+    target: &Target,
+) -> Option<Finding> {
+    let document = documents.find(|document| is_of_nvidia(document))?;
+    let release = &target.release;
+    let containerd = target.containerd();
+    let may = match containerd.is_2() {
+        true if outside::refuses_later_versions(containerd) => format!(
+            "it goes by the version that `containerd config dump` prints, which is 4 from containerd 2.3 on, and containerd {containerd} exits on a file of version 4 behind k0s's main file; where it goes by a file instead, some of its releases leave `runtime_type` out, and no pod of such a handler starts"
+        ),
+        true => "where it goes by a file in place of the running containerd's dump, some of its releases leave `runtime_type` out, and no pod of such a handler starts".to_owned(),
+        false => format!(
+            "from 1.18 on it has the drop-in import a file elsewhere that sets the default runtime and its own handlers only, which takes runc and k0s's sandbox image away from containerd {containerd}"
+        ),
+    };
+    let message = format!(
+        "{} looks like a file of the NVIDIA container toolkit, which writes it anew whenever it runs on a node with k0s {release}: {may}",
+        document.name()
+    );
+    Some(Finding::new(Code::NvidiaToolkit, message).about(document))
+}
+
+fn is_of_nvidia(document: &Document) -> bool {
+    let base = |path: &str| path.rsplit('/').next().unwrap_or_default().to_owned();
+    if TOOLKIT_FILES.contains(&base(document.name()).as_str()) {
+        return true;
+    }
+    let table = document.to_table();
+    let plugins = table.get("plugins").and_then(Value::as_table);
+    let cri = [plugin::CRI, plugin::CRI_RUNTIME, "cri"];
+    let sections = cri.iter().filter_map(|id| plugins?.get(*id)?.as_table());
+    let runtimes = sections.filter_map(|section| {
+        let containerd = section.get("containerd")?.as_table()?;
+        containerd.get("runtimes")?.as_table()
     });
-    let is_foreign = !any(Code::ForeignContainerd) && any(Code::CriDisabled) && elsewhere;
-    is_foreign.then(|| {
-        Finding::new(
-            Code::ForeignContainerd,
-            "the file switches CRI off and names directories or a socket that are not k0s's",
-        )
-    })
+    let options = runtimes
+        .flat_map(|runtimes| runtimes.values())
+        .filter_map(|handler| handler.as_table()?.get("options")?.as_table());
+    let mut binaries = options.filter_map(|options| options.get("BinaryName")?.as_str());
+    binaries.any(|binary| base(binary).starts_with(TOOLKIT_BINARY))
 }
 
 /// Whether an earlier k0s wrote the file, by its rules, and the target takes it
@@ -232,7 +333,9 @@ pub(super) fn portable(tree: &mut Tree, files: Files<'_>, target: &Target) -> Ve
         if !is_table && !tree.is_kept(id) {
             continue;
         }
-        let Some((code, message)) = obstacle(tree, id, target.release.regime) else {
+        let is_merged =
+            target.release.regime == Regime::CriMerge && tree.path(id).get(1) == Some(&plugin::CRI);
+        let Some((code, message)) = obstacle(tree, id, is_merged) else {
             continue;
         };
         let mut kept = tree.leaves(id);
@@ -251,10 +354,53 @@ pub(super) fn portable(tree: &mut Tree, files: Files<'_>, target: &Target) -> Ve
     findings
 }
 
+/// The same for drop-ins that stay as they are; `merged` says which of the files
+/// k0s merges, with all that is in them.
+pub(super) fn portable_in_place(
+    tree: &mut Tree,
+    files: Files<'_>,
+    merged: &[bool],
+) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for id in tree.walk(ROOT) {
+        let node = tree.node(id);
+        let file = node.sources.last().map(|source| source.file);
+        let is_merged = file.and_then(|file| merged.get(file)) == Some(&true);
+        let Some((code, message)) = obstacle(tree, id, is_merged) else {
+            continue;
+        };
+        // Of what merely changes, the type is judged where the value is.
+        let changes = tree
+            .value(id)
+            .is_some_and(|value| k0s::survives(value) == Ok(false) && !holds_line_break(value));
+        if changes {
+            continue;
+        }
+        let message = match code {
+            Code::NotMergeable => {
+                format!("{message}; in a drop-in without CRI settings it stays as it is")
+            }
+            _ => message,
+        };
+        findings.push(files.finding(tree, id, code, message.clone()));
+        tree.judge(id, Verdict::Drop(Dropped::NotExpressible, message));
+    }
+    findings
+}
+
+/// Whether a text holds the character that YAML takes for a line break.
+fn holds_line_break(value: &Value) -> bool {
+    let one = std::slice::from_ref(value);
+    let texts = value.as_array().unwrap_or(one).iter();
+    texts
+        .filter_map(Value::as_str)
+        .any(|text| text.contains('\u{85}'))
+}
+
 /// Deeper headers are not read again by every parser; no setting comes near.
 pub(super) const DEEPEST: usize = 64;
 
-fn obstacle(tree: &Tree, id: usize, regime: Regime) -> Option<(Code, String)> {
+fn obstacle(tree: &Tree, id: usize, is_merged: bool) -> Option<(Code, String)> {
     let node = tree.node(id);
     let is_table = matches!(node.content, Content::Table(_));
     if !write::is_portable_key(&node.key) {
@@ -264,7 +410,6 @@ fn obstacle(tree: &Tree, id: usize, regime: Regime) -> Option<(Code, String)> {
         ));
     }
     let path = tree.path(id);
-    let is_merged = regime == Regime::CriMerge && path.get(1) == Some(&plugin::CRI);
     if is_merged && is_table && !write::is_portable_in_header(&node.key) {
         return Some((
             Code::NotPortable,

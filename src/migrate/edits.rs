@@ -21,6 +21,51 @@ pub(super) const UNKNOWN_KEY: &str = "no containerd release from 1.2 to 2.4 read
 /// What makes up CRI: one plugin up to containerd 1.7, three from 2.0 on.
 const CRI_PLUGINS: [&str; 3] = [plugin::CRI, plugin::CRI_IMAGES, plugin::CRI_RUNTIME];
 
+/// Why containerd, or the runtime, does not read a value, by its type.
+pub(super) fn mismatch(tree: &Tree, id: Id, release: Release) -> Option<(Code, String)> {
+    let value = tree.value(id)?;
+    let Some(place) = tree.node(id).place else {
+        let is_plugin = matches!(tree.path(id).as_slice(), ["plugins", _]);
+        let why = "a plugin's settings are a table".to_owned();
+        return is_plugin.then_some((Code::WrongType, why));
+    };
+    let message = place.mismatch(value, release)?;
+    let code = match place.free {
+        true => Code::OptionType,
+        false => Code::WrongType,
+    };
+    Some((code, message))
+}
+
+/// Judges every leaf of files that stay as they are: what is wrong is said, and
+/// nothing is taken out. `merged` says which of the files k0s merges.
+pub(super) fn judge_in_place(
+    tree: &mut Tree,
+    files: Files<'_>,
+    target: &Target,
+    options: &Options,
+    merged: &[bool],
+) -> Vec<Finding> {
+    let mut judge = Judge {
+        files,
+        origin: &Origin::Sparse,
+        target,
+        options,
+        in_place: Some(merged),
+        plugins_said: BTreeSet::new(),
+        findings: Vec::new(),
+    };
+    for id in tree.leaves(ROOT) {
+        let wrong = judge.verdict(tree, id);
+        let verdict = match wrong {
+            Verdict::Drop(Dropped::NotExpressible, _) => wrong,
+            _ => Verdict::Keep(Why::Edit("stays as it is".to_owned())),
+        };
+        tree.judge(id, verdict);
+    }
+    judge.findings
+}
+
 /// Judges every leaf.
 pub(super) fn judge(
     tree: &mut Tree,
@@ -34,6 +79,7 @@ pub(super) fn judge(
         origin,
         target,
         options,
+        in_place: None,
         plugins_said: BTreeSet::new(),
         findings: Vec::new(),
     };
@@ -56,6 +102,8 @@ struct Judge<'a> {
     origin: &'a Origin,
     target: &'a Target,
     options: &'a Options,
+    /// The files stay as they are; which of them k0s merges.
+    in_place: Option<&'a [bool]>,
     /// Unknown plugins that have their finding.
     plugins_said: BTreeSet<String>,
     findings: Vec<Finding>,
@@ -77,20 +125,17 @@ impl Judge<'_> {
             return Verdict::Pending;
         };
         let path = tree.path(id);
-        let Some(place) = tree.node(id).place else {
-            return match path.as_slice() {
-                ["plugins", _] => {
-                    self.wrong_type(tree, id, "a plugin's settings are a table".to_owned())
-                }
-                _ => self.unknown(tree, id),
-            };
-        };
-        if let Some(message) = place.mismatch(value, self.target.containerd()) {
-            if !place.free {
-                return self.wrong_type(tree, id, message);
+        match self.mismatch(tree, id, value) {
+            Some((Code::OptionType, message)) => self.say(tree, id, Code::OptionType, message),
+            Some((code, message)) => {
+                self.say(tree, id, code, message.clone());
+                return Verdict::Drop(Dropped::NotExpressible, message);
             }
-            self.say(tree, id, Code::OptionType, message);
+            None => {}
         }
+        let Some(place) = tree.node(id).place else {
+            return self.unknown(tree, id);
+        };
         if place.owned.is_some() {
             return self.owned(tree, id, &place, value);
         }
@@ -99,14 +144,41 @@ impl Judge<'_> {
             return self.sandbox_image(tree, id, image);
         }
         if matches!(path.as_slice(), [key] if plugin::LISTS.contains(key)) {
+            if self.in_place.is_some() {
+                // What the list brings about is a refusal.
+                return Verdict::Keep(Why::Edit("differs from the default".to_owned()));
+            }
             return self.plugin_list(tree, id, &place);
         }
         self.declared(tree, id, &place, value)
     }
 
-    fn wrong_type(&mut self, tree: &Tree, id: Id, message: String) -> Verdict {
-        self.say(tree, id, Code::WrongType, message.clone());
-        Verdict::Drop(Dropped::NotExpressible, message)
+    /// Why a value is not read. Of what k0s merges, containerd gets what the
+    /// merge makes of it: `1.0` becomes `1`, a date a string.
+    fn mismatch(&self, tree: &Tree, id: Id, value: &Value) -> Option<(Code, String)> {
+        let release = self.target.containerd();
+        let as_written = mismatch(tree, id, release);
+        let file = tree.node(id).sources.last().map(|source| source.file);
+        let merged = self
+            .in_place
+            .zip(file)
+            .and_then(|(merged, file)| merged.get(file));
+        let (Some(place), Some(true)) = (tree.node(id).place, merged) else {
+            return as_written;
+        };
+        let passed = k0s::passed(value.clone()).ok()?;
+        let why = place.mismatch(&passed, release)?;
+        as_written.or_else(|| {
+            let code = match place.free {
+                true => Code::OptionType,
+                false => Code::NotMergeable,
+            };
+            let message = format!(
+                "k0s's merge makes it {}, and {why}; in a drop-in without CRI settings it stays as it is",
+                passed.type_name()
+            );
+            Some((code, message))
+        })
     }
 
     fn unknown(&mut self, tree: &Tree, id: Id) -> Verdict {
@@ -158,6 +230,9 @@ impl Judge<'_> {
                 Dropped::TargetDefault,
                 format!("it is the image that k0s {release} injects"),
             );
+        }
+        if keep && self.in_place.is_some() {
+            return Verdict::Keep(Why::Edit("a sandbox image of your own".to_owned()));
         }
         if keep {
             let message = format!(

@@ -38,10 +38,6 @@ pub(super) fn in_load_order<'a>(
             }
             _ => {}
         }
-        if reached.contains(&MAIN) && !import.is_pattern() {
-            let message = "the file imports itself, as a dump of a running containerd does";
-            say(Code::ForeignContainerd, message.to_owned());
-        }
     });
     let loaded: BTreeSet<usize> = order.iter().copied().collect();
     let (reached, unused): (Vec<_>, Vec<_>) = files

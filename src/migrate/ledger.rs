@@ -54,6 +54,9 @@ pub enum Fate {
     Obsolete,
     /// It cannot be kept; an error-level finding says why.
     NotExpressible,
+    /// It stands in a file of another tool that a drop-in imports, and stays
+    /// there.
+    LeftInPlace,
 }
 
 impl Fate {
@@ -173,6 +176,7 @@ fn fate(tree: &Tree, id: Id, names: &HashMap<Id, String>) -> (Fate, String) {
                 },
                 why.clone(),
             ),
+            Why::Elsewhere(why) => (Fate::LeftInPlace, why.clone()),
             Why::Converted(why) => {
                 let to = vec![tree.written(id)];
                 (

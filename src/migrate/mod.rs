@@ -18,6 +18,7 @@ mod hosts;
 mod imports;
 mod ledger;
 mod origin;
+mod outside;
 mod plan;
 mod read;
 mod refusals;

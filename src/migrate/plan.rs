@@ -9,6 +9,7 @@ use super::drop_in::{self, DropIn};
 use super::hosts::{self, HostsFile, Moved};
 use super::ledger::{self, LedgerEntry};
 use super::origin::{self, Origin};
+use super::outside::{self, Outside};
 use super::read::{self, Input, Rules};
 use super::running::{self, Running};
 use super::sandbox::SandboxImages;
@@ -149,6 +150,9 @@ pub fn plan(legacy: &Document, imported: &[Document], target: &Target, options: 
     let tree = &mut input.tree;
     tree.write_as(target.release.config_version());
     let origin = origin::of(tree, options.origin);
+    if !managed && !generated {
+        findings.extend(foreign(&order, tree, target));
+    }
     findings.extend(trapped);
     let writable = target.release.regime != Regime::Monolith;
     let mut parts = Vec::new();
@@ -167,7 +171,6 @@ pub fn plan(legacy: &Document, imported: &[Document], target: &Target, options: 
         drop_all(tree, Dropped::NotExpressible, &why);
     } else {
         moved = judge(tree, files, &origin, target, options, &mut findings);
-        findings.extend(checks::foreign(&findings));
         let mut expected = running::expected(tree, target);
         if let Some(expected) = &mut expected {
             let pulls = Pulls {
@@ -221,6 +224,7 @@ pub fn plan(legacy: &Document, imported: &[Document], target: &Target, options: 
         untouched: false,
         effective: None,
         running,
+        outside: Vec::new(),
         changes,
         sandbox,
         findings,
@@ -274,6 +278,8 @@ pub(super) struct Draft<'a> {
     /// What is in effect then.
     pub(super) effective: Option<Effective>,
     pub(super) running: Running,
+    /// Files from elsewhere that the drop-ins import.
+    pub(super) outside: Vec<Outside<'a>>,
     pub(super) changes: Changes,
     pub(super) sandbox: SandboxImages,
     pub(super) findings: Vec<Finding>,
@@ -289,6 +295,8 @@ impl Draft<'_> {
             parts,
             drop_ins,
             moved,
+            outside,
+            mut sandbox,
             mut findings,
             mut steps,
             ..
@@ -298,7 +306,9 @@ impl Draft<'_> {
         });
         steps::add_hosts_files(&mut steps, &hosts_files, options);
         let writable = target.release.regime != Regime::Monolith;
-        let mut verified = self.untouched;
+        // Of what stays there is nothing to compare; it must be right itself.
+        let failed = findings.iter().any(|f| f.severity == Severity::Error);
+        let mut verified = self.untouched && self.effective.is_some() && !failed;
         let mut effective = self.effective;
         if writable && !self.untouched && !options.unverified {
             let proven = verify::verify(target, &drop_ins, &wanted(&input.tree, &parts))
@@ -309,7 +319,10 @@ impl Draft<'_> {
             match proven.and_then(|after| pulls.map(|()| after)) {
                 Ok(after) => {
                     verified = true;
-                    effective = Some(after);
+                    effective = match outside.is_empty() {
+                        true => Some(after),
+                        false => with_outside(target, &drop_ins, &outside),
+                    };
                 }
                 Err(error) => {
                     findings.push(Finding::new(Code::Internal, error));
@@ -318,7 +331,10 @@ impl Draft<'_> {
             }
         }
         if let Some(effective) = effective {
-            let refused = refusals::find(&mut input.tree, self.files, &effective);
+            if self.untouched || outside::decides_sandbox_image(&outside, target.containerd()) {
+                sandbox = sandbox.in_effect(&effective, target);
+            }
+            let refused = refusals::find(&mut input.tree, self.files, &outside, &effective);
             if refused
                 .iter()
                 .any(|finding| finding.severity == Severity::Error)
@@ -328,7 +344,8 @@ impl Draft<'_> {
             findings.extend(refused);
         }
         let companions = companions::list(&input.tree, self.files, &parts);
-        let ledger = ledger::ledger(&input.tree, self.files, &parts, input.without_effect);
+        let mut ledger = ledger::ledger(&input.tree, self.files, &parts, input.without_effect);
+        ledger.extend(outside.into_iter().flat_map(Outside::ledger));
         findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
         Plan {
             schema: SCHEMA,
@@ -345,12 +362,45 @@ impl Draft<'_> {
             running: self.running.target.release.to_string(),
             changes: self.changes.by_migration,
             release_changes: self.changes.by_release,
-            sandbox: self.sandbox,
+            sandbox,
             findings,
             steps,
             verified,
         }
     }
+}
+
+/// What is in effect with the drop-ins and what they import from elsewhere.
+pub(super) fn with_outside(
+    target: &Target,
+    drop_ins: &[DropIn],
+    outside: &[Outside<'_>],
+) -> Option<Effective> {
+    let texts = drop_ins
+        .iter()
+        .map(|file| (file.name.as_str(), file.text()));
+    let texts = texts.chain(outside::texts(outside));
+    let assembled = k0s::assemble(&target.release, target.pause_image(), texts);
+    assembled.ok().map(k0s::Assembled::effective)
+}
+
+/// Which of a legacy file and its imports were written for another containerd.
+/// `tree` is all of them.
+fn foreign(order: &[&Document], tree: &Tree, target: &Target) -> Vec<Finding> {
+    let mut findings: Vec<Finding> = match order {
+        [legacy] => checks::foreign(legacy, tree).into_iter().collect(),
+        _ => {
+            let of = |file: &&Document| {
+                let file: &Document = file;
+                let input = read::read(&[file], Rules::of(&[file]), &[], target.containerd());
+                checks::foreign(file, &input.tree)
+            };
+            order.iter().filter_map(of).collect()
+        }
+    };
+    let imported = order.iter().skip(1).copied();
+    findings.extend(checks::nvidia(imported, target));
+    findings
 }
 
 /// What the drop-ins are to bring about.

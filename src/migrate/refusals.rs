@@ -1,18 +1,36 @@
 //! What containerd would refuse about the result, with its place in the input.
 
+use super::outside::{self, Outside};
 use super::tree::{Files, Id, ROOT, Tree, shown};
-use crate::containerd::Release;
+use crate::Document;
 use crate::containerd::load::Effective;
 use crate::containerd::refusal::{Refusal, Refuses, Rule};
-use crate::diagnostic::{Code, Finding};
+use crate::containerd::{Release, plugin};
+use crate::diagnostic::{Code, Finding, Span};
 
-/// Looks for refusals in what is in effect with the drop-ins.
-pub(super) fn find(tree: &mut Tree, files: Files<'_>, effective: &Effective) -> Vec<Finding> {
+const DISABLED: &str = "disabled_plugins";
+
+/// Looks for refusals in what is in effect with the drop-ins, and with files
+/// from elsewhere that they import.
+pub(super) fn find(
+    tree: &mut Tree,
+    files: Files<'_>,
+    outside: &[Outside<'_>],
+    effective: &Effective,
+) -> Vec<Finding> {
     let refusals = effective.refusals();
     let finding = |refusal: &Refusal| {
         let code = code(refusal);
         let message = message(refusal, effective.release());
         let path: Vec<&str> = refusal.setting.iter().map(String::as_str).collect();
+        if path == [DISABLED]
+            && let Some(span) = disabled(files, outside)
+        {
+            return Finding::new(code, message).at(DISABLED, Some(span));
+        }
+        if let Some((key, span)) = outside::place(outside, &path, effective.release()) {
+            return Finding::new(code, message).at(key, Some(span));
+        }
         match place(tree, &path) {
             Some(id) => files.finding(tree, id, code, message),
             None => {
@@ -22,6 +40,19 @@ pub(super) fn find(tree: &mut Tree, files: Files<'_>, effective: &Effective) -> 
         }
     };
     refusals.iter().map(finding).collect()
+}
+
+/// Where CRI is disabled: of all lists, that which names it.
+fn disabled(files: Files<'_>, outside: &[Outside<'_>]) -> Option<Span> {
+    let names_cri = |file: &&Document| {
+        let list = file.root().get(DISABLED).and_then(|item| item.as_array());
+        let mut ids = list.into_iter().flatten().filter_map(|id| id.as_str());
+        ids.any(|id| id == plugin::CRI || plugin::short_name(plugin::CRI) == Some(id))
+    };
+    let all = files.0.iter().copied();
+    let mut all = all.chain(outside.iter().map(|file| file.document));
+    let (key, _) = all.find(names_cri)?.span_of(&[DISABLED])?;
+    Some(key)
 }
 
 /// The node nearest to a setting that stands somewhere.

@@ -16,6 +16,7 @@ impl fmt::Display for Plan {
         companions(self, f)?;
         moved(self, f)?;
         dropped(self, f)?;
+        left(self, f)?;
         changes(&self.changes, "WHAT CHANGES ON THE NODE", f)?;
         let title = format!("WHAT CHANGES WITH THE RELEASE, FROM k0s {}", self.running);
         changes(&self.release_changes, &title, f)?;
@@ -237,6 +238,7 @@ fn dropped(plan: &Plan, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         .ledger
         .iter()
         .filter(|entry| entry.fate.drop_in().is_none() && !is_moved(entry))
+        .filter(|entry| entry.fate != Fate::LeftInPlace)
         .collect();
     if dropped.is_empty() {
         return Ok(());
@@ -281,6 +283,25 @@ fn dropped(plan: &Plan, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             "\n  the same in the target without it: {}",
             plural(same, "key")
         )?;
+    }
+    Ok(())
+}
+
+/// What stands in files that are not rewritten.
+fn left(plan: &Plan, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let mut by_file: BTreeMap<&str, usize> = BTreeMap::new();
+    for entry in &plan.ledger {
+        if entry.fate == Fate::LeftInPlace {
+            *by_file.entry(&entry.span.file).or_default() += 1;
+        }
+    }
+    if by_file.is_empty() {
+        return Ok(());
+    }
+    writeln!(f, "\nLEFT IN PLACE, in files of other tools")?;
+    for (file, count) in by_file {
+        let file = file.replace(char::is_control, "\u{fffd}");
+        writeln!(f, "\n  {file}: {}", plural(count, "key"))?;
     }
     Ok(())
 }

@@ -10,8 +10,9 @@ use super::Target;
 use super::running::Running;
 use super::tree::{Dropped, Id, Tree, Verdict};
 use crate::config::Config;
-use crate::containerd::plugin;
+use crate::containerd::load::Effective;
 use crate::containerd::setting::State;
+use crate::containerd::{Release, plugin};
 use crate::k0s::{self, Regime};
 use crate::secret::without_user;
 use crate::value::Value;
@@ -59,12 +60,17 @@ impl SandboxImages {
         let effective = running.effective.as_ref();
         let before = effective.and_then(|effective| as_text(&effective.value(&PATH)?));
         let before_by = match effective {
-            // What k0s generates sets the image, too.
-            Some(_) if running.managed => match leaf.is_some_and(|leaf| is_of_input(tree, leaf)) {
-                true => DecidedBy::Input,
-                false => DecidedBy::K0s,
-            },
             Some(effective) if effective.set_value(&PATH).is_none() => DecidedBy::Containerd,
+            // What k0s generates sets the image, too; another one is that of a file
+            // from elsewhere.
+            Some(effective) if running.managed => {
+                let injected = Value::String(running.target.pause_image().to_owned());
+                let own = effective.set_value(&PATH) == Some(&injected);
+                match own && !leaf.is_some_and(|leaf| is_of_input(tree, leaf)) {
+                    true => DecidedBy::K0s,
+                    false => DecidedBy::Input,
+                }
+            }
             _ => DecidedBy::Input,
         };
         let (after, after_by) = match leaf.filter(|leaf| tree.is_kept(*leaf)) {
@@ -78,6 +84,31 @@ impl SandboxImages {
             after,
             after_by,
         }
+    }
+
+    /// What is in effect decides, with files that the plan does not write.
+    pub(super) fn in_effect(mut self, effective: &Effective, target: &Target) -> Self {
+        let injected = target.pause_image();
+        let (image, by) = match effective.set_value(&PATH) {
+            None => (built_in(target.containerd()), DecidedBy::Containerd),
+            Some(value) => {
+                let by = match self.after_by == DecidedBy::K0s && value.as_str() == Some(injected) {
+                    true => DecidedBy::K0s,
+                    false => DecidedBy::Input,
+                };
+                (value.as_str(), by)
+            }
+        };
+        (self.after, self.after_by) = (image.map(without_user), by);
+        self
+    }
+}
+
+/// containerd's own default.
+pub(super) fn built_in(containerd: Release) -> Option<&'static str> {
+    match Config::place_of(&PATH)?.state(containerd) {
+        State::Str(image) => Some(image),
+        _ => None,
     }
 }
 

@@ -76,6 +76,17 @@ pub(super) fn for_good_drop_ins() -> Vec<String> {
     )]
 }
 
+/// For drop-ins that may stay, were they right.
+pub(super) fn for_bad_drop_ins(target: &Target) -> Vec<String> {
+    let dir = k0s::DROP_IN_DIR;
+    let mut steps = vec![format!(
+        "{SETTLE}, in the files themselves: nothing is written for k0s {}, which reads the drop-ins in {dir} as they are.",
+        target.requested
+    )];
+    restart(target, &mut steps);
+    steps
+}
+
 /// For drop-ins of an earlier k0s.
 pub(super) fn for_drop_ins(
     target: &Target,

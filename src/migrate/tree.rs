@@ -122,6 +122,8 @@ pub(super) enum Why {
     Unknown(String),
     /// Nobody wrote it: the migration owes it to a node of the input.
     Companion { owed_to: Id, why: String },
+    /// It stands in a file that is not rewritten.
+    Elsewhere(String),
 }
 
 /// Why a leaf is dropped.

@@ -38,6 +38,7 @@ fn existing(files: &[(&str, &str)], main: Option<&str>, k0s: &str) -> Plan {
     let existing = ExistingDropIns {
         directory,
         drop_ins: &drop_ins,
+        imported: &[],
         main: main.as_ref(),
     };
     plan_drop_ins(&existing, &Target::find(k0s).unwrap(), &Options::default())

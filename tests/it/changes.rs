@@ -179,6 +179,7 @@ fn a_stated_pause_image() {
         let existing = ExistingDropIns {
             directory,
             drop_ins: &drop_ins,
+            imported: &[],
             main: None,
         };
         let target = Target::find(k0s)
@@ -211,6 +212,7 @@ fn drop_ins_beside_a_main_file_of_the_users() {
         let existing = ExistingDropIns {
             directory,
             drop_ins: &drop_ins,
+            imported: &[],
             main,
         };
         let plan = plan_drop_ins(&existing, &Target::find(NEW).unwrap(), &Options::default());

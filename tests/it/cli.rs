@@ -489,6 +489,40 @@ fn a_copy_of_a_nodes_drop_ins_is_as_good() {
     }
 }
 
+/// Files from elsewhere are read: by pattern, by name, relative to the importer, and
+/// what they import in turn.
+#[test]
+fn imports_from_elsewhere_are_read() {
+    let (dir, drop_ins) = node("outside", "# k0s_managed=true\n");
+    let conf = dir.path().join("conf.d");
+    std::fs::create_dir_all(conf.join("more")).unwrap();
+    let cri = "version = 2\n[plugins.\"io.containerd.grpc.v1.cri\".containerd]\ndefault_runtime_name = \"gpu\"\n";
+    let put = |name: &str, text: &str| std::fs::write(conf.join(name), text).unwrap();
+    put("a.toml", "version = 2\nimports = [\"more/*.toml\"]\n");
+    put("more/b.toml", cri);
+    let import = |entry: &str| {
+        let text = format!("version = 2\nimports = [\"{}/{entry}\"]\n", conf.display());
+        std::fs::write(dir.path().join("containerd.d/60-import.toml"), text).unwrap();
+        let output = run(&["--from-dropins", &drop_ins, "--k0s", "1.30.4"]);
+        (output.status.code(), stdout(&output))
+    };
+    let at_fault = format!("{}:3:1", conf.join("more/b.toml").display());
+    for entry in ["*.toml", "a.toml", "more/../a.toml"] {
+        let (status, text) = import(entry);
+        assert_eq!(status, Some(1), "{entry}: {text}");
+        assert!(text.contains("error[cri-refuses]"), "{entry}: {text}");
+        assert!(text.contains(&at_fault), "{entry}: {text}");
+        assert!(text.contains("LEFT IN PLACE"), "{entry}: {text}");
+    }
+    // A pattern may match nothing, a name may not.
+    let (status, text) = import("none*.toml");
+    assert_eq!(status, Some(0), "{text}");
+    let (status, text) = import("none.toml");
+    assert_eq!(status, Some(1), "{text}");
+    assert!(text.contains("error[import-missing]"), "{text}");
+    assert!(!text.contains("1. Nothing"), "{text}");
+}
+
 #[test]
 fn registry_settings_are_converted_where_asked() {
     let dir = TempDir::new("registry");

@@ -12,20 +12,27 @@ fn carried(files: &[(&str, &str)]) -> Plan {
     support::carried_over(files, NEW)
 }
 
-/// The GPU toolkit makes such a drop-in.
+/// The GPU toolkit makes such a drop-in. What it imports is read, and stays.
 #[test]
 fn an_import_from_elsewhere_stays() {
-    let plan = carried(&[(
-        "nvidia.toml",
-        "version = 2\nimports = [\"/etc/containerd/conf.d/99-nvidia.toml\"]\n",
-    )]);
+    let import = "version = 2\nimports = [\"/etc/containerd/conf.d/99-nvidia.toml\"]\n";
+    let handlers =
+        "version = 2\n[CRI.containerd.runtimes.nvidia]\nruntime_type = \"io.containerd.runc.v2\"\n";
+    let plan = carried(&[
+        ("nvidia.toml", import),
+        ("/etc/containerd/conf.d/99-nvidia.toml", handlers),
+    ]);
     says(&plan, Code::ImportOutside);
-    assert!(plan.is_sound());
+    assert!(plan.is_sound(), "{:?}", plan.findings);
+    assert_eq!(plan.drop_ins.len(), 1);
     assert!(
         plan.drop_ins[0]
             .text()
             .ends_with("version = 3\nimports = [\"/etc/containerd/conf.d/99-nvidia.toml\"]\n")
     );
+    // Not handed in, it counts as missing: containerd exits then.
+    let plan = carried(&[("nvidia.toml", import)]);
+    says(&plan, Code::ImportMissing);
 }
 
 /// An import of a file that is not there keeps containerd from starting.
@@ -425,7 +432,7 @@ fn imports_of_merged_drop_ins_start_from_the_run_directory() {
     ]);
     assert!(plan.is_sound(), "{:?}", plan.findings);
     says(&plan, Code::Shadowed);
-    says(&plan, Code::ImportOutside);
+    says(&plan, Code::ImportEmpty);
     says(&plan, Code::ImportUnused);
     assert_eq!(
         settings(&plan),

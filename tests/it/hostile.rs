@@ -22,6 +22,7 @@ fn survives(text: String) -> bool {
         let existing = ExistingDropIns {
             directory: "",
             drop_ins: std::slice::from_ref(&document),
+            imported: &[],
             main: None,
         };
         let plans = [

@@ -263,6 +263,7 @@ fn is_idempotent(case: &Case, plan_1: &Plan) -> Result<(), TestCaseError> {
         let existing = ExistingDropIns {
             directory: "/etc/k0s/containerd.d",
             drop_ins: &imports,
+            imported: &[],
             main: Some(&main),
         };
         let again = plan_drop_ins(&existing, &target, &Options::default());
@@ -390,7 +391,7 @@ proptest! {
         let documents: Vec<Document> = set.files.iter()
             .map(|(name, text)| Document::parse(format!("{directory}/{name}"), text.as_bytes()).unwrap())
             .collect();
-        let existing = ExistingDropIns { directory, drop_ins: &documents, main: None };
+        let existing = ExistingDropIns { directory, drop_ins: &documents, imported: &[], main: None };
         let plan = plan_drop_ins(&existing, &Target::find(TO).unwrap(), &Options::default());
         prop_assert!(support::keeps_all(&plan), "{:?}", plan.findings);
         let after = effective(TO, &support::drop_ins(&plan)).unwrap();
@@ -414,10 +415,45 @@ proptest! {
         let documents: Vec<Document> = support::drop_ins(&plan).iter()
             .map(|(name, text)| Document::parse(format!("{directory}/{name}"), text.as_bytes()).unwrap())
             .collect();
-        let existing = ExistingDropIns { directory, drop_ins: &documents, main: None };
+        let existing = ExistingDropIns { directory, drop_ins: &documents, imported: &[], main: None };
         let again = plan_drop_ins(&existing, &Target::find(TO).unwrap(), &Options::default());
         prop_assert_eq!(support::drop_ins(&again), support::drop_ins(&plan));
         prop_assert_eq!(again.steps.len(), 1);
+    }
+
+    /// With a file from elsewhere, which a drop-in imports and nobody rewrites:
+    /// accounts, and nothing left to do the second time.
+    #[test]
+    fn imports_from_elsewhere_keep_the_laws(set in drop_ins(), other in drop_ins()) {
+        let (directory, path) = ("/etc/k0s/containerd.d", "/etc/containerd/conf.d/x.toml");
+        let text = other.files.values().next().unwrap();
+        let imported = [Document::parse(path, text.as_bytes()).unwrap()];
+        let planned = |files: &BTreeMap<String, String>, k0s: &str| {
+            let documents: Vec<Document> = files.iter()
+                .map(|(name, text)| Document::parse(format!("{directory}/{name}"), text.as_bytes()).unwrap())
+                .collect();
+            let existing = ExistingDropIns { directory, drop_ins: &documents, imported: &imported, main: None };
+            plan_drop_ins(&existing, &Target::find(k0s).unwrap(), &Options::default())
+        };
+        let mut files = set.files.clone();
+        files.insert("60-import.toml".to_owned(), format!("version = 2\nimports = [{path:?}]\n"));
+        let leaves = |text: &String| support::leaves(&support::parse(text)).len();
+        let keys = files.values().chain([text]).map(leaves).sum::<usize>();
+        for k0s in [FROM, TO] {
+            let plan = planned(&files, k0s);
+            let defects: Vec<_> = plan.findings.iter().filter(|finding| finding.code == Code::Internal).collect();
+            prop_assert!(defects.is_empty(), "{defects:?}");
+            let bare = |value: &Value| value.as_table().is_some_and(BTreeMap::is_empty);
+            let entries = plan.ledger.iter().filter(|entry| !bare(entry.value.expose()));
+            prop_assert_eq!(entries.count(), keys);
+            let left = plan.ledger.iter().filter(|entry| entry.span.file == path).count();
+            prop_assert!(left >= leaves(text), "{:?}", plan.ledger);
+        }
+        let plan = planned(&files, TO);
+        prop_assert!(plan.verified, "{:?}", plan.findings);
+        prop_assert!(support::drop_ins(&plan)["60-import.toml"].contains(path));
+        let again = planned(&support::drop_ins(&plan), TO);
+        prop_assert_eq!(support::drop_ins(&again), support::drop_ins(&plan));
     }
 
     /// The typed model writes back what it read.

@@ -176,6 +176,7 @@ fn existing_drop_ins_and_version_3() {
         let existing = ExistingDropIns {
             directory,
             drop_ins: &drop_ins,
+            imported: &[],
             main: None,
         };
         plan_drop_ins(&existing, &Target::find(NEW).unwrap(), options)

@@ -6,7 +6,8 @@
 //! perhaps `lost-3`, keys that it has no place for, and `certs.d-3/`, the
 //! hosts.toml files; perhaps `imports/`, files
 //! that the legacy file imports. A folder of `tests/sets` has `drop-ins/` in
-//! place of a legacy file. What the library wrote and what containerd 1.7 and
+//! place of a legacy file, and perhaps `imported/`, what they import from
+//! `/etc/containerd/conf.d`. What the library wrote and what containerd 1.7 and
 //! 2.1 answered is in `recorded/` and `recorded-3/`, for machines without
 //! containerd; `CONTAINERD_DIR=DIR RECORD=1` records it again.
 
@@ -71,12 +72,25 @@ fn carried_over(case: &Path, target: &Target) -> Plan {
             Document::parse(format!("{directory}/{name}"), text.as_bytes()).unwrap()
         })
         .collect();
+    let imported: Vec<Document> = imported(case)
+        .into_iter()
+        .map(|(path, text)| Document::parse(path, text.as_bytes()).unwrap())
+        .collect();
     let existing = ExistingDropIns {
         directory,
         drop_ins: &drop_ins,
+        imported: &imported,
         main: None,
     };
     plan_drop_ins(&existing, target, &Options::default())
+}
+
+/// What the drop-ins of a case import from elsewhere, by path on the node.
+fn imported(case: &Path) -> BTreeMap<String, String> {
+    let files = files_below(&case.join("imported")).into_iter();
+    files
+        .map(|(name, text)| (format!("/etc/containerd/conf.d/{name}"), text))
+        .collect()
 }
 
 /// All files of a folder and the folders in it, by relative name.
@@ -205,7 +219,9 @@ fn judge_2(case: &Path, plan: &Plan) {
         recorded: &case.join("recorded-3"),
     };
     let pause = plan.target.pause_image();
-    judgement.check(live_2(&judgement.name, pause, &judgement.written));
+    let mut loaded = judgement.written.clone();
+    loaded.extend(imported(case));
+    judgement.check(live_2(&judgement.name, pause, &loaded));
 }
 
 #[test]

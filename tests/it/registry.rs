@@ -576,6 +576,7 @@ fn routes(section: &str) -> Vec<(String, Plan)> {
             let existing = ExistingDropIns {
                 directory,
                 drop_ins: &drop_ins,
+                imported: &[],
                 main: None,
             };
             routes.push((

@@ -164,6 +164,7 @@ fn no_plan_for_drop_ins_shows_a_credential() {
         let existing = ExistingDropIns {
             directory: "/etc/k0s/containerd.d",
             drop_ins: &drop_ins,
+            imported: &[],
             main: None,
         };
         hides_plan(&plan_drop_ins(

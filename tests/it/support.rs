@@ -206,7 +206,7 @@ pub fn dump(
 
 /// What containerd makes of drop-ins as k0s 1.36 and later have it import
 /// them, the main file written anew from its description: the text of `config
-/// dump`.
+/// dump`. A name that begins with `/etc/containerd/conf.d` is that of a file elsewhere.
 pub fn dump_of_version_3(
     containerd: &Path,
     name: &str,
@@ -220,8 +220,14 @@ pub fn dump_of_version_3(
         std::fs::write(&path, text).unwrap();
         path.display().to_string()
     };
+    // Files from elsewhere, by their path on the node.
+    let elsewhere = format!("\"{}/etc/containerd/conf.d/", dir.path().display());
     for (name, text) in drop_ins {
-        write(&format!("containerd.d/{name}"), text);
+        let text = text.replace("\"/etc/containerd/conf.d/", &elsewhere);
+        match name.strip_prefix('/') {
+            Some(below) => write(below, &text),
+            None => write(&format!("containerd.d/{name}"), &text),
+        };
     }
     let main = format!(
         "imports = [\"{}/containerd.d/*.toml\"]\nversion = 3\n\n[plugins.\"io.containerd.cri.v1.images\".pinned_images]\nsandbox = \"{pause}\"\n\n[plugins.\"io.containerd.cri.v1.runtime\"]\n",
@@ -266,16 +272,28 @@ pub fn migrate(legacy: &str, k0s: &str) -> Plan {
     )
 }
 
-/// Existing drop-ins, by name and text in short words, carried over.
+/// Existing drop-ins, by name and text in short words, carried over. A name that
+/// begins with `/` is the path of a file from elsewhere.
 pub fn carried_over(files: &[(&str, &str)], k0s: &str) -> Plan {
     let directory = "/etc/k0s/containerd.d";
     let parse = |(name, text): &(&str, &str)| {
-        Document::parse(format!("{directory}/{name}"), long(text).as_bytes()).unwrap()
+        let path = match name.starts_with('/') {
+            true => (*name).to_owned(),
+            false => format!("{directory}/{name}"),
+        };
+        Document::parse(path, long(text).as_bytes()).unwrap()
     };
-    let drop_ins: Vec<Document> = files.iter().map(parse).collect();
+    let is_outside = |(name, _): &&(&str, &str)| name.starts_with('/');
+    let drop_ins: Vec<Document> = files
+        .iter()
+        .filter(|file| !is_outside(file))
+        .map(parse)
+        .collect();
+    let imported: Vec<Document> = files.iter().filter(is_outside).map(parse).collect();
     let existing = ExistingDropIns {
         directory,
         drop_ins: &drop_ins,
+        imported: &imported,
         main: None,
     };
     plan_drop_ins(&existing, &Target::find(k0s).unwrap(), &Options::default())

@@ -29,6 +29,7 @@ fn carry_over(name: &str, text: &str, target: &Target) -> Plan {
     let existing = ExistingDropIns {
         directory,
         drop_ins: &drop_ins,
+        imported: &[],
         main: None,
     };
     plan_drop_ins(&existing, target, &Options::default())

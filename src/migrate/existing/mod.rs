@@ -2,11 +2,14 @@
 //! version: file by file, with the precedence that they had.
 
 mod set;
+mod stay;
 
 use super::changes::Changes;
 use super::companions::Pulls;
 use super::drop_in::{self, DropIn, Existing, Style};
-use super::plan::{Draft, Plan, judge};
+use super::outside::{self, Outside};
+use super::plan::{Draft, Plan, judge, with_outside};
+use super::read::Rules;
 use super::running::{self, Running};
 use super::sandbox::SandboxImages;
 use super::steps::{self, Main};
@@ -25,17 +28,24 @@ pub struct ExistingDropIns<'a> {
     pub directory: &'a str,
     /// The drop-ins, and what they import from folders of the directory.
     pub drop_ins: &'a [Document],
+    /// What they import from elsewhere on the node, by its path there: other
+    /// tools' files, which are read and not rewritten.
+    /// [`imports`](ExistingDropIns::imports) tells what to hand in.
+    pub imported: &'a [Document],
     /// `containerd.toml`, if there is one.
     pub main: Option<&'a Document>,
 }
 
 /// Plans how existing drop-ins of k0s 1.27.5 and later are carried to 1.36 and
-/// later.
+/// later. For an earlier target they stay as they are, and the plan says what of
+/// them would not work there.
 ///
 /// Names, comments and the division into files stay. Where several drop-ins
 /// set the same key, the one that prevailed keeps it: up to k0s 1.35 a drop-in
 /// with CRI settings prevails over one without, and a later name over an
-/// earlier one. A file that k0s accepts as it is stays as it is, to the byte.
+/// earlier one. A file that k0s accepts as it is stays as it is, to the byte. So
+/// does what drop-ins import from elsewhere on the node, whatever is in it: it
+/// takes part in what is in effect, and what is wrong with it is said.
 ///
 /// ```
 /// use containerd_dropins::Document;
@@ -48,7 +58,7 @@ pub struct ExistingDropIns<'a> {
 /// "#;
 /// let directory = "/etc/k0s/containerd.d";
 /// let drop_ins = [Document::parse(format!("{directory}/nvidia.toml"), nvidia.as_bytes())?];
-/// let existing = ExistingDropIns { directory, drop_ins: &drop_ins, main: None };
+/// let existing = ExistingDropIns { directory, drop_ins: &drop_ins, imported: &[], main: None };
 /// let plan = plan_drop_ins(&existing, &Target::find("v1.36.3+k0s.2")?, &Options::default());
 ///
 /// assert!(plan.is_sound());
@@ -63,10 +73,19 @@ pub struct ExistingDropIns<'a> {
 /// ```
 pub fn plan_drop_ins(existing: &ExistingDropIns<'_>, target: &Target, options: &Options) -> Plan {
     let mut findings = target.findings();
-    let set = Set::of(existing, &mut findings);
+    let set = Set::of(existing, target, &mut findings);
     let files = Files(&set.order);
     let mut input = read::read(files.0, set.rules, &set.names, target.containerd());
-    findings.append(&mut input.findings);
+    let obstacle = match target.release.regime {
+        Regime::ImportsV3 => None,
+        _ => Some(set.obstacle(target)),
+    };
+    let untouched = matches!(obstacle, Some(None));
+    let said = input.findings.drain(..);
+    findings.extend(said.map(|finding| match untouched {
+        true => finding.in_place(),
+        false => finding,
+    }));
     let tree = &mut input.tree;
     tree.write_as(target.release.config_version());
     let origin = origin::of(tree, options.origin);
@@ -77,15 +96,21 @@ pub fn plan_drop_ins(existing: &ExistingDropIns<'_>, target: &Target, options: &
         .iter()
         .map(String::as_str)
         .zip(set.order.iter().copied())
+        .chain(set.outside.iter().map(|file| (file.name(), *file)))
         .collect();
     let running = Running::with_drop_ins(existing, &given, target, options);
+    let mut outside: Vec<Outside<'_>> = set
+        .outside
+        .iter()
+        .map(|document| Outside::read(document, target))
+        .collect();
     let mut changes = Changes::default();
-    let mut untouched = false;
     let mut moved = None;
     if target.release.regime == Regime::ImportsV3 {
         moved = judge(tree, files, &origin, target, options, &mut findings);
         let mut expected = running::expected(tree, target);
         if let Some(expected) = &mut expected {
+            outside.iter().for_each(|file| file.add_to(expected));
             let pulls = Pulls {
                 target,
                 running: &running,
@@ -104,12 +129,34 @@ pub fn plan_drop_ins(existing: &ExistingDropIns<'_>, target: &Target, options: &
         if let Some(expected) = &expected {
             changes = Changes::between(&running, expected, tree, target);
         }
-    } else {
-        untouched = set.leave(tree, target, &mut findings);
-        hosts::diagnose_registry(tree, files, target, &mut findings);
-        if untouched {
+        findings.extend(set.version_1().map(|file| {
+            let message = "it states version 1, by which k0s 1.27 to 1.35 made containerd ignore the CRI settings of all drop-ins";
+            let span = file.span_of(&["version"]).map(|(key, _)| key);
+            Finding::new(Code::DropInVersion, message).at("version", span)
+        }));
+    }
+    match obstacle {
+        None => {}
+        Some(Some((why, finding))) => {
+            findings.extend(finding);
+            stay::drop_all(tree, &why);
+        }
+        Some(None) => {
+            findings.extend(stay::judge(tree, files, &set, target, options));
+            hosts::diagnose_registry(tree, files, target, &mut findings);
             parts = split::split_by_file(tree, target.containerd(), &set.names);
         }
+    }
+    findings.extend(by_itself(&set, target));
+    for file in &mut outside {
+        let decides = set
+            .decides
+            .is_some_and(|decides| std::ptr::eq(decides, file.document));
+        findings.extend(file.findings(target, decides));
+    }
+    if target.release.regime != Regime::Monolith && set.version_1().is_none() {
+        let replaced = set.rules == Rules::K0sMerge;
+        findings.extend(outside::overrides(&outside, tree, target, replaced));
     }
     let beside = beside(existing, target);
     let main = match beside.as_ref().map(|finding| finding.code) {
@@ -152,19 +199,24 @@ pub fn plan_drop_ins(existing: &ExistingDropIns<'_>, target: &Target, options: &
     if !unchanged && !untouched {
         findings.extend(checks::removals(&input.tree, files, &parts, target));
     }
-    let steps = match (unchanged || untouched) && main == Main::Fine && !failed {
-        true => steps::for_good_drop_ins(),
-        false => steps::for_drop_ins(target, main, failed, &drop_ins, &names),
+    let effective = match untouched {
+        true => stay::effective(&set, target, failed, &mut findings),
+        false => None,
     };
-    let texts = documents
-        .iter()
-        .map(|existing| (existing.name.as_str(), existing.document.text()));
-    let image = target.pause_image();
-    let assembled = untouched.then(|| k0s::assemble(&target.release, image, texts).ok());
-    let effective = assembled.flatten().map(|assembled| assembled.effective());
-    if let Some(effective) = &effective {
-        changes = Changes::between(&running, effective, &mut input.tree, target);
+    let after = match (&effective, outside.is_empty()) {
+        (Some(effective), _) => Some(effective.clone()),
+        (None, false) => with_outside(target, &drop_ins, &outside),
+        (None, true) => None,
+    };
+    if let Some(after) = &after {
+        changes = Changes::between(&running, after, &mut input.tree, target);
     }
+    let failed = findings.iter().any(|f| f.severity == Severity::Error);
+    let steps = match (unchanged || untouched) && main == Main::Fine {
+        true if !failed => steps::for_good_drop_ins(),
+        true if untouched => steps::for_bad_drop_ins(target),
+        _ => steps::for_drop_ins(target, main, failed, &drop_ins, &names),
+    };
     Draft {
         target,
         file: existing.directory.to_owned(),
@@ -180,12 +232,30 @@ pub fn plan_drop_ins(existing: &ExistingDropIns<'_>, target: &Target, options: &
         untouched,
         effective,
         running,
+        outside,
         changes,
         sandbox,
         findings,
         steps,
     }
     .finish(options)
+}
+
+/// What there is to say about each file by itself.
+fn by_itself(set: &Set<'_>, target: &Target) -> Vec<Finding> {
+    let foreign = |file: &&Document| {
+        let input = read::read(&[file], set.rules, &[], target.containerd());
+        checks::foreign(file, &input.tree)
+    };
+    let mut findings: Vec<Finding> = set
+        .order
+        .iter()
+        .copied()
+        .filter_map(|file| foreign(&file))
+        .collect();
+    let all = set.order.iter().chain(&set.outside).copied();
+    findings.extend(checks::nvidia(all, target));
+    findings
 }
 
 /// What the main file beside the drop-ins means for them.

@@ -11,7 +11,7 @@ use crate::k0s::{self, Regime};
 use crate::migrate::Target;
 use crate::migrate::read::{self, Rules};
 use crate::migrate::split::{self, Concern};
-use crate::migrate::tree::{Dropped, Id, ROOT, Tree, Verdict, Why};
+use crate::migrate::tree::{Id, ROOT, Tree, Verdict, Why};
 use crate::value::Value;
 
 /// Drop-ins in the order in which they were loaded.
@@ -22,6 +22,13 @@ pub(super) struct Set<'a> {
     /// What their relative imports start from.
     importers: Vec<String>,
     pub(super) rules: Rules,
+    /// Which of them k0s merges.
+    pub(super) merged: Vec<bool>,
+    /// Files from elsewhere that they import, in the order in which they are
+    /// loaded: after the drop-ins.
+    pub(super) outside: Vec<&'a Document>,
+    /// The file whose version decides how containerd 1.x reads all of them.
+    pub(super) decides: Option<&'a Document>,
 }
 
 impl ExistingDropIns<'_> {
@@ -32,123 +39,246 @@ impl ExistingDropIns<'_> {
         let below = below.and_then(|name| name.strip_prefix('/'));
         below.unwrap_or(document.name()).to_owned()
     }
+
+    /// Every import of the files that are handed in which counts, as containerd
+    /// follows it on the node: relative paths start from
+    /// `/etc/k0s/containerd.d`, or from `/run/k0s` for what k0s 1.27 – 1.35
+    /// merge. Who reads files hands in what these lead to in turn, until nothing
+    /// is new.
+    ///
+    /// ```
+    /// use containerd_dropins::Document;
+    /// use containerd_dropins::migrate::ExistingDropIns;
+    ///
+    /// let text = "version = 2\nimports = [\"/etc/containerd/conf.d/*.toml\"]\n";
+    /// let directory = "/etc/k0s/containerd.d";
+    /// let drop_ins = [Document::parse(format!("{directory}/nvidia.toml"), text.as_bytes())?];
+    /// let existing = ExistingDropIns { directory, drop_ins: &drop_ins, imported: &[], main: None };
+    /// assert_eq!(existing.imports()[0].path(), "/etc/containerd/conf.d/*.toml");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn imports(&self) -> Vec<Import> {
+        let mut imports = Vec::new();
+        let mut seen = BTreeSet::new();
+        Given::of(self, None).load_order(|_, import, _| {
+            if seen.insert(import.path().to_owned()) {
+                imports.push(import.clone());
+            }
+        });
+        imports
+    }
 }
 
-impl<'a> Set<'a> {
-    pub(super) fn of(existing: &ExistingDropIns<'a>, findings: &mut Vec<Finding>) -> Self {
-        let mut all: Vec<(String, &Document)> = existing
-            .drop_ins
-            .iter()
-            .map(|document| (existing.name_of(document), document))
-            .collect();
-        all.sort_by(|(a, _), (b, _)| a.cmp(b));
-        all.dedup_by(|(again, document), (name, _)| {
-            let twice = again == name;
+/// The files that are handed in, by name, and what k0s makes of them.
+struct Given<'a> {
+    files: Vec<(String, &'a Document)>,
+    /// Files that are given twice.
+    again: Vec<&'a Document>,
+    /// What is loaded first, in this order.
+    first: Vec<usize>,
+    /// Which of it k0s merges.
+    merged: BTreeSet<usize>,
+    /// Of what is merged, the last list of imports replaces the others.
+    imports_last: Option<usize>,
+    rules: Rules,
+}
+
+impl<'a> Given<'a> {
+    /// By the rules of the k0s that is asked about, or of the one that takes the
+    /// version that the files state.
+    fn of(existing: &ExistingDropIns<'a>, known: Option<Rules>) -> Self {
+        let inside = existing.drop_ins.iter();
+        let inside = inside.map(|document| (existing.name_of(document), document));
+        // By the path on the node; one of a folder of the directory is inside.
+        // The merged CRI settings are k0s's own, whoever imports them again.
+        let generated = known.map(|_| k0s::cri_path());
+        let others = existing.imported.iter();
+        let others = others.filter(|document| Some(document.name()) != generated.as_deref());
+        let outside = others.map(|document| {
+            let below = document.name().strip_prefix(k0s::DROP_IN_DIR);
+            let below = below.and_then(|name| name.strip_prefix('/'));
+            (below.unwrap_or(document.name()).to_owned(), document)
+        });
+        let mut files: Vec<(String, &Document)> = inside.chain(outside).collect();
+        files.sort_by(|(a, _), (b, _)| a.cmp(b));
+        let mut again = Vec::new();
+        files.dedup_by(|(name, document), (before, _)| {
+            let twice = name == before;
             if twice {
-                let message = format!(
-                    "{} is given twice; the second is not carried over",
-                    document.name()
-                );
-                findings.push(Finding::new(Code::ImportUnused, message));
+                again.push(*document);
             }
             twice
         });
-        let file = |at: &usize| all.get(*at).map(|(_, document)| *document);
-        let name = |at: &usize| all.get(*at).map_or("", |(name, _)| name.as_str());
-        let mut first: Vec<usize> = (0..all.len())
-            .filter(|at| k0s::is_drop_in(name(at)))
+        let mut given = Given {
+            first: Vec::new(),
+            merged: BTreeSet::new(),
+            imports_last: None,
+            rules: Rules::Containerd2,
+            files,
+            again,
+        };
+        let mut first: Vec<usize> = (0..given.files.len())
+            .filter(|at| k0s::is_drop_in(given.name(*at)))
             .collect();
-        let rules = rules(first.iter().filter_map(file));
-        let has_cri = |at: &usize| file(at).is_some_and(read::has_cri);
-        let is_merged = |at: &usize| rules == Rules::K0sMerge && has_cri(at);
+        given.rules = known.unwrap_or_else(|| rules(first.iter().filter_map(|at| given.file(*at))));
+        let has_cri = |at: &usize| given.file(*at).is_some_and(read::has_cri);
+        let is_merged = |at: &usize| given.rules == Rules::K0sMerge && has_cri(at);
         let merged: BTreeSet<usize> = first.iter().copied().filter(is_merged).collect();
         // k0s 1.27 – 1.35 have containerd load the merged CRI settings last.
         first.sort_by_key(|at| merged.contains(at));
-        findings.extend(merged.iter().filter_map(file).filter_map(states_version_1));
-        // Of what is merged, the last list of imports replaces the others.
-        let has_imports =
-            |at: &&usize| file(at).is_some_and(|file| file.span_of(&["imports"]).is_some());
-        let imports_last = merged.iter().rev().find(has_imports);
-        let paths: Vec<String> = (0..all.len()).map(|at| k0s::path_of(name(&at))).collect();
+        let has_imports = |at: &&usize| {
+            let file = given.file(**at);
+            file.is_some_and(|file| file.span_of(&["imports"]).is_some())
+        };
+        given.imports_last = merged.iter().rev().find(has_imports).copied();
+        given.first = first;
+        given.merged = merged;
+        given
+    }
+
+    fn file(&self, at: usize) -> Option<&'a Document> {
+        self.files.get(at).map(|(_, document)| *document)
+    }
+
+    fn name(&self, at: usize) -> &str {
+        self.files.get(at).map_or("", |(name, _)| name)
+    }
+
+    /// Whether a file is one of the directory, or of a folder in it.
+    fn is_inside(&self, at: usize) -> bool {
+        !self.name(at).starts_with('/')
+    }
+
+    /// What the relative imports of a file start from.
+    fn importer(&self, at: usize) -> String {
+        match self.merged.contains(&at) {
+            true => k0s::cri_path(),
+            false => k0s::path_of(self.name(at)),
+        }
+    }
+
+    fn imports(&self, at: usize) -> Vec<Import> {
+        let counts = !self.merged.contains(&at) || self.imports_last == Some(at);
+        let entries = self.file(at).filter(|_| counts).map(Document::imports);
+        let importer = self.importer(at);
+        let import = |entry: &String| Import::new(&importer, entry);
+        entries.iter().flatten().map(import).collect()
+    }
+
+    /// The files in the order in which they are loaded; `met` is told of every
+    /// import that counts.
+    fn load_order(&self, met: impl FnMut(usize, &Import, &[usize])) -> Vec<usize> {
+        let paths: Vec<String> = (0..self.files.len())
+            .map(|at| k0s::path_of(self.name(at)))
+            .collect();
         let paths: Vec<&str> = paths.iter().map(String::as_str).collect();
-        let importer = |at: &usize| match merged.contains(at) {
-            true => format!("{}/{}", k0s::RUN_DIR, k0s::CRI_FILE),
-            false => k0s::path_of(name(at)),
+        let first = self.first.iter().copied();
+        load_order(&paths, first, |at| self.imports(at), met)
+    }
+
+    /// The file whose version decides how containerd 1.x reads all of them: the
+    /// last that states one, k0s's own 2 aside.
+    fn decides_version(&self, order: &[usize]) -> Option<&'a Document> {
+        let states = |at: &usize| self.file(*at).filter(|file| file.version().is_some());
+        let further = order.get(self.first.len()..).unwrap_or_default();
+        let last = further.iter().rev().find_map(states);
+        // Beside k0s's own, the merge takes `VERSION` for another key.
+        let in_merge = |at: &usize| states(at).filter(|file| file.root().contains_key("version"));
+        last.or_else(|| self.merged.iter().rev().find_map(in_merge))
+    }
+}
+
+impl<'a> Set<'a> {
+    pub(super) fn of(
+        existing: &ExistingDropIns<'a>,
+        target: &Target,
+        findings: &mut Vec<Finding>,
+    ) -> Self {
+        // A target before 1.36 has them as they are.
+        let known = match target.release.regime {
+            Regime::CriAppend | Regime::CriMerge => Some(Rules::K0sMerge),
+            Regime::Monolith | Regime::ImportsV3 => None,
         };
-        let imports = |at: usize| {
-            let counts = !merged.contains(&at) || imports_last == Some(&at);
-            let entries = file(&at).filter(|_| counts).map(Document::imports);
-            let importer = importer(&at);
-            let import = |entry: &String| Import::new(&importer, entry);
-            entries.iter().flatten().map(import).collect()
-        };
-        let order = load_order(&paths, first, imports, |at, import, reached| {
-            if let (Some(file), []) = (file(&at), reached) {
+        let given = Given::of(existing, known);
+        findings.extend(given.again.iter().map(|document| {
+            let message = format!(
+                "{} is given twice; the second is not carried over",
+                document.name()
+            );
+            Finding::new(Code::ImportUnused, message)
+        }));
+        let mut said = BTreeSet::new();
+        let order = given.load_order(|at, import, reached| {
+            let Some(file) = given.file(at) else {
+                return;
+            };
+            let generated = known.is_some() && import.path() == k0s::cri_path();
+            if reached.is_empty() && !generated {
                 findings.extend(unresolved(file, import));
+            }
+            for other in reached.iter().filter(|other| !given.is_inside(**other)) {
+                let document = given.file(*other).filter(|_| said.insert(*other));
+                findings.extend(document.map(|document| from_outside(file, document, target)));
             }
         });
         let loaded: BTreeSet<usize> = order.iter().copied().collect();
-        for (_, (_, document)) in all
-            .iter()
-            .enumerate()
-            .filter(|(at, _)| !loaded.contains(at))
-        {
+        let unused = (0..given.files.len()).filter(|at| !loaded.contains(at));
+        findings.extend(unused.filter_map(|at| given.file(at)).map(|document| {
             let message = format!(
                 "{} is neither a drop-in nor imported by one; it is not carried over",
                 document.name()
             );
-            findings.push(Finding::new(Code::ImportUnused, message));
-        }
+            Finding::new(Code::ImportUnused, message)
+        }));
+        let decides = given.decides_version(&order);
+        let (inside, outside): (Vec<usize>, Vec<usize>) =
+            order.into_iter().partition(|at| given.is_inside(*at));
+        let inside_of = || inside.iter().copied();
         Set {
-            importers: order.iter().map(importer).collect(),
-            names: order.iter().map(|at| name(at).to_owned()).collect(),
-            order: order.iter().filter_map(file).collect(),
-            rules,
+            importers: inside_of().map(|at| given.importer(at)).collect(),
+            names: inside_of().map(|at| given.name(at).to_owned()).collect(),
+            merged: inside_of().map(|at| given.merged.contains(&at)).collect(),
+            order: inside_of().filter_map(|at| given.file(at)).collect(),
+            outside: outside
+                .into_iter()
+                .filter_map(|at| given.file(at))
+                .collect(),
+            rules: given.rules,
+            decides,
         }
     }
 
-    /// For a target before 1.36: its drop-ins are of version 2, and may stay as
-    /// they are. Gives whether they do.
-    pub(super) fn leave(
-        &self,
-        tree: &mut Tree,
-        target: &Target,
-        findings: &mut Vec<Finding>,
-    ) -> bool {
-        let later = self
-            .order
-            .iter()
-            .find(|file| read::version_of(file).is_some_and(|version| version >= 3));
+    /// Every file that is loaded, by name and text.
+    pub(super) fn texts(&self) -> impl Iterator<Item = (&str, &str)> {
+        let inside = self.names.iter().map(String::as_str).zip(&self.order);
+        let inside = inside.map(|(name, file)| (name, file.text()));
+        inside.chain(self.outside.iter().map(|file| (file.name(), file.text())))
+    }
+
+    /// Why a target before 1.36 does not read the drop-ins as they are, if it
+    /// does not: its own are of version 2.
+    pub(super) fn obstacle(&self, target: &Target) -> Option<(String, Option<Finding>)> {
         let release = &target.release;
-        let (may_stay, why) = match later {
-            _ if release.regime == Regime::Monolith => {
-                (false, format!("k0s {release} reads no drop-ins"))
-            }
-            Some(file) => (
-                false,
-                format!(
-                    "{} is of config version 3, and k0s {release} wants version 2",
-                    file.name()
-                ),
-            ),
-            None => (
-                true,
-                format!("k0s {release} reads drop-ins of version 2 as they are"),
-            ),
-        };
-        for id in tree.leaves(ROOT) {
-            let verdict = match may_stay {
-                true => Verdict::Keep(Why::Edit("stays as it is".to_owned())),
-                false => Verdict::Drop(Dropped::NotExpressible, why.clone()),
-            };
-            tree.judge(id, verdict);
+        let is_later =
+            |file: &&&Document| read::version_of(file).is_some_and(|version| version >= 3);
+        if release.regime == Regime::Monolith {
+            // The target has its finding.
+            return Some((format!("k0s {release} reads no drop-ins"), None));
         }
-        if may_stay {
-            findings.push(Finding::new(Code::DropInsStay, why));
-        } else if release.regime != Regime::Monolith {
-            findings.push(Finding::new(Code::NoWayBack, why));
-        }
-        may_stay
+        let file = self.order.iter().find(is_later)?;
+        let why = format!(
+            "{} is of config version 3, and k0s {release} wants version 2",
+            file.name()
+        );
+        let finding = Finding::new(Code::NoWayBack, why.clone()).about(file);
+        Some((why, Some(finding)))
+    }
+
+    /// The file by which containerd 1.x reads all CRI settings as of version 1,
+    /// and so ignores them.
+    pub(super) fn version_1(&self) -> Option<&'a Document> {
+        self.decides
+            .filter(|file| self.rules == Rules::K0sMerge && file.version() == Some(1))
     }
 
     /// What goes where: into the file where it was. Imports stay, but for
@@ -250,30 +380,37 @@ fn unresolved(file: &Document, import: &Import) -> Option<Finding> {
     let directory = k0s::DROP_IN_DIR;
     let span = file.span_of(&["imports"]).map(|(key, _)| key);
     let inside = import.path().starts_with(&format!("{directory}/"));
-    let finding = match (inside, import.is_pattern()) {
+    let (code, mut message) = match (inside, import.is_pattern()) {
         (true, true) => return None,
-        (true, false) => Finding::new(
+        (false, true) => (
+            Code::ImportEmpty,
+            format!("no file matches the import {}", import.path()),
+        ),
+        (_, false) => (
             Code::ImportMissing,
             format!("the imported file {} is missing", import.path()),
         ),
-        (false, _) => {
-            let mut message = format!("{} is imported from outside of {directory}", import.path());
-            if import.path().starts_with(k0s::RUN_DIR) {
-                message.push_str("; k0s 1.27 to 1.35 copy what drop-ins with CRI settings import into a file there, from which relative paths start");
-            }
-            Finding::new(Code::ImportOutside, message)
-        }
     };
-    Some(finding.at("imports", span))
+    if import.path().starts_with(k0s::RUN_DIR) {
+        message.push_str("; k0s 1.27 to 1.35 copy what drop-ins with CRI settings import into a file there, from which relative paths start");
+    }
+    Some(Finding::new(code, message).at("imports", span))
 }
 
-/// A drop-in with CRI settings that says `version = 1` took them all out of
-/// effect with containerd 1.7.
-fn states_version_1(file: &Document) -> Option<Finding> {
-    let states = file.version() == Some(1) && read::has_cri(file);
-    states.then(|| {
-        let message = "it states version 1, by which k0s 1.27 to 1.35 made containerd ignore the CRI settings of all drop-ins";
-        let span = file.span_of(&["version"]).map(|(key, _)| key);
-        Finding::new(Code::DropInVersion, message).at("version", span)
-    })
+/// A file from elsewhere that is read, and stays as it is.
+fn from_outside(importer: &Document, document: &Document, target: &Target) -> Finding {
+    let span = importer.span_of(&["imports"]).map(|(key, _)| key);
+    let mut message = format!(
+        "{} is imported from outside of {}",
+        document.name(),
+        k0s::DROP_IN_DIR
+    );
+    let containerd = target.containerd();
+    let old = read::version_of(document).filter(|version| *version < 3 && containerd.is_2());
+    if let Some(version) = old {
+        message.push_str(&format!(
+            "; it is of config version {version}, from which containerd {containerd} migrates it at every start"
+        ));
+    }
+    Finding::new(Code::ImportOutside, message).at("imports", span)
 }

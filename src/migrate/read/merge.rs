@@ -192,6 +192,7 @@ impl Reader<'_> {
     /// An earlier file's settings that a later file replaces, by `new` where
     /// that is one value.
     pub(super) fn shadow(&mut self, old: Id, new: Option<&Value>) {
+        self.say_mismatch(old);
         let by = self.files.get(self.file).map_or("", |file| file.name());
         let why = format!("{by} is loaded later and replaces it");
         let tree = &self.input.tree;
@@ -206,6 +207,25 @@ impl Reader<'_> {
             self.input.tree.judge(id, verdict);
         }
         self.input.tree.detach(old);
+    }
+
+    /// containerd decodes the daemon's settings of each file by itself, so that a
+    /// wrong type ends it where another file decides, too.
+    fn say_mismatch(&mut self, old: Id) {
+        let earlier = self.file_of(old);
+        let by_itself = earlier != Some(self.file) && !self.both_have_cri(earlier);
+        let tree = &self.input.tree;
+        let is_plugin = tree.spelled_path(old).first() == Some(&"plugins");
+        let Some(release) = self.stays.filter(|_| by_itself && !is_plugin) else {
+            return;
+        };
+        let mismatch = |id: &Id| {
+            let place = tree.node(*id).place?;
+            let message = place.mismatch(tree.value(*id)?, release)?;
+            Some(Files(self.files).finding(tree, *id, Code::WrongType, message))
+        };
+        let found: Vec<Finding> = tree.leaves(old).iter().filter_map(mismatch).collect();
+        self.input.findings.extend(found);
     }
 
     /// One finding for all that one file replaces of another, but for what

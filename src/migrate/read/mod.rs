@@ -113,6 +113,7 @@ pub(super) fn read(files: &[&Document], rules: Rules, names: &[String], target: 
         apart: !names.is_empty(),
         merged: merged.collect(),
         on_2: target.is_2(),
+        stays: (!names.is_empty() && rules == Rules::K0sMerge && !target.is_2()).then_some(target),
         shadowed: BTreeMap::new(),
         hidden: BTreeMap::new(),
     };
@@ -139,15 +140,20 @@ pub(super) fn read(files: &[&Document], rules: Rules, names: &[String], target: 
         reader.file(file.root(), cursor);
     }
     reader.say_shadowed();
+    let stays = reader.stays.is_some();
     let mut input = reader.input;
     // containerd 2.x, which alone has version 3, reads TOML 1.1.
     let of_1_x = files
         .iter()
         .filter(|file| version_of(file).is_none_or(|version| version < 3));
     for file in of_1_x {
+        let code = match stays {
+            // k0s reads it first.
+            true => Code::K0sRefuses,
+            false => Code::NotReadByContainerd,
+        };
         input.findings.extend(file.toml_1_1().map(|(span, what)| {
-            let mut finding =
-                Finding::new(Code::NotReadByContainerd, format!("{what} is TOML 1.1"));
+            let mut finding = Finding::new(code, format!("{what} is TOML 1.1"));
             finding.span = Some(span);
             finding
         }));
@@ -178,6 +184,8 @@ struct Reader<'a> {
     merged: Vec<bool>,
     /// containerd 2.x is to read the settings.
     on_2: bool,
+    /// The files stay as they are, for this containerd 1.7 to read.
+    stays: Option<Release>,
     /// Settings of one file that another replaces, by the two.
     shadowed: BTreeMap<(usize, usize), Vec<Id>>,
     /// What a setting of k0s's merge hides, by the setting.

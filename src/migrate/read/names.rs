@@ -43,7 +43,12 @@ impl Reader<'_> {
         if cursor.is_plugins()
             && let Some(why) = self.ignored_plugin(key)
         {
-            return Known::Ignored(Code::PluginIdIgnored, why);
+            let refused = self.stays.is_some() && self.version == 2 && !plugin::is_uri(key);
+            let code = match refused {
+                true => Code::ContainerdRefuses,
+                false => Code::PluginIdIgnored,
+            };
+            return Known::Ignored(code, why);
         }
         let step = cursor.child(key);
         match step {
@@ -247,6 +252,10 @@ impl Reader<'_> {
     }
 
     pub(super) fn say_list(&mut self, node: &Node, why: String) {
+        if self.stays.is_some() {
+            // Said of the result, as a refusal.
+            return;
+        }
         if let Some(source) = node.sources.first() {
             let finding = Finding::new(Code::PluginIdIgnored, why);
             self.input
