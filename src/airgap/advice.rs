@@ -19,15 +19,17 @@ pub(super) fn give(report: &mut AirgapReport, plan: &Plan, of_another: bool) {
             false => "after the migration no pod starts",
         };
         report.symptom = Some(symptom(when, &image));
-        report.cause = Some(cause(report, plan, by.1));
+        report.cause = Some(cause(&report.release, plan, by.1));
         report.steps = vec![cure(report, &image, by.1, of_another)];
-    } else if let (Some(image), Some(after)) = (missing(&report.before), &report.after) {
+    } else if let (Some(image), Some(after)) = (missing(&report.before), &report.after)
+        && by.0 != DecidedBy::K0s
+    {
         let step = format!(
             "Take the next steps of the plan: with them the sandbox image is {}, which the bundle holds.",
             after.image
         );
         report.symptom = Some(symptom("no pod starts", &image));
-        report.cause = Some(cause(report, plan, by.0));
+        report.cause = Some(cause(&plan.running, plan, by.0));
         report.steps = vec![step];
     }
     let checks = checks(report, by.1);
@@ -47,8 +49,8 @@ fn symptom(what: &str, image: &CheckedImage) -> String {
 }
 
 /// Why an image is asked for that is not there.
-fn cause(report: &AirgapReport, plan: &Plan, by: DecidedBy) -> String {
-    let (release, containerd) = (&report.release, report.release.containerd);
+fn cause(release: &k0s::Release, plan: &Plan, by: DecidedBy) -> String {
+    let containerd = release.containerd;
     match by {
         DecidedBy::Containerd if release.regime == Regime::Monolith => format!(
             "k0s {release} injects no sandbox image and {} sets none, so containerd {containerd} falls back to its built-in one",

@@ -26,7 +26,7 @@ pub fn check(plan: &Plan, list: &ImageList) -> AirgapReport {
     );
     let sandbox = &plan.sandbox;
     let file = plan.file.replace(char::is_control, "\u{fffd}");
-    let why = |by: DecidedBy, input: String| match by {
+    let why = |by: DecidedBy, release: &k0s::Release, input: String| match by {
         DecidedBy::Input => input,
         DecidedBy::K0s => format!("k0s {release} injects it"),
         DecidedBy::Containerd => format!("containerd {} has it built in", release.containerd),
@@ -35,8 +35,8 @@ pub fn check(plan: &Plan, list: &ImageList) -> AirgapReport {
         DecidedBy::Input if sandbox.before == sandbox.after => format!("{file} sets it"),
         _ => "a drop-in of the plan sets it".to_owned(),
     };
-    let before = why(sandbox.before_by, format!("{file} sets it"));
-    let after = why(sandbox.after_by, kept);
+    let before = why(sandbox.before_by, &plan.running, format!("{file} sets it"));
+    let after = why(sandbox.after_by, release, kept);
     let mut report = AirgapReport {
         images: list.images().len(),
         before: sandbox.before.as_ref().map(|image| of(image, before)),
@@ -55,13 +55,18 @@ pub fn check(plan: &Plan, list: &ImageList) -> AirgapReport {
         true => Vec::new(),
         false => other_releases(list),
     };
-    report.findings = findings(&report, list, &others);
+    report.findings = findings(&report, sandbox.before_by, list, &others);
     advice::give(&mut report, plan, !others.is_empty());
     report
 }
 
-fn findings(report: &AirgapReport, list: &ImageList, others: &[String]) -> Vec<Finding> {
-    let mut findings = vec![about_images(report)];
+fn findings(
+    report: &AirgapReport,
+    before_by: DecidedBy,
+    list: &ImageList,
+    others: &[String],
+) -> Vec<Finding> {
+    let mut findings = vec![about_images(report, before_by)];
     if !others.is_empty() {
         let message = format!(
             "the list does not name {}, the pause image of k0s {}, but {}",
@@ -87,7 +92,8 @@ fn findings(report: &AirgapReport, list: &ImageList, others: &[String]) -> Vec<F
 }
 
 /// What there is to say about the images before and after.
-fn about_images(report: &AirgapReport) -> Finding {
+/// What k0s injects so far is in the bundle of its own release.
+fn about_images(report: &AirgapReport, before_by: DecidedBy) -> Finding {
     let Some(after) = &report.after else {
         let message = "which sandbox image the node uses cannot be told: either containerd does not start on the input, or a file that was not read decides";
         return Finding::new(Code::AirgapImageUnknown, message);
@@ -113,7 +119,7 @@ fn about_images(report: &AirgapReport) -> Finding {
             );
             Finding::new(Code::AirgapImageMissing, message)
         }
-        Some(before) if !before.listed => {
+        Some(before) if !before.listed && before_by != DecidedBy::K0s => {
             let message = format!(
                 "{} is the sandbox image so far, and the bundle does not hold it; {when} it is {image}, which the bundle holds",
                 before.shown()

@@ -59,7 +59,7 @@ pub struct Plan {
     pub companions: Vec<Companion>,
     /// The k0s release that the node is taken to run now, see
     /// [`Options::running`].
-    pub running: String,
+    pub running: k0s::Release,
     /// What else changes on the node with the migration: what is in effect now
     /// compared with what will be. A setting that only has another form is no
     /// change.
@@ -359,7 +359,7 @@ impl Draft<'_> {
             removed: self.removed,
             ledger,
             companions,
-            running: self.running.target.release.to_string(),
+            running: self.running.target.release,
             changes: self.changes.by_migration,
             release_changes: self.changes.by_release,
             sandbox,

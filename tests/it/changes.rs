@@ -36,7 +36,7 @@ fn a_file_that_changes_nothing_but_the_image() {
         ["sandbox_image: registry.k8s.io/pause:3.8 -> registry.k8s.io/pause:3.9"]
     );
     assert_eq!(plan.release_changes, []);
-    assert_eq!(plan.running, OLD);
+    assert_eq!(plan.running.to_string(), OLD);
 }
 
 /// containerd 1.x reads a file without a version as version 1, in which no plugin
@@ -71,7 +71,7 @@ fn a_file_that_acts_for_the_first_time() {
 fn what_the_release_brings_is_a_group_of_its_own() {
     let by_release = |text: &str| {
         let plan = migrate(text, NEW);
-        assert_eq!(plan.running, "v1.35.7+k0s.0");
+        assert_eq!(plan.running.to_string(), "v1.35.7+k0s.0");
         let changes = shown(&plan.release_changes);
         let sandbox = "sandbox: registry.k8s.io/pause:3.8 -> quay.io/k0sproject/pause:3.10.2-0";
         assert_eq!(shown(&plan.changes), [sandbox]);
@@ -145,7 +145,7 @@ fn the_release_that_the_node_runs() {
     };
     // containerd 1.6 does not know the setting.
     let from_1_6 = with("v1.26.15+k0s.0", OLD);
-    assert_eq!(from_1_6.running, "v1.26.15+k0s.0");
+    assert_eq!(from_1_6.running.to_string(), "v1.26.15+k0s.0");
     let cdi = from_1_6
         .changes
         .iter()

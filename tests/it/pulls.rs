@@ -162,7 +162,7 @@ fn directories_that_would_wake() {
     let awake = "version = 3\n[IMAGES]\nmax_concurrent_downloads = 10\n";
     let plan = migrate(awake, NEW);
     assert_eq!(
-        (companions(&plan), plan.running.as_str()),
+        (companions(&plan), plan.running.to_string().as_str()),
         (vec![], "v1.36.3+k0s.2")
     );
 }
