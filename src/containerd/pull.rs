@@ -66,6 +66,7 @@ pub(crate) const CONFIG_PATH: [&str; 4] = ["plugins", plugin::CRI, "registry", "
 const MIRRORS: [&str; 4] = ["plugins", plugin::CRI, "registry", "mirrors"];
 const SNAPSHOTTER: [&str; 4] = ["plugins", plugin::CRI, "containerd", "snapshotter"];
 const RUNTIME_PLATFORMS: [&str; 3] = ["plugins", plugin::CRI, "runtime_platforms"];
+const CHECK_PLATFORM: [&str; 3] = ["plugins", plugin::TRANSFER, "check_platform_supported"];
 const UNPACK_CONFIG: [&str; 3] = ["plugins", plugin::TRANSFER, "unpack_config"];
 
 /// Maps of registries: one entry in any of them is enough for local pull.
@@ -199,7 +200,8 @@ impl Effective {
     /// The snapshotters that the transfer service unpacks with: those that
     /// `unpack_config` names, an empty list included, else overlayfs, and from
     /// 2.3 on erofs. From 2.3 on, what is for another operating system is not for
-    /// the node's images.
+    /// the node's images; with `check_platform_supported` nor is what is for another
+    /// architecture, and which the node has no file tells.
     fn unpacking_snapshotters(&self) -> Vec<String> {
         let entries = self.set_value(&UNPACK_CONFIG).and_then(Value::as_array);
         let Some(entries) = entries else {
@@ -209,9 +211,10 @@ impl Effective {
         };
         let entries = entries.iter().filter_map(Value::as_table);
         let text = |entry: &Table, key| entry.get(key).and_then(Value::as_str).map(str::to_owned);
+        let is_strict = self.value(&CHECK_PLATFORM) == Some(Value::Boolean(true));
         let is_for_node = |entry: &&Table| {
             let platform = text(entry, "platform").unwrap_or_default();
-            self.release() < V2_3 || is_for_linux(&platform)
+            !is_strict && (self.release() < V2_3 || is_for_linux(&platform))
         };
         let names = entries.filter(is_for_node);
         names
@@ -384,6 +387,11 @@ mod tests {
                 .is_empty()
         };
         assert!(fails("2.3.3") && !fails("2.2.7"));
+        let strict =
+            images("[plugins.'io.containerd.transfer.v1.local']\ncheck_platform_supported = true");
+        assert_eq!(effective("2.3.3", &strict).pull_obstacles(), []);
+        let strict = format!("{strict}\n{}", unpack("overlayfs"));
+        assert_eq!(effective("2.1.9", &strict).pull_obstacles().len(), 1);
         let alone = images(&unpack("overlayfs").replace("linux/amd64", "arm64"));
         assert_eq!(effective("2.3.3", &alone).pull_obstacles(), []);
         let none = "[plugins.'io.containerd.transfer.v1.local']\nunpack_config = []";
