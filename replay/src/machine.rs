@@ -1,0 +1,196 @@
+//! What this machine has, and a node on it that leaves nothing behind.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use containerd_dropins::containerd::Release;
+
+use crate::node::{Job, Seen};
+
+/// A machine on which nodes can be run.
+pub(crate) struct Machine {
+    runc: PathBuf,
+    busybox: PathBuf,
+    /// The folders with containerd, ctr and shims, by release.
+    containerds: BTreeMap<Release, PathBuf>,
+    lowers_oom_scores: bool,
+}
+
+/// The variable that names the folder that `.ci/fetch-containerd` fills.
+pub(crate) const CONTAINERD_DIR: &str = "CONTAINERD_DIR";
+
+fn in_path(name: &str) -> Result<PathBuf, String> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let also = ["/usr/sbin", "/sbin"].map(PathBuf::from);
+    let mut folders = std::env::split_paths(&path).chain(also);
+    let found = folders.find_map(|folder| {
+        let path = folder.join(name);
+        path.is_file().then_some(path)
+    });
+    found.ok_or_else(|| format!("{name} is not there"))
+}
+
+impl Machine {
+    /// This machine, or what it lacks.
+    pub(crate) fn find() -> Result<Machine, String> {
+        let status = fs::read_to_string("/proc/self/status").map_err(|error| error.to_string())?;
+        let field = |name: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name));
+            line.unwrap_or_default().split_whitespace().next()
+        };
+        if field("Uid:") != Some("0") {
+            return Err("not root".to_owned());
+        }
+        for tool in ["unshare", "setpriv", "mount", "umount", "pivot_root"] {
+            in_path(tool)?;
+        }
+        let dir = std::env::var_os(CONTAINERD_DIR)
+            .ok_or_else(|| format!("{CONTAINERD_DIR} is not set"))?;
+        let shown = Path::new(&dir).display();
+        let entries = fs::read_dir(&dir).map_err(|error| format!("{shown}: {error}"))?;
+        let mut containerds = BTreeMap::new();
+        for entry in entries.flatten() {
+            let name = entry.file_name();
+            let release = name.to_str().and_then(|name| name.parse().ok());
+            let Some(release) = release else { continue };
+            let path = entry.path();
+            let has = |name: &str| path.join(name).is_file();
+            if ["containerd", "ctr", "containerd-shim-runc-v2"].iter().all(|name| has(name)) {
+                let path = fs::canonicalize(path).map_err(|error| error.to_string())?;
+                containerds.insert(release, path);
+            }
+        }
+        let capabilities = field("CapBnd:").unwrap_or_default();
+        let capabilities = u64::from_str_radix(capabilities, 16).unwrap_or_default();
+        const CAP_SYS_RESOURCE: u32 = 24;
+        Ok(Machine {
+            runc: in_path("runc")?,
+            busybox: in_path("busybox")?,
+            containerds,
+            lowers_oom_scores: capabilities >> CAP_SYS_RESOURCE & 1 == 1,
+        })
+    }
+
+    /// The containerd that stands for a release: the newest of its line, or of
+    /// its major version.
+    pub(crate) fn containerd(&self, release: Release) -> Result<(Release, &Path), String> {
+        let newest = |is: &dyn Fn(Release) -> bool| {
+            let mut all = self.containerds.iter().rev();
+            let found = all.find(|(release, _)| is(**release));
+            found.map(|(release, path)| (*release, path.as_path()))
+        };
+        newest(&|one| one.line() == release.line())
+            .or_else(|| newest(&|one| one.line().0 == release.line().0 && one.line().0 > 1))
+            .ok_or_else(|| format!("{CONTAINERD_DIR} has no containerd for {release}, with its shims"))
+    }
+
+    /// Runs a node.
+    pub(crate) fn run(&self, containerd: &Path, job: &Job) -> Result<Seen, String> {
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("containerd-dropins-replay-{}-{count}", std::process::id());
+        let scratch = std::env::temp_dir().join(&name);
+        let mut job = job.clone();
+        job.cgroup = format!("/{name}");
+        job.runc = self.runc.clone();
+        job.busybox = self.busybox.clone();
+        job.lowers_oom_scores = self.lowers_oom_scores;
+        let fails = |error: io::Error| error.to_string();
+        fs::create_dir(&scratch).map_err(fails)?;
+        let seen = self.spawn(containerd, &scratch, &job);
+        // Mounts, processes and files went with the node's namespaces.
+        let swept = remove_cgroups(&name).and_then(|()| fs::remove_dir(&scratch));
+        let seen = seen?;
+        swept.map_err(|error| format!("the node left something behind: {error}"))?;
+        Ok(seen)
+    }
+
+    fn spawn(&self, containerd: &Path, scratch: &Path, job: &Job) -> Result<Seen, String> {
+        let fails = |error: io::Error| error.to_string();
+        let executable = std::env::current_exe().map_err(fails)?;
+        let mut node = Command::new("setpriv")
+            .args(["--pdeathsig", "KILL", "unshare", "--fork", "--kill-child"])
+            .args(["--mount", "--propagation", "private", "--pid", "--net", "--ipc", "--uts"])
+            .args(["sh", "-c", include_str!("root.sh"), "root.sh"])
+            .args([scratch, containerd, &executable])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .map_err(fails)?;
+        if let Some(mut stdin) = node.stdin.take() {
+            let job = serde_json::to_vec(job).map_err(|error| error.to_string())?;
+            // A node that could not be made does not read it; it says why.
+            let _ = stdin.write_all(&job);
+        }
+        let reader = |stream: Option<Box<dyn Read + Send>>| {
+            std::thread::spawn(move || {
+                let mut text = String::new();
+                if let Some(mut stream) = stream {
+                    let _ = stream.read_to_string(&mut text);
+                }
+                text
+            })
+        };
+        let stdout = reader(node.stdout.take().map(|one| Box::new(one) as _));
+        let stderr = reader(node.stderr.take().map(|one| Box::new(one) as _));
+        let began = Instant::now();
+        let status = loop {
+            if let Some(status) = node.try_wait().map_err(fails)? {
+                break Some(status);
+            }
+            if began.elapsed() > NODE {
+                node.kill().map_err(fails)?;
+                node.wait().map_err(fails)?;
+                break None;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        };
+        let text = |reader: std::thread::JoinHandle<String>| reader.join().unwrap_or_default();
+        let (stdout, stderr) = (text(stdout), text(stderr));
+        match status {
+            Some(status) if status.success() => serde_json::from_str(&stdout)
+                .map_err(|error| format!("the node's answer: {error}\n{stderr}")),
+            Some(status) => Err(format!("the node: {status}\n{stderr}")),
+            None => Err(format!("the node was not done after {NODE:?}\n{stderr}")),
+        }
+    }
+}
+
+/// The longest that a node may take.
+const NODE: Duration = Duration::from_secs(240);
+
+/// Removes a cgroup in every hierarchy, once its processes are gone.
+fn remove_cgroups(name: &str) -> io::Result<()> {
+    let base = Path::new("/sys/fs/cgroup");
+    let mut found = vec![base.join(name)];
+    for entry in fs::read_dir(base)? {
+        found.push(entry?.path().join(name));
+    }
+    let began = Instant::now();
+    for path in found.iter().filter(|path| path.is_dir()) {
+        while let Err(error) = remove_tree(path) {
+            // Those that were killed take a moment to go.
+            if began.elapsed() > Duration::from_secs(20) {
+                return Err(error);
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+    Ok(())
+}
+
+fn remove_tree(path: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(path)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            remove_tree(&entry.path())?;
+        }
+    }
+    fs::remove_dir(path)
+}
