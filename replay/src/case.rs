@@ -44,6 +44,9 @@ pub(crate) struct Said {
     pub(crate) images: Option<Vec<String>>,
     #[serde(default)]
     pub(crate) binaries: Vec<String>,
+    /// Directories with CNI plugins, beside those of k0s and Debian.
+    #[serde(default)]
+    pub(crate) networks: Vec<String>,
     #[serde(default)]
     pub(crate) registries: Vec<Declared>,
     #[serde(default)]
@@ -63,6 +66,9 @@ pub(crate) struct Wanted {
     /// The codes of the plan's error-level findings.
     #[serde(default)]
     pub(crate) errors: Vec<String>,
+    /// Codes that are among those of the plan's warnings.
+    #[serde(default)]
+    pub(crate) warnings: Vec<String>,
     /// What is seen after, where it is not what is seen before.
     #[serde(default)]
     pub(crate) after: BTreeMap<String, String>,
@@ -110,7 +116,9 @@ fn read(folder: &Path, name: &str) -> Result<Case, String> {
     let files = match folder.join("files") {
         files if files.is_dir() => {
             let files = tree(&files)?.into_iter();
-            files.map(|(name, text)| (format!("/{name}"), text)).collect()
+            files
+                .map(|(name, text)| (format!("/{name}"), text))
+                .collect()
         }
         _ => BTreeMap::new(),
     };

@@ -31,6 +31,8 @@ pub(crate) struct Namespaces {
     pub(crate) network: i32,
 }
 
+/// `NamespaceMode.POD`
+pub(crate) const POD: i32 = 0;
 /// `NamespaceMode.NODE`
 pub(crate) const NODE: i32 = 2;
 

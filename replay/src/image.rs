@@ -59,10 +59,7 @@ impl Image {
         };
         add("origin", 0o644, origin.as_bytes())?;
         add("busybox", 0o755, busybox)?;
-        let layer = Blob::new(
-            "application/vnd.oci.image.layer.v1.tar",
-            tar.into_inner()?,
-        );
+        let layer = Blob::new("application/vnd.oci.image.layer.v1.tar", tar.into_inner()?);
         let architecture = match std::env::consts::ARCH {
             "x86_64" => "amd64",
             "aarch64" => "arm64",

@@ -1,10 +1,9 @@
 //! Compares a node before and after.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write;
+use std::collections::BTreeSet;
 
 use crate::case::{Case, Policy, Wanted, is_as_said};
-use crate::recorded::Recorded;
+use crate::recorded::{AGAIN, Recorded};
 use crate::sides::Side;
 
 /// What a case comes to.
@@ -14,7 +13,7 @@ pub(crate) struct Verdict {
 }
 
 /// What stands for a fact that there is not.
-const NOTHING: &str = "nothing";
+pub(crate) const NOTHING: &str = "nothing";
 
 impl Wanted {
     /// What tells a target from the others of a case.
@@ -47,6 +46,19 @@ impl Verdict {
         verdict
     }
 
+    /// What was recorded of the same containerd has to be what is seen.
+    pub(crate) fn compare(&mut self, seen: &Recorded, recorded: Result<Recorded, String>) {
+        match recorded {
+            Ok(recorded) if recorded.containerd != seen.containerd => {}
+            Ok(recorded) => {
+                for about in recorded.differs(seen) {
+                    self.fail(&format!("{about} is recorded otherwise; {AGAIN}"));
+                }
+            }
+            Err(error) => self.fail(&error),
+        }
+    }
+
     fn fail(&mut self, why: &str) {
         self.holds = false;
         self.line(&format!("  FAILED: {why}"));
@@ -59,9 +71,14 @@ impl Verdict {
 
     fn log(&mut self, when: &str, recorded: &Recorded) {
         for line in recorded.log.lines() {
-            if ["level=warning", "level=error", "level=fatal", "containerd: "]
-                .iter()
-                .any(|mark| line.contains(mark))
+            if [
+                "level=warning",
+                "level=error",
+                "level=fatal",
+                "containerd: ",
+            ]
+            .iter()
+            .any(|mark| line.contains(mark))
             {
                 self.line(&format!("    log {when}: {line}"));
             }
@@ -94,7 +111,8 @@ pub(crate) fn judge(
         let holds = match wanted.after.get(about) {
             Some(said) => is_as_said(said, after),
             None if about == "sockets" && was.containerd != is.containerd => {
-                before == after.replace(SOCKET_OF_RELEASE, "")
+                let after = after.split("; ").filter(|one| *one != SOCKET_OF_RELEASE);
+                before.split("; ").eq(after)
             }
             None => after == before,
         };
@@ -110,18 +128,27 @@ pub(crate) fn judge(
             verdict.fail(&format!("{about}: nobody saw it"));
         }
     }
-    for (pod, spec) in &is.specs {
-        let Some(before) = was.specs.get(pod) else {
-            continue;
-        };
-        let changed = changes(before, spec, was.containerd != is.containerd);
-        if !changed.is_empty() {
-            verdict.fail(&format!("the OCI spec of pod {pod}:\n{changed}"));
+    let is_other_release = was.containerd != is.containerd;
+    for (of, changes) in &is.changes {
+        let of_release = |path: &String| OF_RELEASE.iter().any(|one| path.starts_with(one));
+        let ours = changes
+            .iter()
+            .filter(|(path, _)| !is_other_release || !of_release(path));
+        for (path, change) in ours {
+            verdict.fail(&format!("the OCI spec of {of}, {path}: {change}"));
         }
     }
     if side.errors != wanted.errors {
         let (found, said) = (side.errors.join(", "), wanted.errors.join(", "));
         verdict.fail(&format!("the plan's errors are [{found}], not [{said}]"));
+    }
+    for code in &wanted.warnings {
+        if !side.warnings.contains(code) {
+            let found = side.warnings.join(", ");
+            verdict.fail(&format!(
+                "the plan's warnings are [{found}], without {code}"
+            ));
+        }
     }
     if !verdict.holds {
         if let Ok(files) = &side.files {
@@ -162,34 +189,14 @@ fn show(
     }
 }
 
-/// The leaves of an OCI spec that differ. What another release of containerd
-/// does of itself is not a matter of the configuration.
-fn changes(
-    before: &BTreeMap<String, String>,
-    after: &BTreeMap<String, String>,
-    is_other_release: bool,
-) -> String {
-    let of_release = |path: &str| is_other_release && OF_RELEASE.iter().any(|p| path.starts_with(p));
-    let all: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
-    let mut changes = String::new();
-    for path in all {
-        let value = |leaves: &BTreeMap<String, String>| {
-            leaves.get(path).cloned().unwrap_or_else(|| NOTHING.to_owned())
-        };
-        let (before, after) = (value(before), value(after));
-        if before != after && !of_release(path) {
-            let _ = writeln!(changes, "      {path}: {before} -> {after}");
-        }
-    }
-    changes
-}
-
 /// What containerd 2.x makes of any pod, as the case `pristine` shows.
 const OF_RELEASE: &[&str] = &[
     ".annotations.io.kubernetes.cri.podsandbox.image-name",
+    ".linux.sysctl.net.ipv4.ip_unprivileged_port_start",
+    ".linux.sysctl.net.ipv4.ping_group_range",
     ".mounts[/sys].options",
     ".ociVersion",
 ];
 
 /// A socket that containerd 2.x makes of itself.
-const SOCKET_OF_RELEASE: &str = "; /run/nri/nri.sock 0755 0:0";
+const SOCKET_OF_RELEASE: &str = "/run/nri/nri.sock 0755 0:0";

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use containerd_dropins::containerd::Release;
 
-use crate::node::{Job, Seen};
+use crate::node::{DEBIAN_CNI, Job, Seen};
 
 /// A machine on which nodes can be run.
 pub(crate) struct Machine {
@@ -49,6 +49,10 @@ impl Machine {
         for tool in ["unshare", "setpriv", "mount", "umount", "pivot_root"] {
             in_path(tool)?;
         }
+        let loopback = Path::new(DEBIAN_CNI).join("loopback");
+        if !loopback.is_file() {
+            return Err(format!("{} is not there", loopback.display()));
+        }
         let dir = std::env::var_os(CONTAINERD_DIR)
             .ok_or_else(|| format!("{CONTAINERD_DIR} is not set"))?;
         let shown = Path::new(&dir).display();
@@ -60,7 +64,10 @@ impl Machine {
             let Some(release) = release else { continue };
             let path = entry.path();
             let has = |name: &str| path.join(name).is_file();
-            if ["containerd", "ctr", "containerd-shim-runc-v2"].iter().all(|name| has(name)) {
+            if ["containerd", "ctr", "containerd-shim-runc-v2"]
+                .iter()
+                .all(|name| has(name))
+            {
                 let path = fs::canonicalize(path).map_err(|error| error.to_string())?;
                 containerds.insert(release, path);
             }
@@ -86,7 +93,9 @@ impl Machine {
         };
         newest(&|one| one.line() == release.line())
             .or_else(|| newest(&|one| one.line().0 == release.line().0 && one.line().0 > 1))
-            .ok_or_else(|| format!("{CONTAINERD_DIR} has no containerd for {release}, with its shims"))
+            .ok_or_else(|| {
+                format!("{CONTAINERD_DIR} has no containerd for {release}, with its shims")
+            })
     }
 
     /// Runs a node.
@@ -115,7 +124,15 @@ impl Machine {
         let executable = std::env::current_exe().map_err(fails)?;
         let mut node = Command::new("setpriv")
             .args(["--pdeathsig", "KILL", "unshare", "--fork", "--kill-child"])
-            .args(["--mount", "--propagation", "private", "--pid", "--net", "--ipc", "--uts"])
+            .args([
+                "--mount",
+                "--propagation",
+                "private",
+                "--pid",
+                "--net",
+                "--ipc",
+                "--uts",
+            ])
             .args(["sh", "-c", include_str!("root.sh"), "root.sh"])
             .args([scratch, containerd, &executable])
             .stdin(Stdio::piped())

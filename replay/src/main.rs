@@ -19,10 +19,12 @@ mod sides;
 
 use std::collections::BTreeSet;
 use std::io::Write;
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Mutex;
 
 use case::Case;
+use containerd_dropins::containerd::Release;
 use judge::{Verdict, judge};
 use machine::Machine;
 use node::{Job, Seen};
@@ -32,7 +34,9 @@ use sides::Side;
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let done = match arguments.first().map(String::as_str) {
-        Some("node") => node::main().map(|()| true).map_err(|error| error.to_string()),
+        Some("node") => node::main()
+            .map(|()| true)
+            .map_err(|error| error.to_string()),
         _ => run(&arguments),
     };
     match done {
@@ -54,7 +58,9 @@ fn run(names: &[String]) -> Result<bool, String> {
         Ok(machine) => Some(machine),
         Err(lack) if is("REPLAY", "live") => return Err(format!("no node can be run: {lack}")),
         Err(lack) => {
-            print(&format!("SKIPPED: no node can be run here: {lack}; what was recorded is used\n"));
+            print(&format!(
+                "SKIPPED: no node can be run here: {lack}; what was recorded is used\n"
+            ));
             None
         }
     };
@@ -88,7 +94,11 @@ fn run(names: &[String]) -> Result<bool, String> {
     let count = cases.len();
     match failed.is_empty() {
         true => print(&format!("{count} cases hold\n")),
-        false => print(&format!("{} of {count} cases fail: {}\n", failed.len(), failed.join(", "))),
+        false => print(&format!(
+            "{} of {count} cases fail: {}\n",
+            failed.len(),
+            failed.join(", ")
+        )),
     }
     Ok(failed.is_empty() && count > 0)
 }
@@ -105,26 +115,49 @@ struct Source {
 
 impl Source {
     fn replay(&self, case: &Case) -> Result<Verdict, String> {
-        let before = sides::before(case)?;
-        let afters = case.said.targets.iter();
-        let afters = afters.map(|wanted| sides::after(case, wanted));
+        let path = |name: &str| case.folder.join("recorded").join(format!("{name}.json"));
+        // Where nothing can be run, what was recorded says what ran.
+        let stand_in = |name: &str, release: Release| match &self.machine {
+            Some(machine) => Ok(machine.containerd(release)?.0),
+            None => Recorded::read(&path(name))?.containerd(),
+        };
+        let before = sides::before(case, &|release| stand_in("before", release))?;
+        let afters = case.said.targets.iter().map(|wanted| {
+            let stand_in = |release| stand_in(&wanted.name(), release);
+            sides::after(case, wanted, &stand_in)
+        });
         let afters = afters.collect::<Result<Vec<Side>, _>>()?;
         // What anybody may ask for is there, unless the case is about that.
         let images = match &case.said.images {
             Some(images) => images.clone(),
             None => {
-                let all = afters.iter().chain([&before]).map(|side| side.pause.clone());
+                let all = afters
+                    .iter()
+                    .chain([&before])
+                    .map(|side| side.pause.clone());
                 let built_in = ["registry.k8s.io/pause:3.8", "registry.k8s.io/pause:3.10"];
                 let all: BTreeSet<String> = all.chain(built_in.map(str::to_owned)).collect();
                 all.into_iter().collect()
             }
         };
-        let was = self.see(case, "before", &before, &images)?;
+        let was = self.see(case, &path("before"), &before, &images, None)?;
         let mut verdict = Verdict::new(case, &was);
+        let mut seen = Vec::new();
         for (wanted, side) in case.said.targets.iter().zip(&afters) {
-            let name = wanted.name();
-            let is = self.see(case, &name, side, &images)?;
+            let path = path(&wanted.name());
+            let is = self.see(case, &path, side, &images, Some(&was))?;
             judge(&mut verdict, wanted, side, &was, &is);
+            seen.push((path, is));
+        }
+        seen.push((path("before"), was));
+        // What does not hold is no answer.
+        if self.machine.is_some() && verdict.holds {
+            for (path, seen) in seen {
+                match self.records {
+                    true => seen.write(&path)?,
+                    false => verdict.compare(&seen, Recorded::read(&path)),
+                }
+            }
         }
         Ok(verdict)
     }
@@ -133,13 +166,13 @@ impl Source {
     fn see(
         &self,
         case: &Case,
-        name: &str,
+        path: &Path,
         side: &Side,
         images: &[String],
+        was: Option<&Recorded>,
     ) -> Result<Recorded, String> {
-        let path = case.folder.join("recorded").join(format!("{name}.json"));
         let Some(machine) = &self.machine else {
-            return Recorded::read(&path, side);
+            return Recorded::read(path)?.of(side);
         };
         let (release, containerd) = machine.containerd(side.containerd)?;
         let seen = match &side.files {
@@ -153,18 +186,15 @@ impl Source {
                 let job = Job {
                     files: all,
                     binaries: case.said.binaries.clone(),
+                    networks: case.said.networks.clone(),
                     images: images.to_vec(),
                     registries: case.said.registries.clone(),
                     pods: case.said.pods.clone(),
                     ..Job::default()
                 };
-                machine.run(containerd, &job).map_err(|error| format!("{name}: {error}"))?
+                machine.run(containerd, &job)?
             }
         };
-        let recorded = Recorded::new(release, side, seen);
-        if self.records {
-            recorded.write(&path)?;
-        }
-        Ok(recorded)
+        Ok(Recorded::new(release, side, seen, was))
     }
 }

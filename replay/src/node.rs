@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use crate::cri::{Cri, ImageSpec, LinuxSandbox, Metadata, NODE, Namespaces, SandboxConfig};
 use crate::cri::SandboxSecurity;
+use crate::cri::{Cri, ImageSpec, LinuxSandbox, Metadata, NODE, Namespaces, POD, SandboxConfig};
 use crate::image::Image;
 use crate::registry::{self, Asked, Certificates, Declared, Log};
 
@@ -23,6 +23,8 @@ pub(crate) struct Job {
     pub(crate) files: BTreeMap<String, String>,
     /// Paths at which there is a runc that leaves a trace.
     pub(crate) binaries: Vec<String>,
+    /// Directories with CNI plugins, beside those of k0s and Debian.
+    pub(crate) networks: Vec<String>,
     /// Images that are there from the start.
     pub(crate) images: Vec<String>,
     pub(crate) registries: Vec<Declared>,
@@ -48,6 +50,9 @@ pub(crate) struct Pod {
     pub(crate) annotations: HashMap<String, String>,
     #[serde(default)]
     pub(crate) privileged: bool,
+    /// It has a network of its own, not the node's.
+    #[serde(default)]
+    pub(crate) networked: bool,
     /// The image of its container, pulled first; none if nothing is said.
     pub(crate) pulls: Option<String>,
 }
@@ -57,7 +62,7 @@ pub(crate) struct Pod {
 pub(crate) struct Seen {
     /// By what they are about, to be compared.
     pub(crate) facts: BTreeMap<String, String>,
-    /// The OCI specs of pods, by pod: each leaf by its path.
+    /// The OCI specs of pods and their containers: each leaf by its path.
     pub(crate) specs: BTreeMap<String, BTreeMap<String, String>>,
     /// What tells each fact: a line of a log, and which log.
     pub(crate) told: BTreeMap<String, String>,
@@ -77,6 +82,10 @@ const SOCKET: &str = "/run/k0s/containerd.sock";
 const ROOT: &str = "/var/lib/k0s/containerd";
 const LOG: &str = "/run/replay/log";
 const CALLS: &str = "/run/replay/calls";
+const NETWORKS: &str = "/run/replay/networks";
+/// Where k0s's containerd looks for CNI plugins, and where Debian's does.
+const K0S_CNI: &str = "/opt/cni/bin";
+pub(crate) const DEBIAN_CNI: &str = "/usr/lib/cni";
 /// Where k0s has its binaries.
 const BIN: &str = "/var/lib/k0s/bin";
 const TOOLS: &str = "/usr/local/lib/replay/containerd";
@@ -104,6 +113,18 @@ fn run(job: &Job) -> Result<Seen, Box<dyn std::error::Error>> {
         write(path, &wrapper)?;
         fs::set_permissions(path, fs::Permissions::from_mode(0o755))?;
     }
+    fs::write(NETWORKS, "")?;
+    write("/etc/cni/net.d/10-replay.conf", &network("replay"))?;
+    let own = [K0S_CNI, DEBIAN_CNI].map(str::to_owned);
+    for folder in job.networks.iter().chain(&own) {
+        write(&format!("{folder}/replay"), include_str!("cni.sh"))?;
+        let mode = fs::Permissions::from_mode(0o755);
+        fs::set_permissions(format!("{folder}/replay"), mode)?;
+        if folder != DEBIAN_CNI {
+            let loopback = format!("{DEBIAN_CNI}/loopback");
+            std::os::unix::fs::symlink(loopback, format!("{folder}/loopback"))?;
+        }
+    }
     for entry in fs::read_dir(TOOLS)? {
         let entry = entry?;
         std::os::unix::fs::symlink(entry.path(), Path::new(BIN).join(entry.file_name()))?;
@@ -125,6 +146,8 @@ fn run(job: &Job) -> Result<Seen, Box<dyn std::error::Error>> {
         registry::serve(declared, &address, &busybox, certificates, &asked)?;
     }
     write("/etc/hosts", &hosts)?;
+    // Which is nowhere: nobody waits for an answer.
+    write("/etc/resolv.conf", "nameserver 192.0.2.1\n")?;
     for (path, text) in &job.files {
         write(path, text)?;
     }
@@ -141,7 +164,10 @@ fn run(job: &Job) -> Result<Seen, Box<dyn std::error::Error>> {
         .stderr(fs::File::options().append(true).open(LOG)?)
         .spawn()?;
     let cri = start(daemon, &mut seen)?;
-    sockets(&mut seen)?;
+    if seen.facts.get("daemon").is_some_and(|fact| fact == "runs") {
+        sockets(&mut seen)?;
+        ignored(&mut seen)?;
+    }
     if let Some(cri) = cri {
         import(job, &busybox, &cri)?;
         for pod in &job.pods {
@@ -151,6 +177,11 @@ fn run(job: &Job) -> Result<Seen, Box<dyn std::error::Error>> {
     }
     seen.log = fs::read_to_string(LOG)?;
     Ok(seen)
+}
+
+/// The configuration of a network of the plugin `replay`.
+fn network(name: &str) -> String {
+    format!("{{\"cniVersion\":\"0.4.0\",\"name\":\"{name}\",\"type\":\"replay\"}}")
 }
 
 fn write(path: &str, text: &str) -> io::Result<()> {
@@ -244,6 +275,24 @@ fn plain(text: &str) -> String {
     plain.replace("\\\"", "\"")
 }
 
+/// The keys of which containerd 2.x says that it does not know them.
+fn ignored(seen: &mut Seen) -> io::Result<()> {
+    let log = fs::read_to_string(LOG)?;
+    let lines = log
+        .lines()
+        .filter(|line| line.contains("gnoring unknown key"));
+    let lines: Vec<&str> = lines.collect();
+    let keys: BTreeSet<String> = lines
+        .iter()
+        .filter_map(|line| Some(message(line.split_once(" msg=")?.1)))
+        .collect();
+    if let Some(line) = lines.first() {
+        let keys: Vec<String> = keys.into_iter().collect();
+        seen.say("ignored", keys.join("; "), *line);
+    }
+    Ok(())
+}
+
 /// Who can talk to containerd: sockets with mode and owner, and TCP addresses
 /// with a port that somebody chose.
 fn sockets(seen: &mut Seen) -> io::Result<()> {
@@ -301,7 +350,10 @@ fn import(job: &Job, busybox: &[u8], cri: &Cri) -> Result<(), Box<dyn std::error
         return Ok(());
     }
     let archive = "/run/replay/images.tar";
-    fs::write(archive, Image::new(busybox, "bundle")?.archive(&job.images)?)?;
+    fs::write(
+        archive,
+        Image::new(busybox, "bundle")?.archive(&job.images)?,
+    )?;
     let output = Command::new(format!("{TOOLS}/ctr"))
         .args(["--address", SOCKET, "--namespace", "k8s.io"])
         .args(["images", "import", "--no-unpack", archive])
@@ -333,6 +385,7 @@ fn try_pod(
     let name = &pod.name;
     let calls = fs::read_to_string(CALLS)?.len();
     let written = fs::read_to_string(LOG)?.len();
+    let networks = fs::read_to_string(NETWORKS)?.len();
     let before = snapshots()?;
     let config = SandboxConfig {
         metadata: Some(Metadata {
@@ -345,7 +398,9 @@ fn try_pod(
         linux: Some(LinuxSandbox {
             cgroup_parent: job.cgroup.clone(),
             security: Some(SandboxSecurity {
-                namespaces: Some(Namespaces { network: NODE }),
+                namespaces: Some(Namespaces {
+                    network: if pod.networked { POD } else { NODE },
+                }),
                 privileged: pod.privileged,
             }),
         }),
@@ -362,7 +417,14 @@ fn try_pod(
     let error = |log: &str, status: &tonic::Status| {
         let line = last_line(log, |line| line.contains("level=error"));
         let fact = format!("fails: {}", plain(status.message()));
-        (fact, if line.is_empty() { "CRI's answer".to_owned() } else { line })
+        (
+            fact,
+            if line.is_empty() {
+                "CRI's answer".to_owned()
+            } else {
+                line
+            },
+        )
     };
     let mut fact_of_pull = None;
     if let (Some(image), Ok(sandbox)) = (&image, &started) {
@@ -401,7 +463,11 @@ fn try_pod(
         Ok(_) => {
             let by: BTreeSet<String> = made.iter().map(|line| how(line)).collect();
             let by: Vec<String> = by.into_iter().collect();
-            let by = if by.is_empty() { vec!["nobody knows what".to_owned()] } else { by };
+            let by = if by.is_empty() {
+                vec!["nobody knows what".to_owned()]
+            } else {
+                by
+            };
             seen.say(
                 format!("pod {name}"),
                 format!("runs by {}", by.join(" and ")),
@@ -412,19 +478,31 @@ fn try_pod(
     if let Some((fact, line)) = fact_of_pull {
         seen.say(format!("pull {name}"), fact, line);
     }
+    let networks = fs::read_to_string(NETWORKS)?.split_off(networks);
+    if !networks.is_empty() {
+        // The same place: each build has its own.
+        let networks = networks.trim().replace(DEBIAN_CNI, K0S_CNI);
+        seen.say(format!("network {name}"), networks, "calls of CNI plugins");
+    }
     let asked = asked.lock().map_err(|_| "a registry failed")?.clone();
     if !asked.is_empty() {
-        seen.say(format!("asked {name}"), places(&asked), "the registries' log");
+        seen.say(
+            format!("asked {name}"),
+            places(&asked),
+            "the registries' log",
+        );
     }
     let after = snapshots()?;
-    let grown = after.iter().filter(|(name, count)| before.get(*name) < Some(*count));
+    let grown = after
+        .iter()
+        .filter(|(name, count)| before.get(*name) < Some(*count));
     let grown: Vec<&str> = grown.map(|(name, _)| name.as_str()).collect();
     if started.is_ok() {
         let folder = format!("{ROOT}/io.containerd.snapshotter.v1.*");
         seen.say(format!("snapshots {name}"), grown.join(" "), folder);
     }
-    // Of a pod with several containers the last is the one of interest.
-    if let (Ok(_), Some(id)) = (&started, made.last().and_then(|line| line.rsplit(' ').next())) {
+    for (what, call) in ["pod", "container"].iter().zip(&made) {
+        let id = call.rsplit(' ').next().unwrap_or_default();
         let text = fs::read_to_string(format!("/run/replay/{id}.json"))?;
         let spec: serde_json::Value = serde_json::from_str(&text)?;
         let mut leaves = BTreeMap::new();
@@ -432,7 +510,7 @@ fn try_pod(
         for value in leaves.values_mut() {
             *value = value.replace(&job.cgroup, "/CGROUP");
         }
-        seen.specs.insert(name.clone(), leaves);
+        seen.specs.insert(format!("{what} {name}"), leaves);
     }
     Ok(())
 }
@@ -486,7 +564,11 @@ fn snapshots() -> io::Result<BTreeMap<String, usize>> {
     let mut counts = BTreeMap::new();
     for entry in fs::read_dir(ROOT)? {
         let path = entry?.path();
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let name = path
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
         let Some(name) = name.strip_prefix("io.containerd.snapshotter.v1.") else {
             continue;
         };
@@ -494,6 +576,11 @@ fn snapshots() -> io::Result<BTreeMap<String, usize>> {
         counts.insert(name.to_owned(), count);
     }
     Ok(counts)
+}
+
+/// Whether a path is that of a namespace, which every run has another of.
+fn is_by_chance(path: &str) -> bool {
+    path.starts_with("/var/run/netns/") || path.starts_with("/proc/") && path.contains("/ns/")
 }
 
 /// The leaves of a JSON value by path.
@@ -509,7 +596,8 @@ fn flatten(path: &str, value: &serde_json::Value, leaves: &mut BTreeMap<String, 
             for value in values {
                 // Mounts, devices and the like are told by what they are.
                 let named = ["destination", "path", "type"];
-                let key = named.iter().find_map(|key| value.get(key)?.as_str());
+                let mut names = named.iter().filter_map(|key| value.get(key)?.as_str());
+                let key = names.find(|name| !is_by_chance(name));
                 let path = match key {
                     Some(key) => format!("{path}[{key}]"),
                     None => format!("{path}[]"),
@@ -522,6 +610,9 @@ fn flatten(path: &str, value: &serde_json::Value, leaves: &mut BTreeMap<String, 
                     }
                 }
             }
+        }
+        Value::String(text) if is_by_chance(text) => {
+            leaves.insert(plain(path), "ID".to_owned());
         }
         value => drop(leaves.insert(plain(path), plain(&value.to_string()))),
     }

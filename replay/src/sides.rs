@@ -1,7 +1,7 @@
 //! The two sides of a migration as files of a node: what is there before, and
 //! what the library makes of it, put together as k0s does.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use containerd_dropins::Document;
 use containerd_dropins::containerd::{Import, Release};
@@ -16,15 +16,16 @@ use crate::case::{Case, Input, Policy, Wanted};
 const MAIN: &str = "/etc/k0s/containerd.toml";
 const CRI: &str = "/run/k0s/containerd-cri.toml";
 
-/// What a node runs, by which configuration.
+/// A node's configuration, for the containerd that it runs.
 pub(crate) struct Side {
     pub(crate) containerd: Release,
-    /// By path; or why k0s does not start with them.
+    /// Files by path; or why k0s does not start with them.
     pub(crate) files: Result<BTreeMap<String, String>, String>,
     /// The image that k0s injects, or containerd would ask for.
     pub(crate) pause: String,
     /// The codes of the plan's error-level findings.
     pub(crate) errors: Vec<String>,
+    pub(crate) warnings: Vec<String>,
 }
 
 /// The containerd of the nodes that are to be migrated, if nothing else is
@@ -33,35 +34,47 @@ const RUNNING: &str = "1.7.24";
 /// The same for those with drop-ins.
 const RUNNING_K0S: &str = "v1.30.4+k0s.0";
 
+/// The release of containerd that runs in the place of the one that is given.
+pub(crate) type StandIn<'a> = &'a dyn Fn(Release) -> Result<Release, String>;
+
+/// A k0s release, with the containerd that runs here.
+fn target(k0s: &str, stand_in: StandIn<'_>) -> Result<Target, String> {
+    let mut target = Target::find(k0s).map_err(|error| error.to_string())?;
+    target.release.containerd = stand_in(target.release.containerd)?;
+    Ok(target)
+}
+
 /// The node as it is.
-pub(crate) fn before(case: &Case) -> Result<Side, String> {
+pub(crate) fn before(case: &Case, stand_in: StandIn<'_>) -> Result<Side, String> {
     match &case.input {
         Input::Legacy(text) => {
             let containerd = case.said.running.as_deref().unwrap_or(RUNNING);
             let containerd = containerd.parse().map_err(|_| "running: no release")?;
             Ok(Side {
-                containerd,
+                containerd: stand_in(containerd)?,
                 files: Ok(BTreeMap::from([(MAIN.to_owned(), text.clone())])),
                 pause: "registry.k8s.io/pause:3.8".to_owned(),
                 errors: Vec::new(),
+                warnings: Vec::new(),
             })
         }
         Input::DropIns(drop_ins) => {
             let k0s = case.said.running.as_deref().unwrap_or(RUNNING_K0S);
-            let target = Target::find(k0s).map_err(|error| error.to_string())?;
+            let target = target(k0s, stand_in)?;
             Ok(Side {
                 containerd: target.containerd(),
                 files: put_together(&target, drop_ins),
                 pause: target.pause_image().to_owned(),
                 errors: Vec::new(),
+                warnings: Vec::new(),
             })
         }
     }
 }
 
 /// The node with the plan's result.
-pub(crate) fn after(case: &Case, wanted: &Wanted) -> Result<Side, String> {
-    let target = Target::find(&wanted.k0s).map_err(|error| error.to_string())?;
+pub(crate) fn after(case: &Case, wanted: &Wanted, stand_in: StandIn<'_>) -> Result<Side, String> {
+    let target = target(&wanted.k0s, stand_in)?;
     let options = match wanted.registry {
         None => Options::default(),
         Some(Policy::Keep) => Options::default().registry(RegistryPolicy::Keep),
@@ -100,21 +113,23 @@ pub(crate) fn after(case: &Case, wanted: &Wanted) -> Result<Side, String> {
         files,
         pause: target.pause_image().to_owned(),
         errors: errors(&plan),
+        warnings: codes(&plan, Severity::Warning),
     })
 }
 
-fn errors(plan: &Plan) -> Vec<String> {
+fn codes(plan: &Plan, severity: Severity) -> Vec<String> {
     let findings = plan.findings.iter();
-    let errors = findings.filter(|finding| finding.severity == Severity::Error);
-    let mut codes: Vec<String> = errors
-        .map(|finding| finding.code.as_str().to_owned())
-        .collect();
+    let meant = findings.filter(|finding| finding.severity == severity);
+    let codes: BTreeSet<&str> = meant.map(|finding| finding.code.as_str()).collect();
+    codes.into_iter().map(str::to_owned).collect()
+}
+
+fn errors(plan: &Plan) -> Vec<String> {
+    let mut errors = codes(plan, Severity::Error);
     if !plan.verified {
-        codes.push("not verified".to_owned());
+        errors.push("not verified".to_owned());
     }
-    codes.sort();
-    codes.dedup();
-    codes
+    errors
 }
 
 fn parse(path: &str, text: &str) -> Result<Document, String> {
