@@ -72,6 +72,7 @@ impl Machine {
                 containerds.insert(release, path);
             }
         }
+        sweep();
         let capabilities = field("CapBnd:").unwrap_or_default();
         let capabilities = u64::from_str_radix(capabilities, 16).unwrap_or_default();
         const CAP_SYS_RESOURCE: u32 = 24;
@@ -102,7 +103,7 @@ impl Machine {
     pub(crate) fn run(&self, containerd: &Path, job: &Job) -> Result<Seen, String> {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("containerd-dropins-replay-{}-{count}", std::process::id());
+        let name = format!("{NAME}{}-{count}", std::process::id());
         let scratch = std::env::temp_dir().join(&name);
         let mut job = job.clone();
         job.cgroup = format!("/{name}");
@@ -182,9 +183,34 @@ impl Machine {
 /// The longest that a node may take.
 const NODE: Duration = Duration::from_secs(240);
 
+/// What the names of a node's folder and cgroups begin with; the process and
+/// the node follow.
+const NAME: &str = "containerd-dropins-replay-";
+
+const CGROUPS: &str = "/sys/fs/cgroup";
+
+/// Removes what is left of replays that were killed: empty folders and cgroups.
+fn sweep() {
+    let mut folders = vec![std::env::temp_dir(), PathBuf::from(CGROUPS)];
+    let hierarchies = fs::read_dir(CGROUPS).into_iter().flatten().flatten();
+    folders.extend(hierarchies.map(|entry| entry.path()));
+    for folder in folders {
+        for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+            let name = entry.file_name();
+            let rest = name.to_str().and_then(|name| name.strip_prefix(NAME));
+            let process = rest.and_then(|rest| rest.split('-').next());
+            let is_over = |process| !Path::new("/proc").join(process).exists();
+            if process.is_some_and(is_over) {
+                // It is nobody's loss if it cannot be removed.
+                let _ = remove_tree(&entry.path());
+            }
+        }
+    }
+}
+
 /// Removes a cgroup in every hierarchy, once its processes are gone.
 fn remove_cgroups(name: &str) -> io::Result<()> {
-    let base = Path::new("/sys/fs/cgroup");
+    let base = Path::new(CGROUPS);
     let mut found = vec![base.join(name)];
     for entry in fs::read_dir(base)? {
         found.push(entry?.path().join(name));
@@ -192,7 +218,11 @@ fn remove_cgroups(name: &str) -> io::Result<()> {
     let began = Instant::now();
     for path in found.iter().filter(|path| path.is_dir()) {
         while let Err(error) = remove_tree(path) {
-            // Those that were killed take a moment to go.
+            // Those that were killed take a moment to go; of two names of one
+            // hierarchy the first takes all.
+            if error.kind() == io::ErrorKind::NotFound {
+                break;
+            }
             if began.elapsed() > Duration::from_secs(20) {
                 return Err(error);
             }
@@ -202,6 +232,8 @@ fn remove_cgroups(name: &str) -> io::Result<()> {
     Ok(())
 }
 
+/// Removes a folder and those in it, which hold nothing else. A cgroup has files
+/// that go with it.
 fn remove_tree(path: &Path) -> io::Result<()> {
     for entry in fs::read_dir(path)? {
         let entry = entry?;

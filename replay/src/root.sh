@@ -16,6 +16,12 @@ mount --rbind /dev dev
 mount -t proc proc proc
 mount -t tmpfs -o mode=755 run run
 mount -t tmpfs -o mode=755 k0s var/lib/k0s
+# containerd's old linux runtime wants a cgroup mount of the old kind, whichever;
+# pods of the others do without.
+if ! grep -q ' - cgroup ' proc/self/mountinfo; then
+  mkdir -p run/cgroup/replay
+  mount -t cgroup -o none,name=replay cgroup run/cgroup/replay || :
+fi
 pivot_root . .machine
 umount -l /.machine
 cd /

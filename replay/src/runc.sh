@@ -12,6 +12,8 @@ for word; do
 done
 if [ -n "$bundle" ]; then
   cp "$bundle/config.json" "/run/replay/$last.json"
+  # The machine's cgroup may have no such controller to hand on.
+  sed -i 's/"cpu":{[^{}]*}/"cpu":{}/' "$bundle/config.json"
   # A machine without CAP_SYS_RESOURCE lets nobody lower it.
   [ -e /run/replay/keep-oom-score ] || sed -i 's/"oomScoreAdj":-[0-9]*/"oomScoreAdj":0/' "$bundle/config.json"
 fi
