@@ -153,7 +153,7 @@ fn run(job: &Job) -> Result<Seen, Box<dyn std::error::Error>> {
     }
 
     let mut seen = Seen::default();
-    let daemon = Command::new(format!("{TOOLS}/containerd"))
+    let mut daemon = Command::new(format!("{TOOLS}/containerd"))
         .args(["--root", ROOT, "--state", "/run/k0s/containerd"])
         .args(["--address", SOCKET, "--log-level", "info"])
         .args(["--config", "/etc/k0s/containerd.toml"])
@@ -163,16 +163,29 @@ fn run(job: &Job) -> Result<Seen, Box<dyn std::error::Error>> {
         .stdout(fs::File::create(LOG)?)
         .stderr(fs::File::options().append(true).open(LOG)?)
         .spawn()?;
-    let cri = start(daemon, &mut seen)?;
+    let process = daemon.id();
+    let cri = start(&mut daemon, &mut seen)?;
     if seen.facts.get("daemon").is_some_and(|fact| fact == "runs") {
         sockets(&mut seen)?;
         ignored(&mut seen)?;
+        let path = format!("/proc/{process}/oom_score_adj");
+        let score = fs::read_to_string(&path)?;
+        seen.say("oom score", score.trim(), path);
     }
     if let Some(cri) = cri {
         import(job, &busybox, &cri)?;
         for pod in &job.pods {
             asked.lock().map_err(|_| "a registry failed")?.clear();
             try_pod(job, pod, &cri, &asked, &mut seen)?;
+            if cri.status().is_err() && died(&mut daemon)? {
+                let line = last_line(&fs::read_to_string(LOG)?, |line| line.contains("panic"));
+                seen.say(
+                    "daemon",
+                    format!("dies of pod {}: {}", pod.name, plain(&line)),
+                    line,
+                );
+                break;
+            }
         }
     }
     seen.log = fs::read_to_string(LOG)?;
@@ -200,8 +213,20 @@ fn last_line(log: &str, is_about: impl Fn(&str) -> bool) -> String {
         .to_owned()
 }
 
+/// Whether containerd is gone, for which it may take a moment.
+fn died(daemon: &mut Child) -> io::Result<bool> {
+    let began = Instant::now();
+    while began.elapsed() < Duration::from_secs(10) {
+        if daemon.try_wait()?.is_some() {
+            return Ok(true);
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    Ok(false)
+}
+
 /// Waits until containerd and its CRI have started, or have not.
-fn start(mut daemon: Child, seen: &mut Seen) -> Result<Option<Cri>, Box<dyn std::error::Error>> {
+fn start(daemon: &mut Child, seen: &mut Seen) -> Result<Option<Cri>, Box<dyn std::error::Error>> {
     let began = Instant::now();
     let mut cri = None;
     loop {
