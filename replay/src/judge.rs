@@ -200,3 +200,95 @@ const OF_RELEASE: &[&str] = &[
 
 /// A socket that containerd 2.x makes of itself.
 const SOCKET_OF_RELEASE: &str = "/run/nri/nri.sock 0755 0:0";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn recorded(containerd: &str, facts: &[(&str, &str)], changes: &[(&str, &str)]) -> Recorded {
+        let owned = |pairs: &[(&str, &str)]| {
+            let pairs = pairs.iter();
+            pairs
+                .map(|(a, b)| ((*a).to_owned(), (*b).to_owned()))
+                .collect()
+        };
+        let changes = match changes.is_empty() {
+            true => [].into(),
+            false => [("pod default".to_owned(), owned(changes))].into(),
+        };
+        Recorded::of_facts(containerd, owned(facts), changes)
+    }
+
+    fn wanted(text: &str) -> Wanted {
+        toml_edit::de::from_str(&format!("k0s = \"v1.36.3\"\n{text}")).unwrap()
+    }
+
+    #[track_caller]
+    fn check(said: &str, errors: &[&str], was: &Recorded, is: &Recorded, holds: bool) {
+        let side = Side {
+            containerd: "2.1.9".parse().unwrap(),
+            files: Ok([].into()),
+            pause: String::new(),
+            errors: errors.iter().map(|code| (*code).to_owned()).collect(),
+            warnings: vec!["pods-refused".to_owned()],
+        };
+        let mut verdict = Verdict {
+            report: String::new(),
+            holds: true,
+        };
+        judge(&mut verdict, &wanted(said), &side, was, is);
+        assert_eq!(verdict.holds, holds, "{}", verdict.report);
+        // What failed before is not forgotten.
+        verdict.holds = false;
+        judge(&mut verdict, &wanted(said), &side, was, is);
+        assert!(!verdict.holds);
+    }
+
+    #[test]
+    fn what_is_not_said_is_as_before() {
+        let runs = recorded("1.7.24", &[("pod a", "runs")], &[]);
+        let fails = recorded("1.7.24", &[("pod a", "fails: why")], &[]);
+        let nothing = recorded("1.7.24", &[], &[]);
+        check("", &[], &runs, &runs, true);
+        check("", &[], &runs, &fails, false);
+        check("", &[], &runs, &nothing, false);
+        check("", &[], &nothing, &runs, false);
+        let said = "after = {\"pod a\" = \"fails: ...\"}";
+        check(said, &[], &runs, &fails, true);
+        check(said, &[], &runs, &runs, false);
+        check(said, &[], &nothing, &nothing, false);
+    }
+
+    #[test]
+    fn findings_are_as_said() {
+        let runs = recorded("1.7.24", &[("pod a", "runs")], &[]);
+        check("", &["cri-refuses"], &runs, &runs, false);
+        check(
+            "errors = [\"cri-refuses\"]",
+            &["cri-refuses"],
+            &runs,
+            &runs,
+            true,
+        );
+        check("errors = [\"cri-refuses\"]", &[], &runs, &runs, false);
+        check("warnings = [\"pods-refused\"]", &[], &runs, &runs, true);
+        check("warnings = [\"pulls-refused\"]", &[], &runs, &runs, false);
+    }
+
+    #[test]
+    fn only_another_release_excuses_what_it_brings() {
+        let facts = [("sockets", "/a 0660 0:0")];
+        let was = recorded("1.7.24", &facts, &[]);
+        let version = [(".ociVersion", "1 -> 2")];
+        check("", &[], &was, &recorded("2.1.9", &facts, &version), true);
+        check("", &[], &was, &recorded("1.7.24", &facts, &version), false);
+        let other = [(".process.oomScoreAdj", "1 -> 2")];
+        check("", &[], &was, &recorded("2.1.9", &facts, &other), false);
+
+        let more = [("sockets", "/a 0660 0:0; /run/nri/nri.sock 0755 0:0")];
+        check("", &[], &was, &recorded("2.1.9", &more, &[]), true);
+        check("", &[], &was, &recorded("1.7.24", &more, &[]), false);
+        let mode = [("sockets", "/a 0666 0:0; /run/nri/nri.sock 0755 0:0")];
+        check("", &[], &was, &recorded("2.1.9", &mode, &[]), false);
+    }
+}

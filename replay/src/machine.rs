@@ -76,12 +76,17 @@ impl Machine {
         let capabilities = field("CapBnd:").unwrap_or_default();
         let capabilities = u64::from_str_radix(capabilities, 16).unwrap_or_default();
         const CAP_SYS_RESOURCE: u32 = 24;
-        Ok(Machine {
+        let machine = Machine {
             runc: in_path("runc")?,
             busybox: in_path("busybox")?,
             containerds,
             lowers_oom_scores: capabilities >> CAP_SYS_RESOURCE & 1 == 1,
-        })
+        };
+        // Root in a container may be nobody. A node on which nothing runs tells.
+        let empty = machine.containerds.values().next();
+        let empty = empty.ok_or_else(|| format!("no containerd with its shims in {shown}"))?;
+        machine.node("true", &in_path("true")?, empty, &[])?;
+        Ok(machine)
     }
 
     /// The containerd that stands for a release: the newest of its line, or of
@@ -102,81 +107,98 @@ impl Machine {
     /// Runs a node.
     pub(crate) fn run(&self, containerd: &Path, job: &Job) -> Result<Seen, String> {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
-        let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("{NAME}{}-{count}", std::process::id());
-        let scratch = std::env::temp_dir().join(&name);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed).to_string();
         let mut job = job.clone();
-        job.cgroup = format!("/{name}");
+        job.cgroup = format!("/{}", name(&count));
         job.runc = self.runc.clone();
         job.busybox = self.busybox.clone();
         job.lowers_oom_scores = self.lowers_oom_scores;
-        let fails = |error: io::Error| error.to_string();
-        fs::create_dir(&scratch).map_err(fails)?;
-        let seen = self.spawn(containerd, &scratch, &job);
-        // Mounts, processes and files went with the node's namespaces.
-        let swept = remove_cgroups(&name).and_then(|()| fs::remove_dir(&scratch));
-        let seen = seen?;
-        swept.map_err(|error| format!("the node left something behind: {error}"))?;
-        Ok(seen)
+        let executable = std::env::current_exe().map_err(|error| error.to_string())?;
+        let job = serde_json::to_vec(&job).map_err(|error| error.to_string())?;
+        let seen = self.node(&count, &executable, containerd, &job)?;
+        serde_json::from_str(&seen).map_err(|error| format!("the node's answer: {error}"))
     }
 
-    fn spawn(&self, containerd: &Path, scratch: &Path, job: &Job) -> Result<Seen, String> {
-        let fails = |error: io::Error| error.to_string();
-        let executable = std::env::current_exe().map_err(fails)?;
-        let mut node = Command::new("setpriv")
-            .args(["--pdeathsig", "KILL", "unshare", "--fork", "--kill-child"])
-            .args([
-                "--mount",
-                "--propagation",
-                "private",
-                "--pid",
-                "--net",
-                "--ipc",
-                "--uts",
-            ])
-            .args(["sh", "-c", include_str!("root.sh"), "root.sh"])
-            .args([scratch, containerd, &executable])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .map_err(fails)?;
-        if let Some(mut stdin) = node.stdin.take() {
-            let job = serde_json::to_vec(job).map_err(|error| error.to_string())?;
-            // A node that could not be made does not read it; it says why.
-            let _ = stdin.write_all(&job);
-        }
-        let reader = |stream: Option<Box<dyn Read + Send>>| {
-            std::thread::spawn(move || {
-                let mut text = String::new();
-                if let Some(mut stream) = stream {
-                    let _ = stream.read_to_string(&mut text);
-                }
-                text
-            })
-        };
-        let stdout = reader(node.stdout.take().map(|one| Box::new(one) as _));
-        let stderr = reader(node.stderr.take().map(|one| Box::new(one) as _));
-        let began = Instant::now();
-        let status = loop {
-            if let Some(status) = node.try_wait().map_err(fails)? {
-                break Some(status);
+    /// What an executable on a node prints.
+    fn node(
+        &self,
+        count: &str,
+        executable: &Path,
+        containerd: &Path,
+        input: &[u8],
+    ) -> Result<String, String> {
+        let name = name(count);
+        let scratch = std::env::temp_dir().join(&name);
+        fs::create_dir(&scratch).map_err(|error| error.to_string())?;
+        let printed = spawn(executable, containerd, &scratch, input);
+        // Mounts, processes and files went with the node's namespaces.
+        let swept = remove_cgroups(&name).and_then(|()| fs::remove_dir(&scratch));
+        let printed = printed?;
+        swept.map_err(|error| format!("the node left something behind: {error}"))?;
+        Ok(printed)
+    }
+}
+
+/// The name of a node's folder and cgroups.
+fn name(count: &str) -> String {
+    format!("{NAME}{}-{count}", std::process::id())
+}
+
+fn spawn(
+    executable: &Path,
+    containerd: &Path,
+    scratch: &Path,
+    input: &[u8],
+) -> Result<String, String> {
+    let fails = |error: io::Error| error.to_string();
+    let mut node = Command::new("setpriv")
+        .args(["--pdeathsig", "KILL"])
+        .args(["unshare", "--fork", "--kill-child"])
+        .args(["--mount", "--propagation", "private"])
+        .args(["--pid", "--net", "--ipc", "--uts"])
+        .args(["sh", "-c", include_str!("root.sh"), "root.sh"])
+        .args([scratch, containerd, executable])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(fails)?;
+    if let Some(mut stdin) = node.stdin.take() {
+        // A node that could not be made does not read it; it says why.
+        let _ = stdin.write_all(input);
+    }
+    let reader = |stream: Option<Box<dyn Read + Send>>| {
+        std::thread::spawn(move || {
+            let mut text = String::new();
+            if let Some(mut stream) = stream {
+                let _ = stream.read_to_string(&mut text);
             }
-            if began.elapsed() > NODE {
-                node.kill().map_err(fails)?;
-                node.wait().map_err(fails)?;
-                break None;
-            }
-            std::thread::sleep(Duration::from_millis(10));
-        };
-        let text = |reader: std::thread::JoinHandle<String>| reader.join().unwrap_or_default();
-        let (stdout, stderr) = (text(stdout), text(stderr));
-        match status {
-            Some(status) if status.success() => serde_json::from_str(&stdout)
-                .map_err(|error| format!("the node's answer: {error}\n{stderr}")),
-            Some(status) => Err(format!("the node: {status}\n{stderr}")),
-            None => Err(format!("the node was not done after {NODE:?}\n{stderr}")),
+            text
+        })
+    };
+    let stdout = reader(node.stdout.take().map(|one| Box::new(one) as _));
+    let stderr = reader(node.stderr.take().map(|one| Box::new(one) as _));
+    let began = Instant::now();
+    let status = loop {
+        if let Some(status) = node.try_wait().map_err(fails)? {
+            break Some(status);
         }
+        if began.elapsed() > NODE {
+            node.kill().map_err(fails)?;
+            node.wait().map_err(fails)?;
+            break None;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    };
+    let text = |reader: std::thread::JoinHandle<String>| reader.join().unwrap_or_default();
+    let (stdout, stderr) = (text(stdout), text(stderr));
+    match status {
+        Some(status) if status.success() => Ok(stdout),
+        Some(status) => Err(format!("the node: {status}: {}", stderr.trim())),
+        None => Err(format!(
+            "the node was not done after {NODE:?}: {}",
+            stderr.trim()
+        )),
     }
 }
 

@@ -361,11 +361,10 @@ fn sockets(seen: &mut Seen) -> io::Result<()> {
 
 /// An address as `/proc/net` has it, in words.
 fn addressed(hex: &str) -> String {
-    let bytes = u32::from_str_radix(hex, 16).map(u32::to_le_bytes);
-    match bytes {
-        Ok([a, b, c, d]) => format!("{a}.{b}.{c}.{d}"),
-        Err(_) if hex.chars().all(|c| c == '0') => "::".to_owned(),
-        Err(_) => hex.to_owned(),
+    match u32::from_str_radix(hex, 16).map(u32::to_le_bytes) {
+        Ok([a, b, c, d]) if hex.len() == 8 => format!("{a}.{b}.{c}.{d}"),
+        _ if hex.chars().all(|c| c == '0') => "::".to_owned(),
+        _ => hex.to_owned(),
     }
 }
 
@@ -640,5 +639,70 @@ fn flatten(path: &str, value: &serde_json::Value, leaves: &mut BTreeMap<String, 
             leaves.insert(plain(path), "ID".to_owned());
         }
         value => drop(leaves.insert(plain(path), plain(&value.to_string()))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn calls_tell_binary_root_and_flags() {
+        let call = "/usr/bin/crun --root /run/crun/k8s.io --log /l --systemd-cgroup create --bundle /b --no-pivot ID";
+        assert_eq!(
+            how(call),
+            "/usr/bin/crun, root /run/crun/k8s.io, --systemd-cgroup, --no-pivot"
+        );
+        assert_eq!(how("/usr/bin/crun create ID"), "/usr/bin/crun");
+    }
+
+    #[test]
+    fn ids_are_left_out_words_are_not() {
+        let id = "0123456789abcdef".repeat(4);
+        assert_eq!(
+            plain(&format!("/k8s.io/{id}: no {id}x")),
+            format!("/k8s.io/ID: no {id}x")
+        );
+        assert_eq!(plain("sandbox deadbeef"), "sandbox deadbeef");
+    }
+
+    #[test]
+    fn requests_by_tag_are_told_in_order_and_content_by_registry() {
+        let asked = |url: &str, by: Option<&str>, status| Asked {
+            url: url.to_owned(),
+            by: by.map(str::to_owned),
+            status,
+        };
+        let all = [
+            asked("https://a/v2/x/manifests/1", None, 404),
+            asked("https://b/v2/x/manifests/1", None, 401),
+            asked("https://b/v2/x/manifests/1", Some("u:p"), 200),
+            asked("https://b/v2/x/blobs/sha256:0", None, 401),
+            asked("https://b/v2/x/blobs/sha256:0", Some("u:p"), 200),
+            asked("https://b/v2/x/blobs/sha256:1", Some("u:p"), 200),
+        ];
+        assert_eq!(
+            places(&all),
+            "https://a/v2/x/manifests/1 404; https://b/v2/x/manifests/1 401; https://b/v2/x/manifests/1 as u:p 200; content of https://b as u:p"
+        );
+    }
+
+    #[test]
+    fn addresses_of_the_kernel_are_told_in_words() {
+        assert_eq!(addressed("0300007F"), "127.0.0.3");
+        assert_eq!(addressed(&"0".repeat(32)), "::");
+    }
+
+    #[test]
+    fn leaves_are_told_apart_by_what_they_are() {
+        let spec = serde_json::json!({
+            "linux": {"namespaces": [{"type": "network", "path": "/var/run/netns/cni-1"}]},
+            "mounts": [{"destination": "/proc", "options": ["ro", "nodev"]}],
+        });
+        let mut leaves = BTreeMap::new();
+        flatten("", &spec, &mut leaves);
+        let value = |path: &str| leaves.get(path).map(|value| value.trim());
+        assert_eq!(value(".linux.namespaces[network].path"), Some("ID"));
+        assert_eq!(value(".mounts[/proc].options[]"), Some("\"ro\" \"nodev\""));
     }
 }

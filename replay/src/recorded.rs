@@ -56,6 +56,24 @@ impl Recorded {
         }
     }
 
+    /// Of facts and changes alone.
+    #[cfg(test)]
+    pub(crate) fn of_facts(
+        containerd: &str,
+        facts: BTreeMap<String, String>,
+        changes: BTreeMap<String, BTreeMap<String, String>>,
+    ) -> Recorded {
+        Recorded {
+            containerd: containerd.to_owned(),
+            files: BTreeMap::new(),
+            facts,
+            changes,
+            told: BTreeMap::new(),
+            specs: BTreeMap::new(),
+            log: String::new(),
+        }
+    }
+
     pub(crate) fn read(path: &Path) -> Result<Recorded, String> {
         let text = fs::read_to_string(path).map_err(|error| error.to_string());
         let read = text.and_then(|text| {
@@ -141,4 +159,42 @@ fn changes(
 
 fn values(text: &str) -> Option<Table> {
     toml_edit::de::from_str(text).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn comments_make_no_difference_values_do() {
+        let mut recorded = Recorded::of_facts("2.1.9", BTreeMap::new(), BTreeMap::new());
+        let files = |text: &str| BTreeMap::from([("/a".to_owned(), text.to_owned())]);
+        recorded.files = files("# why\na = 1\n");
+        assert!(recorded.has(&files("a = 1\n")));
+        assert!(!recorded.has(&files("a = 2\n")));
+        assert!(!recorded.has(&files("a = 1\nb = 1\n")));
+        assert!(!recorded.has(&BTreeMap::new()));
+        let more = BTreeMap::from([("/b".to_owned(), String::new())]);
+        assert!(!recorded.has(&files("a = 1\n").into_iter().chain(more).collect()));
+    }
+
+    #[test]
+    fn leaves_that_are_other_on_one_side_only_are_told() {
+        let leaves = |pairs: &[(&str, &str)]| {
+            let pairs = pairs.iter();
+            pairs
+                .map(|(a, b)| ((*a).to_owned(), (*b).to_owned()))
+                .collect()
+        };
+        let found = changes(
+            &leaves(&[(".a", "1"), (".b", "2"), (".c", "3")]),
+            &leaves(&[(".a", "1"), (".b", "4"), (".d", "5")]),
+        );
+        let expected = leaves(&[
+            (".b", "2 -> 4"),
+            (".c", "3 -> nothing"),
+            (".d", "nothing -> 5"),
+        ]);
+        assert_eq!(found, expected);
+    }
 }
