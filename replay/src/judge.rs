@@ -52,7 +52,7 @@ impl Verdict {
             Ok(recorded) if recorded.containerd != seen.containerd => {}
             Ok(recorded) => {
                 for about in recorded.differs(seen) {
-                    self.fail(&format!("{about} is recorded otherwise; {AGAIN}"));
+                    self.fail(&format!("recorded otherwise: {about}; {AGAIN}"));
                 }
             }
             Err(error) => self.fail(&error),

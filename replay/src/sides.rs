@@ -39,9 +39,10 @@ pub(crate) type StandIn<'a> = &'a dyn Fn(Release) -> Result<Release, String>;
 
 /// A k0s release, with the containerd that runs here.
 fn target(k0s: &str, stand_in: StandIn<'_>) -> Result<Target, String> {
-    let mut target = Target::find(k0s).map_err(|error| error.to_string())?;
-    target.release.containerd = stand_in(target.release.containerd)?;
-    Ok(target)
+    let target = Target::find(k0s).map_err(|error| error.to_string())?;
+    let containerd = stand_in(target.containerd())?;
+    let target = target.with_containerd(containerd);
+    target.map_err(|error| error.to_string())
 }
 
 /// The node as it is.
