@@ -35,6 +35,23 @@ fn in_path(name: &str) -> Result<PathBuf, String> {
     found.ok_or_else(|| format!("{name} is not there"))
 }
 
+/// Whether an ELF file for 64 bits asks for no loader, which no image would have.
+fn is_static(path: &Path) -> Result<bool, String> {
+    const INTERPRETER: [u8; 4] = 3u32.to_le_bytes();
+    let file = fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    let bytes = |at: usize, count: usize| file.get(at..at.checked_add(count)?);
+    let number = |at: usize, count: usize| {
+        let bytes = bytes(at, count)?.iter().rev();
+        Some(bytes.fold(0, |number, byte| number << 8 | usize::from(*byte)))
+    };
+    let segments = || {
+        let (table, size, count) = (number(32, 8)?, number(54, 2)?, number(56, 2)?);
+        let mut starts = (0..count).map(|at| table.checked_add(at * size));
+        Some(starts.any(|at| at.and_then(|at| bytes(at, 4)) == Some(&INTERPRETER)))
+    };
+    Ok(bytes(0, 5) == Some(b"\x7fELF\x02") && segments() == Some(false))
+}
+
 impl Machine {
     /// This machine, or what it lacks.
     pub(crate) fn find() -> Result<Machine, String> {
@@ -52,6 +69,10 @@ impl Machine {
         let loopback = Path::new(DEBIAN_CNI).join("loopback");
         if !loopback.is_file() {
             return Err(format!("{} is not there", loopback.display()));
+        }
+        let busybox = in_path("busybox")?;
+        if !is_static(&busybox)? {
+            return Err(format!("{} is not a static one", busybox.display()));
         }
         let dir = std::env::var_os(CONTAINERD_DIR)
             .ok_or_else(|| format!("{CONTAINERD_DIR} is not set"))?;
@@ -78,7 +99,7 @@ impl Machine {
         const CAP_SYS_RESOURCE: u32 = 24;
         let machine = Machine {
             runc: in_path("runc")?,
-            busybox: in_path("busybox")?,
+            busybox,
             containerds,
             lowers_oom_scores: capabilities >> CAP_SYS_RESOURCE & 1 == 1,
         };
@@ -264,4 +285,21 @@ fn remove_tree(path: &Path) -> io::Result<()> {
         }
     }
     fs::remove_dir(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// This test asks for a loader, if its target is the usual one.
+    #[test]
+    fn what_asks_for_a_loader_is_not_static() {
+        let executable = std::env::current_exe().unwrap();
+        assert_eq!(
+            is_static(&executable),
+            Ok(cfg!(target_feature = "crt-static"))
+        );
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/runc.sh");
+        assert_eq!(is_static(&script), Ok(false));
+    }
 }

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs;
 use std::io;
-use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -86,6 +86,8 @@ const NETWORKS: &str = "/run/replay/networks";
 /// Where k0s's containerd looks for CNI plugins, and where Debian's does.
 const K0S_CNI: &str = "/opt/cni/bin";
 pub(crate) const DEBIAN_CNI: &str = "/usr/lib/cni";
+/// The authorities that the machine knows.
+const KNOWN: &str = "/etc/replay/known.pem";
 /// Where k0s has its binaries.
 const BIN: &str = "/var/lib/k0s/bin";
 const TOOLS: &str = "/usr/local/lib/replay/containerd";
@@ -102,73 +104,20 @@ fn run(job: &Job) -> Result<Seen, Box<dyn std::error::Error>> {
     let busybox = fs::read(&job.busybox)?;
     fs::create_dir_all("/run/replay")?;
     fs::create_dir_all("/run/k0s")?;
-    fs::create_dir_all("/etc/k0s")?;
-    if job.lowers_oom_scores {
-        fs::write("/run/replay/keep-oom-score", "")?;
-    }
-    fs::write(CALLS, "")?;
-    let wrapper = include_str!("runc.sh").replace("RUNC", &job.runc.display().to_string());
-    let own = [format!("{BIN}/runc")];
-    for path in job.binaries.iter().chain(&own) {
-        write(path, &wrapper)?;
-        fs::set_permissions(path, fs::Permissions::from_mode(0o755))?;
-    }
-    fs::write(NETWORKS, "")?;
-    write("/etc/cni/net.d/10-replay.conf", &network("replay"))?;
-    let own = [K0S_CNI, DEBIAN_CNI].map(str::to_owned);
-    for folder in job.networks.iter().chain(&own) {
-        write(&format!("{folder}/replay"), include_str!("cni.sh"))?;
-        let mode = fs::Permissions::from_mode(0o755);
-        fs::set_permissions(format!("{folder}/replay"), mode)?;
-        if folder != DEBIAN_CNI {
-            let loopback = format!("{DEBIAN_CNI}/loopback");
-            std::os::unix::fs::symlink(loopback, format!("{folder}/loopback"))?;
-        }
-    }
-    for entry in fs::read_dir(TOOLS)? {
-        let entry = entry?;
-        std::os::unix::fs::symlink(entry.path(), Path::new(BIN).join(entry.file_name()))?;
-    }
-    let names = job.registries.iter().map(|one| one.name().to_owned());
-    let names: Vec<String> = names.collect();
-    let known = Certificates::new(names.clone())?;
-    write("/etc/replay/known.pem", &known.authority)?;
-    let own = Certificates::new(names)?;
-    write("/etc/replay/ca.pem", &own.authority)?;
-    write("/etc/replay/client.pem", &own.client)?;
-    write("/etc/replay/client.key", &own.client_key)?;
-    let asked = Log::default();
-    let mut hosts = "127.0.0.1 localhost\n".to_owned();
-    for (at, declared) in job.registries.iter().enumerate() {
-        let address = format!("127.0.1.{}", at + 1);
-        hosts.push_str(&format!("{address} {}\n", declared.name()));
-        let certificates = if declared.known { &known } else { &own };
-        registry::serve(declared, &address, &busybox, certificates, &asked)?;
-    }
-    write("/etc/hosts", &hosts)?;
-    // Which is nowhere: nobody waits for an answer.
-    write("/etc/resolv.conf", "nameserver 192.0.2.1\n")?;
+    install_binaries(job)?;
+    install_networks(job)?;
+    let asked = serve_images(job, &busybox)?;
     for (path, text) in &job.files {
         write(path, text)?;
     }
-
     let mut seen = Seen::default();
-    let mut daemon = Command::new(format!("{TOOLS}/containerd"))
-        .args(["--root", ROOT, "--state", "/run/k0s/containerd"])
-        .args(["--address", SOCKET, "--log-level", "info"])
-        .args(["--config", "/etc/k0s/containerd.toml"])
-        .env("PATH", format!("{BIN}:/usr/sbin:/usr/bin:/sbin:/bin"))
-        .env("SSL_CERT_FILE", "/etc/replay/known.pem")
-        .stdin(Stdio::null())
-        .stdout(fs::File::create(LOG)?)
-        .stderr(fs::File::options().append(true).open(LOG)?)
-        .spawn()?;
-    let process = daemon.id();
+    let mut daemon = run_containerd()?;
     let cri = start(&mut daemon, &mut seen)?;
     if seen.facts.get("daemon").is_some_and(|fact| fact == "runs") {
         sockets(&mut seen)?;
         ignored(&mut seen)?;
-        let path = format!("/proc/{process}/oom_score_adj");
+        failed_plugins(&mut seen)?;
+        let path = format!("/proc/{}/oom_score_adj", daemon.id());
         let score = fs::read_to_string(&path)?;
         seen.say("oom score", score.trim(), path);
     }
@@ -179,17 +128,90 @@ fn run(job: &Job) -> Result<Seen, Box<dyn std::error::Error>> {
             try_pod(job, pod, &cri, &asked, &mut seen)?;
             if cri.status().is_err() && died(&mut daemon)? {
                 let line = last_line(&fs::read_to_string(LOG)?, |line| line.contains("panic"));
-                seen.say(
-                    "daemon",
-                    format!("dies of pod {}: {}", pod.name, plain(&line)),
-                    line,
-                );
+                let fact = format!("dies of pod {}: {}", pod.name, plain(&line));
+                seen.say("daemon", fact, line);
                 break;
             }
         }
     }
     seen.log = fs::read_to_string(LOG)?;
     Ok(seen)
+}
+
+/// containerd with its shims where k0s has them, and what leaves traces in the
+/// place of runc.
+fn install_binaries(job: &Job) -> io::Result<()> {
+    for entry in fs::read_dir(TOOLS)? {
+        let entry = entry?;
+        let path = Path::new(BIN).join(entry.file_name());
+        fs::create_dir_all(BIN)?;
+        symlink(entry.path(), path)?;
+    }
+    if job.lowers_oom_scores {
+        fs::write("/run/replay/keep-oom-score", "")?;
+    }
+    fs::write(CALLS, "")?;
+    let wrapper = include_str!("runc.sh").replace("RUNC", &job.runc.display().to_string());
+    let own = [format!("{BIN}/runc")];
+    for path in job.binaries.iter().chain(&own) {
+        write_executable(path, &wrapper)?;
+    }
+    Ok(())
+}
+
+fn install_networks(job: &Job) -> io::Result<()> {
+    fs::write(NETWORKS, "")?;
+    write("/etc/cni/net.d/10-replay.conf", &network("replay"))?;
+    let own = [K0S_CNI, DEBIAN_CNI].map(str::to_owned);
+    for folder in job.networks.iter().chain(&own) {
+        write_executable(&format!("{folder}/replay"), include_str!("cni.sh"))?;
+        if folder != DEBIAN_CNI {
+            symlink(
+                format!("{DEBIAN_CNI}/loopback"),
+                format!("{folder}/loopback"),
+            )?;
+        }
+    }
+    Ok(())
+}
+
+/// Starts the registries, and lets the node find them.
+fn serve_images(job: &Job, busybox: &[u8]) -> Result<Log, Box<dyn std::error::Error>> {
+    let names = job.registries.iter().map(|one| one.name().to_owned());
+    let names: Vec<String> = names.collect();
+    let known = Certificates::new(names.clone())?;
+    write(KNOWN, &known.authority)?;
+    let own = Certificates::new(names)?;
+    write("/etc/replay/ca.pem", &own.authority)?;
+    write("/etc/replay/client.pem", &own.client)?;
+    write("/etc/replay/client.key", &own.client_key)?;
+    let asked = Log::default();
+    let mut hosts = "127.0.0.1 localhost\n".to_owned();
+    for (at, declared) in job.registries.iter().enumerate() {
+        let address = format!("127.0.1.{}", at + 1);
+        hosts.push_str(&format!("{address} {}\n", declared.name()));
+        let certificates = if declared.known { &known } else { &own };
+        registry::serve(declared, &address, busybox, certificates, &asked)?;
+    }
+    write("/etc/hosts", &hosts)?;
+    // Which is nowhere: nobody waits for an answer.
+    write("/etc/resolv.conf", "nameserver 192.0.2.1\n")?;
+    Ok(asked)
+}
+
+/// Starts containerd with the flags that k0s gives it.
+fn run_containerd() -> io::Result<Child> {
+    let log = fs::File::options().create(true).append(true).open(LOG)?;
+    Command::new(format!("{BIN}/containerd"))
+        .args(["--root", ROOT, "--state", "/run/k0s/containerd"])
+        .args(["--address", SOCKET, "--log-level", "info"])
+        .args(["--config", "/etc/k0s/containerd.toml"])
+        .env("PATH", format!("{BIN}:/usr/sbin:/usr/bin:/sbin:/bin"))
+        .env("SSL_CERT_FILE", KNOWN)
+        .stdin(Stdio::null())
+        .stdout(log.try_clone()?)
+        .stderr(log)
+        .spawn()
 }
 
 /// The configuration of a network of the plugin `replay`.
@@ -202,6 +224,11 @@ fn write(path: &str, text: &str) -> io::Result<()> {
         fs::create_dir_all(parent)?;
     }
     fs::write(path, text)
+}
+
+fn write_executable(path: &str, text: &str) -> io::Result<()> {
+    write(path, text)?;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o755))
 }
 
 /// The last line of a log that is about something; nothing if none is.
@@ -314,6 +341,26 @@ fn ignored(seen: &mut Seen) -> io::Result<()> {
     if let Some(line) = lines.first() {
         let keys: Vec<String> = keys.into_iter().collect();
         seen.say("ignored", keys.join("; "), *line);
+    }
+    Ok(())
+}
+
+/// The plugins that did not load, but for CRI, which is told by itself.
+fn failed_plugins(seen: &mut Seen) -> io::Result<()> {
+    let log = fs::read_to_string(LOG)?;
+    let lines = log
+        .lines()
+        .filter(|line| line.contains("failed to load plugin"));
+    let of = |line: &str| {
+        let words = line.split([' ', '"', '\\', ',']);
+        let mut ids = words.map(|word| word.trim_start_matches("id="));
+        let id = ids.find(|word| word.starts_with("io.containerd."))?;
+        (id != "io.containerd.grpc.v1.cri").then(|| (id.to_owned(), line.to_owned()))
+    };
+    let failed: BTreeMap<String, String> = lines.filter_map(of).collect();
+    if let Some(line) = failed.values().next() {
+        let ids: Vec<&str> = failed.keys().map(String::as_str).collect();
+        seen.say("failed plugins", ids.join("; "), line);
     }
     Ok(())
 }

@@ -25,6 +25,8 @@ fi
 pivot_root . .machine
 umount -l /.machine
 cd /
+# What the machine has of another containerd is not the node's.
+rm -rf /etc/k0s /etc/containerd /etc/docker /etc/cni /opt/cni
 busybox ip link set lo up
 # Not exec: what loses its parent here becomes this shell's to bury.
 "/$tools/replay" node
