@@ -330,17 +330,24 @@ fn plain(text: &str) -> String {
 /// The keys of which containerd 2.x says that it does not know them.
 fn ignored(seen: &mut Seen) -> io::Result<()> {
     let log = fs::read_to_string(LOG)?;
-    let lines = log
-        .lines()
-        .filter(|line| line.contains("gnoring unknown key"));
-    let lines: Vec<&str> = lines.collect();
-    let keys: BTreeSet<String> = lines
-        .iter()
-        .filter_map(|line| Some(message(line.split_once(" msg=")?.1)))
-        .collect();
-    if let Some(line) = lines.first() {
-        let keys: Vec<String> = keys.into_iter().collect();
-        seen.say("ignored", keys.join("; "), *line);
+    let key = |line: &str| {
+        let (_, behind) = line
+            .split_once("gnoring unknown key in TOML")?
+            .1
+            .split_once(" key=")?;
+        let (key, behind) = match behind.strip_prefix('"') {
+            Some(quoted) => quoted.split_once('"')?,
+            None => behind.split_once(' ')?,
+        };
+        let plugin = behind
+            .split_once("plugin=")
+            .map_or("", |(_, plugin)| plugin);
+        Some((format!("{} {key}", plugin.trim()), line.to_owned()))
+    };
+    let ignored: BTreeMap<String, String> = log.lines().filter_map(key).collect();
+    if let Some(line) = ignored.values().next() {
+        let keys: Vec<&str> = ignored.keys().map(String::as_str).collect();
+        seen.say("ignored", keys.join("; "), line);
     }
     Ok(())
 }
