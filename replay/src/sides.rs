@@ -92,9 +92,11 @@ pub(crate) fn after(case: &Case, wanted: &Wanted, stand_in: StandIn<'_>) -> Resu
             let drop_ins = drop_ins
                 .map(|(name, text)| parse(&format!("{}/{name}", k0s::DROP_IN_DIR), text))
                 .collect::<Result<Vec<_>, _>>()?;
+            let imported = imported(case, &drop_ins.iter().collect::<Vec<_>>())?;
             let existing = ExistingDropIns {
                 directory: k0s::DROP_IN_DIR,
                 drop_ins: &drop_ins,
+                imported: &imported,
                 main: None,
             };
             plan_drop_ins(&existing, &target, &options)
