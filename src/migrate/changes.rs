@@ -344,10 +344,13 @@ impl Compare<'_> {
         {
             return None;
         }
-        let dropped = input.iter().find_map(|id| match self.tree.verdict(*id) {
-            Some(Verdict::Drop(_, why)) => Some(why.clone()),
-            _ => None,
-        });
+        let acted = input.iter().filter(|id| was_in_effect(**id));
+        let dropped = acted
+            .into_iter()
+            .find_map(|id| match self.tree.verdict(*id) {
+                Some(Verdict::Drop(_, why)) => Some(why.clone()),
+                _ => None,
+            });
         let kept: Vec<Id> = self
             .node
             .map_or_else(Vec::new, |node| self.tree.leaves(node));
@@ -389,7 +392,7 @@ impl Compare<'_> {
         let in_runtimes = self.path.get(..depth) == Some(&RUNTIMES);
         match self.path.len() {
             _ if self.path == sandbox::PATH && !self.running.managed => {
-                "the file sets none, so containerd falls back to its built-in one"
+                "the file sets none that counts, so containerd falls back to its built-in one"
             }
             len if in_runtimes && len == depth + 1 => {
                 "containerd 1.5 to 1.7 leave their own entry out where a file has others; it is there again beside yours"

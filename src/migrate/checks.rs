@@ -24,6 +24,7 @@ pub(super) fn sandbox_cause(
     legacy: &Document,
     changes: &Changes,
     running: &Running,
+    sets_one: bool,
     target: &Target,
 ) -> Option<Finding> {
     let before = running.effective.as_ref()?;
@@ -37,8 +38,12 @@ pub(super) fn sandbox_cause(
         true => "",
         false => " and its airgap bundle holds only that one",
     };
+    let sets = match sets_one {
+        true => "the file sets no sandbox image that counts",
+        false => "the file sets no sandbox image",
+    };
     let message = format!(
-        "the file sets no sandbox image, so containerd {containerd} falls back to its built-in {image}; k0s {} would inject {}{bundle}: where {image} cannot be pulled, no pod starts",
+        "{sets}, so containerd {containerd} falls back to its built-in {image}; k0s {} would inject {}{bundle}: where {image} cannot be pulled, no pod starts",
         target.release,
         target.pause_image(),
     );

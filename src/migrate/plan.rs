@@ -12,7 +12,7 @@ use super::origin::{self, Origin};
 use super::outside::{self, Outside};
 use super::read::{self, Input, Rules};
 use super::running::{self, Running};
-use super::sandbox::SandboxImages;
+use super::sandbox::{self, SandboxImages};
 use super::split::Concern;
 use super::tree::{Dropped, Files, Id, ROOT, Tree, Verdict};
 use super::{Options, Target, checks, edits, imports, refusals, split, steps, successors};
@@ -186,7 +186,9 @@ pub fn plan(legacy: &Document, imported: &[Document], target: &Target, options: 
             if let Some(expected) = &expected {
                 changes = Changes::between(&running, expected, tree, target);
             }
-            findings.extend(checks::sandbox_cause(legacy, &changes, &running, target));
+            let sets_one = tree.find(&sandbox::PATH).is_some();
+            let cause = checks::sandbox_cause(legacy, &changes, &running, sets_one, target);
+            findings.extend(cause);
             findings.extend(checks::runc_appears(&changes, target));
             findings.extend(checks::nested(tree, files, &parts));
             findings.extend(checks::removals(tree, files, &parts, target));

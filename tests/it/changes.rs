@@ -60,6 +60,17 @@ fn a_file_that_acts_for_the_first_time() {
             "{change:?}"
         );
     }
+    let stale = text.replace("reg.example/p:1", "k8s.gcr.io/pause:3.6");
+    let ignored = migrate(&stale, OLD);
+    let sandbox = ignored.changes.last().unwrap();
+    assert_eq!(
+        sandbox.before.as_ref().unwrap().to_string(),
+        "\"registry.k8s.io/pause:3.8\""
+    );
+    assert_eq!(
+        sandbox.reason,
+        "the file sets none that counts, so containerd falls back to its built-in one"
+    );
     // With the version it was in effect all along.
     let stated = migrate(&format!("version = 2\n{text}"), OLD);
     assert_eq!(shown(&stated.changes), ["runc: none -> entry"]);
