@@ -149,6 +149,8 @@ pub(super) struct Tree {
     version: i64,
     /// The config version by which it was read.
     read_as: i64,
+    /// k0s merged it into containerd's defaults.
+    joins_defaults: bool,
 }
 
 impl Tree {
@@ -164,12 +166,24 @@ impl Tree {
             moved: HashMap::new(),
             version: 2,
             read_as: 2,
+            joins_defaults: false,
         }
     }
 
     /// Notes the config version by which it was read.
     pub(super) fn read_as(&mut self, version: i64) {
         self.read_as = version;
+    }
+
+    /// Notes that k0s 1.27.5 – 1.35 merged it into containerd's defaults, so
+    /// that a handler has what the defaults say beside what the input says.
+    pub(super) fn join_defaults(&mut self) {
+        self.joins_defaults = true;
+    }
+
+    /// Whether k0s merged it into containerd's defaults.
+    pub(super) fn joins_defaults(&self) -> bool {
+        self.joins_defaults
     }
 
     /// Whether containerd 1.x could read the input.

@@ -17,6 +17,7 @@ mod defaults;
 mod endpoints;
 mod existing;
 mod generate;
+mod handlers;
 mod hostile;
 mod k0s_examples;
 mod laws;
