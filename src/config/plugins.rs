@@ -177,9 +177,11 @@ sections! {
     pub struct LinuxRuntime: Plain {
         /// The shim's binary.
         pub shim: Option<String> = [V1_2 => Str("containerd-shim")];
-        /// The runtime's binary.
+        /// The binary that handlers of the type run which name none. Successor:
+        /// their `options.BinaryName`.
         pub runtime: Option<String> = [V1_2 => Str("runc")];
-        /// The runtime's state directory.
+        /// The state directory of those that name none. Successor: their
+        /// `options.Root`.
         pub runtime_root: Option<String> = [V1_2 => Str("")];
         /// Do without a shim.
         pub no_shim: Option<bool> = [V1_2 => Bool(false)];

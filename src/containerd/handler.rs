@@ -17,3 +17,24 @@ pub(crate) const RUNC_V2: &str = "io.containerd.runc.v2";
 
 /// Types that [`RUNC_V2`] succeeds.
 pub(crate) const OLD_TYPES: [&str; 2] = [LINUX_V1, "io.containerd.runc.v1"];
+
+/// What handlers of type [`LINUX_V1`] read of their `options`
+/// (`runtime/linux/runctypes/runc.proto`). They read nothing else there.
+pub(crate) const RUNC_OPTIONS: [&str; 4] = ["Runtime", "RuntimeRoot", "CriuPath", "SystemdCgroup"];
+
+/// The spellings in which containerd 1.5 – 1.7 read an option, in the order in
+/// which they look for them (go-toml 1.9, `valueFromTree`).
+pub(crate) fn spellings(option: &str) -> [String; 4] {
+    let mut chars = option.chars();
+    let first: String = chars
+        .next()
+        .map(|c| c.to_ascii_lowercase())
+        .into_iter()
+        .collect();
+    [
+        option.to_owned(),
+        option.to_ascii_lowercase(),
+        option.to_ascii_uppercase(),
+        first + chars.as_str(),
+    ]
+}

@@ -4,7 +4,8 @@
 //! The steps, in the order in which the data passes them: `imports`, or
 //! `existing` for drop-ins, puts the files in order, `read` makes one tree of
 //! settings of them, `origin` finds the release that wrote them, `edits` tells
-//! the user's settings from the rest, `successors` converts what is deprecated,
+//! the user's settings from the rest, `successors` converts what is deprecated
+//! (`old_runtimes` and `first_shim` what concerns runtime handlers),
 //! `versions` what has another form in the target's containerd, `split` sorts
 //! what is kept into drop-ins, and `verify` proves the result.
 
@@ -14,9 +15,11 @@ mod companions;
 mod drop_in;
 mod edits;
 mod existing;
+mod first_shim;
 mod hosts;
 mod imports;
 mod ledger;
+mod old_runtimes;
 mod origin;
 mod outside;
 mod plan;

@@ -13,7 +13,7 @@ use crate::diagnostic::{Code, Finding};
 use crate::secret::without_user;
 use crate::value::Value;
 
-const CONTAINERD: [&str; 3] = ["plugins", plugin::CRI, "containerd"];
+pub(super) const CONTAINERD: [&str; 3] = ["plugins", plugin::CRI, "containerd"];
 
 /// Runs all steps.
 pub(super) fn convert(
@@ -31,6 +31,7 @@ pub(super) fn convert(
     };
     steps.default_runtime();
     steps.untrusted_workload_runtime();
+    steps.first_shim();
     steps.runtime_options();
     steps.daemon_options();
     steps.runtime_types();
@@ -43,7 +44,7 @@ pub(super) fn convert(
 pub(super) struct Steps<'a> {
     pub(super) tree: &'a mut Tree,
     files: Files<'a>,
-    origin: &'a Origin,
+    pub(super) origin: &'a Origin,
     pub(super) target: Release,
     findings: Vec<Finding>,
 }
@@ -54,101 +55,9 @@ impl Steps<'_> {
             .push(self.files.finding(self.tree, id, code, message));
     }
 
-    /// `default_runtime` with a type becomes `runtimes.default` (containerd
-    /// 1.3 – 1.7 copy it there and force `default_runtime_name`).
-    fn default_runtime(&mut self) {
-        let Some((containerd, old)) = self.old_runtime("default_runtime") else {
-            return;
-        };
-        let Some(type_leaf) = self.moved_runtime(containerd, old, "default") else {
-            return;
-        };
-        let why =
-            "containerd sets default_runtime_name to \"default\" where there is a default_runtime";
-        let default = Value::String("default".to_owned());
-        let old = self.tree.child(containerd, "default_runtime_name");
-        let old =
-            old.filter(|old| self.tree.is_kept(*old) && self.tree.value(*old) != Some(&default));
-        if let Some(old) = old {
-            self.ignore(old, Code::Contradiction, why);
-        }
-        self.tree
-            .owe(containerd, "default_runtime_name", default, type_leaf, why);
-    }
-
-    /// `untrusted_workload_runtime` with a type becomes `runtimes.untrusted`.
-    fn untrusted_workload_runtime(&mut self) {
-        if let Some((containerd, old)) = self.old_runtime("untrusted_workload_runtime") {
-            self.moved_runtime(containerd, old, "untrusted");
-        }
-    }
-
-    /// One of the two old tables, if something in it is the user's.
-    fn old_runtime(&mut self, key: &str) -> Option<(Id, Id)> {
-        let containerd = self.tree.find(&CONTAINERD)?;
-        let old = self.tree.child(containerd, key)?;
-        let leaves = self.tree.leaves(old);
-        leaves
-            .iter()
-            .any(|id| self.tree.is_kept(*id))
-            .then_some((containerd, old))
-    }
-
-    /// Moves an old table to `runtimes.NAME`, and gives the leaf that holds
-    /// the type.
-    fn moved_runtime(&mut self, containerd: Id, old: Id, name: &str) -> Option<Id> {
-        let type_leaf = self.tree.child(old, "runtime_type");
-        let stated = type_leaf
-            .and_then(|id| self.tree.value(id))
-            .and_then(Value::as_str);
-        let has_type = stated.is_some_and(|text| !text.is_empty());
-        let (Some(type_leaf), true) = (type_leaf, has_type) else {
-            let why = "containerd 1.3 to 1.7 read this table only if it has a runtime_type";
-            for id in self.tree.leaves(old) {
-                if self.tree.is_kept(id) {
-                    self.ignore(id, Code::WithoutEffect, why);
-                }
-            }
-            return None;
-        };
-        let runtimes = self.tree.make(containerd, &["runtimes"]);
-        if let Some(existing) = self.tree.child(runtimes, name) {
-            let why = format!("the table that becomes runtimes.{name} takes its place");
-            self.say(existing, Code::Contradiction, why.clone());
-            self.give_up(existing, &why);
-        }
-        let new = self.tree.make(runtimes, &[name]);
-        self.tree.node_mut(new).comments = self.tree.node(old).comments.clone();
-        self.say(old, Code::Converted, format!("becomes runtimes.{name}"));
-        let depth = self.tree.path(old).len();
-        for id in self.tree.leaves(old) {
-            let zero = self.tree.value(id).is_some_and(Value::is_zero);
-            let free = self.tree.node(id).place.is_some_and(|place| place.free);
-            let lost = matches!(
-                self.tree.verdict(id),
-                Some(Verdict::Drop(Dropped::NotExpressible, _))
-            );
-            if lost || zero && !free && !self.tree.is_kept(id) {
-                continue;
-            }
-            let path = self.tree.path(id);
-            let below = path.iter().skip(depth);
-            let path: Vec<String> = below.map(|key| (*key).to_owned()).collect();
-            let keys: Vec<&str> = path.iter().map(String::as_str).collect();
-            let Some((key, tables)) = keys.split_last() else {
-                continue;
-            };
-            let table = self.tree.make(new, tables);
-            let value = self.value(id);
-            let moved = self.set(table, key, value, id, "moved from a deprecated table");
-            let why = format!("its successor is runtimes.{name}");
-            self.converted(id, moved, &why);
-        }
-        Some(type_leaf)
-    }
-
-    /// `runtime_engine` and `runtime_root` become options of their handler,
-    /// and so do the options that only the first shim had.
+    /// `runtime_engine` and `runtime_root` become options of their handler. So
+    /// do the options that only the first shim had, in files that no containerd
+    /// with that shim reads.
     fn runtime_options(&mut self) {
         for runtime in self.runtimes() {
             let is_linux = self.runtime_type(runtime).as_deref() == Some(LINUX_V1);
@@ -190,7 +99,7 @@ impl Steps<'_> {
         self.say(id, Code::FirstEffect, message);
     }
 
-    fn value(&self, id: Id) -> Value {
+    pub(super) fn value(&self, id: Id) -> Value {
         self.tree
             .value(id)
             .cloned()
@@ -235,7 +144,7 @@ impl Steps<'_> {
         }
     }
 
-    fn default_runtime_name(&mut self) -> String {
+    pub(super) fn default_runtime_name(&mut self) -> String {
         let containerd = self.tree.find(&CONTAINERD);
         let stated = containerd.and_then(|id| self.tree.child(id, "default_runtime_name"));
         let stated = stated
@@ -253,7 +162,7 @@ impl Steps<'_> {
         kind.is_none_or(|kind| kind == RUNC_V2 || OLD_TYPES.contains(&kind.as_str()))
     }
 
-    fn runtime_type(&mut self, runtime: Id) -> Option<String> {
+    pub(super) fn runtime_type(&mut self, runtime: Id) -> Option<String> {
         let leaf = self.tree.child(runtime, "runtime_type")?;
         let kind = self.tree.value(leaf)?.as_str()?;
         (!kind.is_empty()).then(|| kind.to_owned())
@@ -309,16 +218,7 @@ impl Steps<'_> {
                 continue;
             };
             let message = format!("{old} becomes {RUNC_V2}");
-            let lost = (old == LINUX_V1)
-                .then(|| self.binary_of_first_shim(runtime))
-                .flatten();
-            let said = match lost {
-                Some(binary) => format!(
-                    "{message}, and runs runc instead of {binary}, which the plugin {LINUX_V1} names: set options.BinaryName if that is wanted"
-                ),
-                None => message.clone(),
-            };
-            self.say(id, Code::RuntimeTypeConverted, said);
+            self.say(id, Code::RuntimeTypeConverted, message.clone());
             let value = Value::String(RUNC_V2.to_owned());
             let is_default = self
                 .tree
@@ -335,17 +235,6 @@ impl Steps<'_> {
             };
             self.tree.judge(id, verdict);
         }
-    }
-
-    /// The binary that handlers of the first shim ran which name none.
-    fn binary_of_first_shim(&mut self, runtime: Id) -> Option<String> {
-        let options = self.tree.child(runtime, "options");
-        if options.is_some_and(|options| self.tree.child(options, "BinaryName").is_some()) {
-            return None;
-        }
-        let leaf = self.tree.find(&["plugins", LINUX_V1, "runtime"])?;
-        let binary = self.tree.value(leaf)?.as_str()?;
-        self.tree.is_kept(leaf).then(|| binary.to_owned())
     }
 
     /// `registry.auths.URL` becomes `registry.configs.HOST.auth`; containerd
@@ -431,7 +320,7 @@ impl Steps<'_> {
     }
 
     /// Takes a table out of the tree, and leaves it to the ledger.
-    fn give_up(&mut self, table: Id, why: &str) {
+    pub(super) fn give_up(&mut self, table: Id, why: &str) {
         for id in self.tree.leaves(table) {
             self.tree
                 .judge(id, Verdict::Drop(Dropped::NoEffect, why.to_owned()));

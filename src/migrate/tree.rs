@@ -156,6 +156,8 @@ pub(super) struct Tree {
     read_as: i64,
     /// The same of each of its files.
     files_read_as: Vec<ReadAs>,
+    /// k0s merged it into containerd's defaults.
+    joins_defaults: bool,
 }
 
 /// The config version by which a file was read.
@@ -190,6 +192,7 @@ impl Tree {
             version: 2,
             read_as: 2,
             files_read_as: Vec::new(),
+            joins_defaults: false,
         }
     }
 
@@ -219,6 +222,17 @@ impl Tree {
     /// Notes the config version by which it was read.
     pub(super) fn read_as(&mut self, version: i64) {
         self.read_as = version;
+    }
+
+    /// Notes that k0s 1.27.5 – 1.35 merged it into containerd's defaults, so
+    /// that a handler has what the defaults say beside what the input says.
+    pub(super) fn join_defaults(&mut self) {
+        self.joins_defaults = true;
+    }
+
+    /// Whether k0s merged it into containerd's defaults.
+    pub(super) fn joins_defaults(&self) -> bool {
+        self.joins_defaults
     }
 
     /// Whether containerd 1.x could read the input.

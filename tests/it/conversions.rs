@@ -409,22 +409,6 @@ fn an_emptied_built_in_entry_stays_empty() {
 }
 
 #[test]
-fn the_binary_of_the_first_shim_is_not_lost_in_silence() {
-    let plan = migrate(
-        "[plugins.\"io.containerd.runtime.v1.linux\"]\nruntime = \"nvidia-container-runtime\"\n[CRI.containerd.runtimes.n]\nruntime_type = \"io.containerd.runtime.v1.linux\"\n",
-    );
-    let said = plan
-        .findings
-        .iter()
-        .find(|f| f.code == Code::RuntimeTypeConverted)
-        .unwrap();
-    assert!(
-        said.message.contains("instead of nvidia-container-runtime"),
-        "{said}"
-    );
-}
-
-#[test]
 fn dates_are_text_in_json() {
     let plan = migrate("[x]\na = 1979-05-27\nb = nan\n");
     let json = serde_json::to_value(&plan).unwrap();

@@ -24,6 +24,7 @@ const DEPRECATED: &[&str] = &[
     "default_runtime",
     "untrusted_workload_runtime",
     "auths",
+    "io.containerd.runtime.v1.linux",
 ];
 
 /// Settings with rules of their own.

@@ -18,6 +18,7 @@ mod defaults;
 mod endpoints;
 mod existing;
 mod generate;
+mod handlers;
 mod hostile;
 mod in_place;
 mod judgement;

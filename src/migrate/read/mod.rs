@@ -118,6 +118,9 @@ pub(super) fn read(files: &[&Document], rules: Rules, names: &[String], target: 
         hidden: BTreeMap::new(),
     };
     reader.input.tree.read_as(reader.input.version);
+    if rules == Rules::K0sMerge {
+        reader.input.tree.join_defaults();
+    }
     if let Some(meant) = meant {
         reader.say_version_meant(meant);
     }

@@ -1,0 +1,150 @@
+//! The two tables that were runtime handlers before there was a map of them:
+//! `default_runtime` and `untrusted_workload_runtime`.
+//!
+//! containerd 1.3 – 1.7 copy them into the map, if they have a type (1.7.24:
+//! `pkg/cri/config/config.go`, `ValidatePluginConfig`); 2.0 removed them.
+
+use super::successors::{CONTAINERD, Steps};
+use super::tree::{Dropped, Id, Verdict};
+use crate::containerd::handler::BUILT_IN;
+use crate::containerd::place::Place;
+use crate::containerd::plugin;
+use crate::diagnostic::Code;
+use crate::value::Value;
+
+impl Steps<'_> {
+    /// `default_runtime` with a type becomes `runtimes.default` (containerd
+    /// 1.3 – 1.7 copy it there and force `default_runtime_name`), whatever the
+    /// type is.
+    pub(super) fn default_runtime(&mut self) {
+        let Some((containerd, old)) = self.old_runtime("default_runtime") else {
+            return;
+        };
+        let Some(type_leaf) = self.type_in_force(old) else {
+            return;
+        };
+        let why =
+            "containerd sets default_runtime_name to \"default\" where there is a default_runtime";
+        let default = Value::String("default".to_owned());
+        let name = self.tree.child(containerd, "default_runtime_name");
+        let name = name.filter(|name| self.tree.is_kept(*name));
+        let other = name.filter(|name| self.tree.value(*name) != Some(&default));
+        if let Some(other) = other {
+            self.ignore(other, Code::Contradiction, why);
+        }
+        let is_named = name.is_some() && other.is_none();
+        if !is_named && !self.default_runtime_is_own(containerd, old, type_leaf) {
+            return;
+        }
+        self.move_runtime(containerd, old, "default");
+        if !is_named {
+            self.tree
+                .owe(containerd, "default_runtime_name", default, type_leaf, why);
+        }
+    }
+
+    /// Whether the table says or changes anything for somebody. It does not where
+    /// it is what containerd 1.2 prints and all that it could hide or run
+    /// otherwise is nobody's choice either: the target's own default handler runs
+    /// pods the same way.
+    fn default_runtime_is_own(&mut self, containerd: Id, old: Id, type_leaf: Id) -> bool {
+        let (node, value) = (self.tree.node(type_leaf), self.tree.value(type_leaf));
+        let is_printed = self
+            .origin
+            .of_node(self.tree, type_leaf)
+            .is_some_and(|release| {
+                let printed = |(place, value): (Place, _)| place.prints(value, release);
+                node.place.zip(value).is_some_and(printed)
+            });
+        let mut leaves = self.tree.leaves(old);
+        leaves.retain(|id| *id != type_leaf);
+        let runtimes = self.tree.child(containerd, "runtimes");
+        if let Some(runtimes) = runtimes {
+            if self.tree.child(runtimes, "default").is_some() {
+                return true;
+            }
+            let built_in = self.tree.child(runtimes, BUILT_IN);
+            leaves.extend(built_in.into_iter().flat_map(|id| self.tree.leaves(id)));
+        }
+        leaves.extend(self.tree.find(&["plugins", plugin::CRI, "systemd_cgroup"]));
+        leaves.extend(self.tree.child(containerd, "no_pivot"));
+        let is_own = leaves.into_iter().any(|id| self.tree.is_kept(id));
+        !is_printed || is_own || self.first_shim_is_changed()
+    }
+
+    /// `untrusted_workload_runtime` with a type becomes `runtimes.untrusted`.
+    pub(super) fn untrusted_workload_runtime(&mut self) {
+        if let Some((containerd, old)) = self.old_runtime("untrusted_workload_runtime")
+            && self.type_in_force(old).is_some()
+        {
+            self.move_runtime(containerd, old, "untrusted");
+        }
+    }
+
+    /// One of the two old tables.
+    fn old_runtime(&mut self, key: &str) -> Option<(Id, Id)> {
+        let containerd = self.tree.find(&CONTAINERD)?;
+        let old = self.tree.child(containerd, key)?;
+        Some((containerd, old))
+    }
+
+    /// The leaf with the type of an old table. Without one the table does
+    /// nothing.
+    fn type_in_force(&mut self, old: Id) -> Option<Id> {
+        let leaf = self.tree.child(old, "runtime_type");
+        let stated = leaf
+            .and_then(|id| self.tree.value(id))
+            .and_then(Value::as_str);
+        if stated.is_some_and(|text| !text.is_empty()) {
+            return leaf;
+        }
+        let why = "containerd 1.3 to 1.7 read this table only if it has a runtime_type";
+        for id in self.tree.leaves(old) {
+            if self.tree.is_kept(id) {
+                self.ignore(id, Code::WithoutEffect, why);
+            }
+        }
+        None
+    }
+
+    /// Moves an old table to `runtimes.NAME`.
+    fn move_runtime(&mut self, containerd: Id, old: Id, name: &str) {
+        let runtimes = self.tree.make(containerd, &["runtimes"]);
+        if let Some(existing) = self.tree.child(runtimes, name) {
+            let why = format!("the table that becomes runtimes.{name} takes its place");
+            self.say(existing, Code::Contradiction, why.clone());
+            self.give_up(existing, &why);
+        }
+        let new = self.tree.make(runtimes, &[name]);
+        // That it is there counts, even if nothing is in it.
+        if self.tree.child(old, "options").is_some() || self.tree.joins_defaults() {
+            self.tree.make(new, &["options"]);
+        }
+        self.tree.node_mut(new).comments = self.tree.node(old).comments.clone();
+        self.say(old, Code::Converted, format!("becomes runtimes.{name}"));
+        let depth = self.tree.path(old).len();
+        for id in self.tree.leaves(old) {
+            let zero = self.tree.value(id).is_some_and(Value::is_zero);
+            let free = self.tree.node(id).place.is_some_and(|place| place.free);
+            let lost = matches!(
+                self.tree.verdict(id),
+                Some(Verdict::Drop(Dropped::NotExpressible, _))
+            );
+            if lost || zero && !free && !self.tree.is_kept(id) {
+                continue;
+            }
+            let path = self.tree.path(id);
+            let below = path.iter().skip(depth);
+            let path: Vec<String> = below.map(|key| (*key).to_owned()).collect();
+            let keys: Vec<&str> = path.iter().map(String::as_str).collect();
+            let Some((key, tables)) = keys.split_last() else {
+                continue;
+            };
+            let table = self.tree.make(new, tables);
+            let value = self.value(id);
+            let moved = self.set(table, key, value, id, "moved from a deprecated table");
+            let why = format!("its successor is runtimes.{name}");
+            self.converted(id, moved, &why);
+        }
+    }
+}
