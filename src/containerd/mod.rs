@@ -1,6 +1,7 @@
 //! containerd: its releases, its plugins, what it assumes when nothing is
 //! set, and how it loads config files.
 
+pub(crate) mod behaviour;
 pub(crate) mod difference;
 pub(crate) mod duration;
 pub(crate) mod handler;
@@ -31,4 +32,5 @@ pub(crate) mod releases {
     pub(crate) const V2_1: Release = Release::new(2, 1, 0);
     pub(crate) const V2_2: Release = Release::new(2, 2, 0);
     pub(crate) const V2_3: Release = Release::new(2, 3, 0);
+    pub(crate) const V2_4: Release = Release::new(2, 4, 0);
 }

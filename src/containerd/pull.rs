@@ -214,7 +214,9 @@ impl Effective {
             self.release() < V2_3 || is_for_linux(&platform)
         };
         let names = entries.filter(is_for_node);
-        names.filter_map(|entry| text(entry, "snapshotter")).collect()
+        names
+            .filter_map(|entry| text(entry, "snapshotter"))
+            .collect()
     }
 
     fn text_at(&self, path: &[&str]) -> String {
@@ -376,7 +378,11 @@ mod tests {
         let same = format!("snapshotter = 'native'\n{}", unpack("native"));
         assert_eq!(kinds("2.3.3", &same), []);
         let other_system = images(&unpack("overlayfs").replace("linux", "windows"));
-        let fails = |release| !effective(release, &other_system).pull_obstacles().is_empty();
+        let fails = |release| {
+            !effective(release, &other_system)
+                .pull_obstacles()
+                .is_empty()
+        };
         assert!(fails("2.3.3") && !fails("2.2.7"));
         let alone = images(&unpack("overlayfs").replace("linux/amd64", "arm64"));
         assert_eq!(effective("2.3.3", &alone).pull_obstacles(), []);

@@ -79,6 +79,23 @@ pub(super) fn foreign(findings: &[Finding]) -> Option<Finding> {
     })
 }
 
+/// k0s 1.36 and later read the first line of the file into a buffer of this
+/// size, line end included, and exit where it does not fit.
+const LONGEST_FIRST_LINE: usize = 64 * 1024;
+
+pub(super) fn first_line(main: &Document, target: &Target) -> Option<Finding> {
+    let release = &target.release;
+    let start = main.text().as_bytes().get(..LONGEST_FIRST_LINE)?;
+    let is_too_long = release.regime == Regime::ImportsV3 && !start.contains(&b'\n');
+    is_too_long.then(|| {
+        let message = format!(
+            "k0s {release} exits at start as long as {} is there, whose first line is longer than 64 KiB",
+            main.name()
+        );
+        Finding::new(Code::FirstLineTooLong, message).about(main)
+    })
+}
+
 /// Whether an earlier k0s wrote the file, by its rules, and the target takes it
 /// for the user's.
 pub(super) fn marker_trap(main: &Document, target: &Target) -> Option<Finding> {

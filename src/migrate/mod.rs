@@ -5,9 +5,12 @@
 //! `existing` for drop-ins, puts the files in order, `read` makes one tree of
 //! settings of them, `origin` finds the release that wrote them, `edits` tells
 //! the user's settings from the rest, `successors` converts what is deprecated,
-//! `versions` what has another form in the target's containerd, `split` sorts
-//! what is kept into drop-ins, and `verify` proves the result.
+//! `versions` what has another form in the target's containerd, `servers` takes
+//! out what has no effect for want of an address, `split` sorts what is kept into
+//! drop-ins, `verify` proves the result, and `refusals` and `behaviour` tell what
+//! the target's containerd makes of it.
 
+mod behaviour;
 mod changes;
 mod checks;
 mod companions;
@@ -24,6 +27,7 @@ mod refusals;
 pub(crate) mod report;
 mod running;
 mod sandbox;
+mod servers;
 pub(crate) mod split;
 mod steps;
 mod successors;

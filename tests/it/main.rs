@@ -10,6 +10,7 @@
 )]
 
 mod airgap;
+mod behaviour;
 mod cli;
 mod conversions;
 mod daemon;

@@ -112,6 +112,11 @@ pub fn plan_drop_ins(existing: &ExistingDropIns<'_>, target: &Target, options: &
         None => Main::Fine,
     };
     findings.extend(beside);
+    findings.extend(
+        existing
+            .main
+            .and_then(|main| checks::first_line(main, target)),
+    );
     let sandbox = SandboxImages::of(tree, target, &running);
     let documents: Vec<Existing<'_>> = set
         .names
