@@ -338,15 +338,39 @@ codes! {
     /// With the result the CRI plugin would not be loaded.
     CriRefuses = "cri-refuses", Error,
         "Correct the setting and migrate again. Without the CRI plugin the kubelet has no runtime, and the node does not become ready.";
-    /// The sandbox image is pinned by digest, and the target runs containerd 2.x.
-    SandboxImageDigest = "sandbox-image-digest", Warning,
-        "Reports have it that pods do not start with such an image on containerd 2.x; with a tag and a digest they do not on 2.3. Airgap bundles hold images by tag. Name the image by its tag, or better use spec.images.pause of the k0s configuration.";
+    /// containerd 2.x does not pin the sandbox image.
+    SandboxImageUnpinned = "sandbox-image-unpinned", Warning,
+        "The kubelet may remove such an image when disk space runs short, and on an air-gapped node no pod starts then. Name the image in full by its tag or by its digest, or better use spec.images.pause of the k0s configuration.";
+    /// The sandbox image is no reference of an image.
+    SandboxImageNoReference = "sandbox-image-no-reference", Error,
+        "No pod starts with it. A template that was not filled in is a common cause. Name an image, or remove the setting: k0s injects the image that fits its release.";
+    /// cgroup limits, which a setting kept from being applied, are applied.
+    CgroupLimits = "cgroup-limits", Error,
+        "The setting is for nodes on which containerd may not make cgroups, as in a user namespace. Give it that right before the upgrade, or stay with k0s 1.35.";
+    /// Containers would have writable cgroups, for which cgroup 2 is needed.
+    CgroupWritable = "cgroup-writable", Warning,
+        "See what `stat -fc %T /sys/fs/cgroup` prints: with cgroup2fs all is well, else remove the setting before the upgrade.";
+    /// The main IP address of a pod becomes another.
+    IpPreference = "ip-preference", Warning,
+        "Remove the setting, or write \"cni\", if the first address shall stay the one that CNI names first.";
+    /// The devmapper snapshotter takes everything down if it does not come up.
+    DevmapperPool = "devmapper-pool", Warning,
+        "Check the thin pool before the upgrade, with `dmsetup status`, and remove the section if devmapper is not used.";
+    /// Settings of traces that containerd 2.x looks for in its environment.
+    TracingEnvironment = "tracing-environment", Warning,
+        "containerd has the environment of k0s: set OTEL_EXPORTER_OTLP_ENDPOINT, OTEL_EXPORTER_OTLP_PROTOCOL, OTEL_SERVICE_NAME, OTEL_TRACES_SAMPLER and the like for the k0s service.";
+    /// The first line of the main file is more than k0s reads.
+    FirstLineTooLong = "first-line-too-long", Warning,
+        "Move the file away before k0s is upgraded, or break the line.";
     /// With the result no pod would start, for want of the sandbox image.
     SandboxImageNotFound = "sandbox-image-not-found", Error,
-        "containerd 2.3 looks the sandbox image up by the very text of the setting. Name it in full: registry, repository, and either a tag or a digest. Better drop the setting and use spec.images.pause of the k0s configuration.";
+        "containerd 2.3.0 to 2.3.3 look the sandbox image up by the very text of the setting. Name it in full: registry, repository, and either a tag or a digest. Better drop the setting and use spec.images.pause of the k0s configuration.";
     /// Pods of a runtime handler would not start.
     PodsRefused = "pods-refused", Warning,
         "Pods of the other runtime handlers are not affected.";
+    /// Pods of a runtime handler that ran so far would not start.
+    PodsLost = "pods-lost", Error,
+        "The node's containerd took no notice of it, the target's does. Remove the setting or correct it, and migrate again. Pods of the other runtime handlers are not affected.";
     /// Images of a registry would not be pulled.
     PullsRefused = "pulls-refused", Warning,
         "containerd starts all the same. Correct the setting.";

@@ -22,6 +22,8 @@ pub struct Effective {
     release: Release,
     /// The files are of version 1, whose lists of plugins have short names.
     has_short_names: bool,
+    /// The first config version that a file states, and the highest that counts.
+    versions: (i64, i64),
 }
 
 impl fmt::Debug for Effective {
@@ -49,7 +51,15 @@ impl Effective {
     /// lost here: drop-ins of k0s 1.36 and later are of version 3.
     pub fn load(release: Release, files: impl IntoIterator<Item = Table>) -> Self {
         let files: Vec<Table> = files.into_iter().collect();
-        let stated = files.iter().filter_map(stated_version).next_back();
+        let all_stated: Vec<i64> = files.iter().filter_map(stated_version).collect();
+        let stated = all_stated.last().copied();
+        // A file without one takes part under any.
+        let first = all_stated.first().copied().unwrap_or_default();
+        let highest = match release.is_2() {
+            true => all_stated.iter().copied().max(),
+            // It goes by the last alone.
+            false => stated,
+        };
         let mut table = Table::new();
         for file in files {
             let (version, lenient) = match release.is_2() {
@@ -68,6 +78,7 @@ impl Effective {
             table,
             release,
             has_short_names: !release.is_2() && stated.is_none_or(|version| version == 1),
+            versions: (first, highest.unwrap_or_default()),
         }
     }
 
@@ -84,6 +95,12 @@ impl Effective {
 
     pub(crate) fn release(&self) -> Release {
         self.release
+    }
+
+    /// The main file's config version, or the first that is stated, and the
+    /// highest of all files that counts; 0 where none is.
+    pub(crate) fn versions(&self) -> (i64, i64) {
+        self.versions
     }
 
     pub(crate) fn has_short_names(&self) -> bool {

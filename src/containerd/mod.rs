@@ -1,6 +1,7 @@
 //! containerd: its releases, its plugins, what it assumes when nothing is
 //! set, and how it loads config files.
 
+pub(crate) mod behaviour;
 pub(crate) mod difference;
 pub(crate) mod duration;
 pub(crate) mod handler;
@@ -36,6 +37,4 @@ pub(crate) mod releases {
     pub(crate) const V2_3: Release = Release::new(2, 3, 0);
     /// The first that was looked at: a pre-release.
     pub(crate) const V2_4: Release = Release::beta(2, 4, 0, 0);
-    /// It reads drop-ins of a config version above that of the main file.
-    pub(crate) const V2_3_5: Release = Release::new(2, 3, 5);
 }

@@ -46,7 +46,8 @@ pub(crate) const CONTENT: &str = "io.containerd.content.v1";
 /// The type of differs.
 pub(crate) const DIFFER: &str = "io.containerd.differ.v1";
 
-const SANDBOX_CONTROLLER: &str = "io.containerd.sandbox.controller.v1";
+/// The type of sandbox controllers.
+pub(crate) const SANDBOX_CONTROLLER: &str = "io.containerd.sandbox.controller.v1";
 
 /// A plugin that is built into containerd on Linux.
 #[derive(Clone, Copy, Debug)]
@@ -56,7 +57,8 @@ pub(crate) struct Plugin {
     since: Release,
     /// The release that removed it.
     until: Option<Release>,
-    need: Need,
+    /// Who needs it, by the first release of which that holds.
+    need: &'static [(Release, Need)],
 }
 
 /// Whether CRI loads without a plugin.
@@ -64,8 +66,10 @@ pub(crate) struct Plugin {
 pub(crate) enum Need {
     /// It does.
     No,
-    /// It does not, from a release on.
-    From(Release),
+    /// It does, and these do not.
+    By(&'static [&'static str]),
+    /// It does not.
+    Yes,
     /// It wants one of its type, which may be a proxy.
     OneOfType,
 }
@@ -77,17 +81,15 @@ impl Plugin {
     }
 
     const fn needed(self) -> Self {
-        let since = self.since;
-        self.needed_from(since)
+        self.need(&[(V1_2, Need::Yes)])
     }
 
-    const fn needed_from(mut self, release: Release) -> Self {
-        self.need = Need::From(release);
-        self
+    const fn one_needed(self) -> Self {
+        self.need(&[(V1_2, Need::OneOfType)])
     }
 
-    const fn one_needed(mut self) -> Self {
-        self.need = Need::OneOfType;
+    const fn need(mut self, need: &'static [(Release, Need)]) -> Self {
+        self.need = need;
         self
     }
 
@@ -96,11 +98,10 @@ impl Plugin {
     }
 
     /// Whether CRI loads without it in a release.
-    pub(crate) fn need(&self, release: Release) -> Need {
-        match self.need {
-            Need::From(since) if release < since => Need::No,
-            need => need,
-        }
+    pub(crate) fn need_in(&self, release: Release) -> Need {
+        let mut so_far = self.need.iter().rev();
+        let last = so_far.find(|(since, _)| *since <= release);
+        last.map_or(Need::No, |(_, need)| *need)
     }
 }
 
@@ -109,14 +110,18 @@ const fn since(since: Release, uri: &'static str) -> Plugin {
         uri,
         since,
         until: None,
-        need: Need::No,
+        need: &[],
     }
 }
 
-/// Every plugin of containerd 1.2 – 2.1, built in on Linux, whether or not it
+/// The services that the streaming manager and the transfer service are behind.
+const STREAMING_GRPC: &str = "io.containerd.grpc.v1.streaming";
+const TRANSFER_GRPC: &str = "io.containerd.grpc.v1.transfer";
+
+/// Every plugin of containerd 1.2 – 2.3, built in on Linux, whether or not it
 /// has settings. Which of them CRI needs is what containerd 1.4.13, 1.6.20,
-/// 1.7.24 and 2.1.9 do when one is disabled; snapshotters and differs are
-/// needed by the settings that name them.
+/// 1.7.24, 2.1.9, 2.2.7 and 2.3.3 do when one is disabled; snapshotters and
+/// differs are needed by the settings that name them.
 const PLUGINS: &[Plugin] = &[
     since(V1_2, "io.containerd.content.v1.content").one_needed(),
     since(V2_0, CRI_IMAGES).needed(),
@@ -138,19 +143,26 @@ const PLUGINS: &[Plugin] = &[
     since(V1_7, "io.containerd.grpc.v1.sandbox-controllers"),
     since(V1_7, "io.containerd.grpc.v1.sandboxes"),
     since(V1_2, "io.containerd.grpc.v1.snapshots"),
-    since(V1_7, "io.containerd.grpc.v1.streaming"),
+    since(V2_2, "io.containerd.grpc.v1.mounts"),
+    since(V1_7, STREAMING_GRPC),
     since(V1_2, "io.containerd.grpc.v1.tasks"),
-    since(V1_7, "io.containerd.grpc.v1.transfer"),
+    since(V1_7, TRANSFER_GRPC),
     since(V1_2, "io.containerd.grpc.v1.version"),
-    since(V2_0, "io.containerd.image-verifier.v1.bindir").needed_from(V2_1),
+    since(V2_3, "io.containerd.http.v1.pprof"),
+    since(V2_0, "io.containerd.image-verifier.v1.bindir")
+        .need(&[(V2_1, Need::Yes), (V2_3, Need::No)]),
     since(V1_2, "io.containerd.internal.v1.opt"),
     since(V1_2, "io.containerd.internal.v1.restart").until(V2_0),
     since(V1_6, "io.containerd.internal.v1.tracing"),
     since(V1_7, "io.containerd.lease.v1.manager").needed(),
     since(V1_2, BOLT).needed(),
+    since(V2_3, "io.containerd.metrics.v1.grpc-otel"),
+    since(V2_3, "io.containerd.metrics.v1.grpc-prometheus"),
     since(V2_0, "io.containerd.monitor.container.v1.restart"),
     since(V2_0, "io.containerd.monitor.task.v1.cgroups"),
     since(V1_2, "io.containerd.monitor.v1.cgroups").until(V2_0),
+    since(V2_2, "io.containerd.mount-handler.v1.erofs"),
+    since(V2_2, "io.containerd.mount-manager.v1.bolt").needed(),
     since(V1_7, "io.containerd.nri.v1.nri"),
     since(V2_0, "io.containerd.podsandbox.controller.v1.podsandbox").needed(),
     since(V1_2, "io.containerd.runtime.v1.linux")
@@ -165,6 +177,11 @@ const PLUGINS: &[Plugin] = &[
         .needed(),
     since(V2_0, "io.containerd.sandbox.controller.v1.shim").one_needed(),
     since(V1_7, "io.containerd.sandbox.store.v1.local").needed(),
+    since(V2_3, "io.containerd.server.v1.debug"),
+    since(V2_3, "io.containerd.server.v1.grpc"),
+    since(V2_3, "io.containerd.server.v1.grpc-tcp"),
+    since(V2_3, "io.containerd.server.v1.metrics"),
+    since(V2_3, "io.containerd.server.v1.ttrpc"),
     since(V1_2, "io.containerd.service.v1.containers-service").needed(),
     since(V1_2, "io.containerd.service.v1.content-service").needed(),
     since(V1_2, DIFF_SERVICE).needed(),
@@ -185,15 +202,16 @@ const PLUGINS: &[Plugin] = &[
     since(V1_2, "io.containerd.snapshotter.v1.native"),
     since(V1_2, "io.containerd.snapshotter.v1.overlayfs"),
     since(V1_2, "io.containerd.snapshotter.v1.zfs"),
-    since(V1_7, "io.containerd.streaming.v1.manager"),
+    since(V1_7, "io.containerd.streaming.v1.manager")
+        .need(&[(V1_7, Need::By(&[STREAMING_GRPC, TRANSFER_GRPC]))]),
     since(V1_6, "io.containerd.tracing.processor.v1.otlp"),
-    since(V1_7, TRANSFER).needed_from(V2_1),
+    since(V1_7, TRANSFER).need(&[(V1_7, Need::By(&[TRANSFER_GRPC])), (V2_1, Need::Yes)]),
     since(V2_0, "io.containerd.ttrpc.v1.otelttrpc"),
     since(V1_7, "io.containerd.warning.v1.deprecations").needed(),
 ];
 
 /// The first release whose plugins [`PLUGINS`] does not tell in full.
-pub(crate) const NOT_LISTED: Release = V2_2;
+pub(crate) const NOT_LISTED: Release = V2_4;
 
 /// The plugins of containerd 1.x, which have names in version 1 files.
 fn of_1_x() -> impl Iterator<Item = &'static str> {
@@ -209,6 +227,15 @@ pub(crate) fn built_in(release: Release) -> impl Iterator<Item = &'static Plugin
 /// Whether a plugin is built into a release.
 pub(crate) fn is_built_in(uri: &str, release: Release) -> bool {
     built_in(release).any(|plugin| plugin.uri == uri)
+}
+
+/// The plugins without which a plugin that CRI does without is not loaded.
+pub(crate) fn needed_by(uri: &str, release: Release) -> impl Iterator<Item = &'static str> {
+    let needs = move |plugin: &&Plugin| match plugin.need_in(release) {
+        Need::By(others) => others.contains(&uri),
+        _ => false,
+    };
+    built_in(release).filter(needs).map(|plugin| plugin.uri)
 }
 
 /// Whether a plugin was, is or will be built in.
@@ -338,5 +365,7 @@ mod tests {
         assert_eq!(count("1.6.20"), 38 + 2);
         assert_eq!(count("1.7.24"), 52);
         assert_eq!(count("2.1.9"), 56 + 1);
+        assert_eq!(count("2.2.7"), 60);
+        assert_eq!(count("2.3.3"), 68);
     }
 }

@@ -4,13 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::Target;
 use super::changes::{self, Changes};
-use super::outside;
 use super::running::Running;
 use super::sandbox;
 use super::split::Concern;
 use super::tree::{Content, Dropped, Files, ROOT, Tree, Verdict};
 use crate::Document;
 use crate::containerd::handler::{BUILT_IN, RUNTIMES};
+use crate::containerd::refusal;
 use crate::containerd::{Import, load, plugin};
 use crate::diagnostic::{Code, Finding};
 use crate::k0s::{self, Regime, Whose};
@@ -155,7 +155,7 @@ pub(super) fn nvidia<'d>(
     let release = &target.release;
     let containerd = target.containerd();
     let may = match containerd.is_2() {
-        true if outside::refuses_later_versions(containerd) => format!(
+        true if refusal::refuses_version_4_behind_3(containerd) => format!(
             "it goes by the version that `containerd config dump` prints, which is 4 from containerd 2.3 on, and containerd {containerd} exits on a file of version 4 behind k0s's main file; where it goes by a file instead, some of its releases leave `runtime_type` out, and no pod of such a handler starts"
         ),
         true => "where it goes by a file in place of the running containerd's dump, some of its releases leave `runtime_type` out, and no pod of such a handler starts".to_owned(),
@@ -188,6 +188,23 @@ fn is_of_nvidia(document: &Document) -> bool {
         .filter_map(|handler| handler.as_table()?.get("options")?.as_table());
     let mut binaries = options.filter_map(|options| options.get("BinaryName")?.as_str());
     binaries.any(|binary| base(binary).starts_with(TOOLKIT_BINARY))
+}
+
+/// k0s 1.36 and later read the first line of the file into a buffer of this
+/// size, line end included, and exit where it does not fit.
+const LONGEST_FIRST_LINE: usize = 64 * 1024;
+
+pub(super) fn first_line(main: &Document, target: &Target) -> Option<Finding> {
+    let release = &target.release;
+    let start = main.text().as_bytes().get(..LONGEST_FIRST_LINE)?;
+    let is_too_long = release.regime == Regime::ImportsV3 && !start.contains(&b'\n');
+    is_too_long.then(|| {
+        let message = format!(
+            "k0s {release} exits at start as long as {} is there, whose first line is longer than 64 KiB",
+            main.name()
+        );
+        Finding::new(Code::FirstLineTooLong, message).about(main)
+    })
 }
 
 /// Whether an earlier k0s wrote the file, by its rules, and the target takes it

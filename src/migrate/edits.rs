@@ -10,7 +10,7 @@ use super::{Options, SandboxImage, Target};
 use crate::config::{Config, address};
 use crate::containerd::place::Place;
 use crate::containerd::setting::Kind;
-use crate::containerd::{Release, plugin};
+use crate::containerd::{Release, behaviour, plugin};
 use crate::diagnostic::{Code, Finding};
 use crate::k0s;
 use crate::value::Value;
@@ -126,12 +126,13 @@ impl Judge<'_> {
         };
         let path = tree.path(id);
         match self.mismatch(tree, id, value) {
-            Some((Code::OptionType, message)) => self.say(tree, id, Code::OptionType, message),
+            // Which options of a runtime handler count is up to its shim, and so
+            // whether their types matter: that is a refusal of the result.
+            None | Some((Code::OptionType, _)) => {}
             Some((code, message)) => {
                 self.say(tree, id, code, message.clone());
                 return Verdict::Drop(Dropped::NotExpressible, message);
             }
-            None => {}
         }
         let Some(place) = tree.node(id).place else {
             return self.unknown(tree, id);
@@ -193,6 +194,14 @@ impl Judge<'_> {
             let why = format!("containerd {containerd} of the target no longer has the plugin");
             return Verdict::Drop(Dropped::Obsolete, why);
         }
+        let key = &tree.node(id).key;
+        if parent.is_some_and(|parent| address::is_later_key(&parent, key)) {
+            let message = format!(
+                "a later config version has this key; containerd {containerd} of the target does not read it"
+            );
+            self.say(tree, id, Code::NotInTarget, message.clone());
+            return Verdict::Keep(Why::Unknown(message));
+        }
         let Some(plugin) = plugin else {
             self.say(tree, id, Code::UnknownKey, UNKNOWN_KEY);
             return Verdict::Keep(Why::Unknown(
@@ -239,10 +248,6 @@ impl Judge<'_> {
                 "the sandbox image {image} is kept in place of {injected}, which k0s {release} injects"
             );
             self.say(tree, id, Code::SandboxImageCustom, message);
-            if self.target.containerd().is_2() && image.contains('@') {
-                let message = format!("the sandbox image {image} is pinned by digest");
-                self.say(tree, id, Code::SandboxImageDigest, message);
-            }
             return Verdict::Keep(Why::Edit("a sandbox image of your own".to_owned()));
         }
         let what = match stale {
@@ -488,29 +493,44 @@ pub(super) fn without_place(tree: &mut Tree, files: Files<'_>, target: &Target) 
             tree.path(id).as_slice(),
             ["plugins", plugin::CRI, "registry", "configs", _, "tls", _]
         );
-        let (code, dropped, message) = match (gone, later) {
-            (Some(gone), _) if is_tls => (
+        let value = tree.value(id);
+        let other = value.and_then(|value| behaviour::of(&tree.path(id), value, containerd));
+        let (code, dropped, message) = match (gone.and(other), gone, later) {
+            (Some(other), ..) => (
+                other.code,
+                Dropped::NotExpressible,
+                other.message(containerd),
+            ),
+            (None, None, Some(since)) if tree.is_of_1_x() => {
+                let message = format!(
+                    "containerd {since} and later read this key; {containerd} of the target ignores it, as 1.x did"
+                );
+                findings.push(files.finding(tree, id, Code::NotInTarget, message.clone()));
+                tree.judge(id, Verdict::Keep(Why::Unknown(message)));
+                continue;
+            }
+            (None, Some(gone), _) if is_tls => (
                 Code::RegistryTls,
                 Dropped::NotExpressible,
                 format!(
                     "containerd {gone} removed TLS settings of registries from its configuration"
                 ),
             ),
-            (Some(gone), _) => (
+            (None, Some(gone), _) => (
                 Code::Obsolete,
                 Dropped::Obsolete,
                 format!(
                     "containerd {gone} removed this setting; containerd {containerd} of the target ignores it"
                 ),
             ),
-            (None, Some(since)) => (
+            (None, None, Some(since)) => (
                 Code::NotExpressible,
                 Dropped::NotExpressible,
                 format!(
                     "the setting exists from containerd {since} on, and the target runs {containerd}"
                 ),
             ),
-            (None, None) => continue,
+            (None, None, None) => continue,
         };
         // A table at a time.
         let about = if code == Code::RegistryTls {

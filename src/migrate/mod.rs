@@ -5,10 +5,13 @@
 //! `existing` for drop-ins, puts the files in order, `read` makes one tree of
 //! settings of them, `origin` finds the release that wrote them, `edits` tells
 //! the user's settings from the rest, `successors` converts what is deprecated
-//! (`old_runtimes` and `first_shim` what concerns runtime handlers),
-//! `versions` what has another form in the target's containerd, `split` sorts
-//! what is kept into drop-ins, and `verify` proves the result.
+//! (`old_runtimes` and `first_shim` what concerns runtime handlers), `versions`
+//! what has another form in the target's containerd, `servers` takes out what has
+//! no effect for want of an address, `companions` adds what kept settings need,
+//! `split` sorts what is kept into drop-ins, `verify` proves the result, and
+//! `refusals` and `behaviour` tell what the target's containerd makes of it.
 
+mod behaviour;
 mod changes;
 mod checks;
 mod companions;
@@ -28,6 +31,7 @@ mod refusals;
 pub(crate) mod report;
 mod running;
 mod sandbox;
+mod servers;
 pub(crate) mod split;
 mod steps;
 mod successors;

@@ -11,7 +11,6 @@ use super::{Target, checks, edits};
 use crate::Document;
 use crate::config::address;
 use crate::containerd::load::Effective;
-use crate::containerd::releases::{V1_7_17, V2_3_5, V2_4};
 use crate::containerd::setting::Merge;
 use crate::containerd::{Release, handler, plugin};
 use crate::diagnostic::{Code, Finding, Span};
@@ -86,9 +85,8 @@ impl<'a> Outside<'a> {
         self.sections().contains(id)
     }
 
-    /// What there is to say about the file by itself. `decides` says that its
-    /// version is the one by which containerd 1.x reads all files.
-    pub(super) fn findings(&mut self, target: &Target, decides: bool) -> Vec<Finding> {
+    /// What there is to say about the file by itself.
+    pub(super) fn findings(&mut self, target: &Target) -> Vec<Finding> {
         let mut findings = std::mem::take(&mut self.input.findings);
         let document = [self.document];
         let files = Files(&document);
@@ -104,7 +102,6 @@ impl<'a> Outside<'a> {
             findings.extend(wrong.map(|(code, why)| files.finding(tree, id, code, why)));
         }
         findings.extend(checks::foreign(self.document, tree));
-        findings.extend(self.version(containerd, decides));
         findings.extend(self.lost(files, containerd));
         findings.extend(self.stale_image(files, target));
         let unreadable = self.document.unreadable().filter(|_| !containerd.is_2());
@@ -115,22 +112,6 @@ impl<'a> Outside<'a> {
             finding
         }));
         findings.into_iter().map(Finding::in_place).collect()
-    }
-
-    /// A config version with which containerd does not start.
-    fn version(&self, containerd: Release, decides: bool) -> Option<Finding> {
-        let version = self.document.version()?;
-        let (refused, most) = match containerd.is_2() {
-            true => (version > 3 && refuses_later_versions(containerd), 3),
-            false => (version > 2 && decides && containerd >= V1_7_17, 2),
-        };
-        let span = self.document.span_of(&["version"]).map(|(key, _)| key);
-        refused.then(|| {
-            let message = format!(
-                "containerd {containerd} exits at start: the file is of config version {version}, and behind k0s's main file it reads up to {most}"
-            );
-            Finding::new(Code::ContainerdRefuses, message).at("version", span)
-        })
     }
 
     /// What containerd 2.x loses as it migrates a file of an earlier version.
@@ -203,12 +184,6 @@ impl<'a> Outside<'a> {
         let without_effect = std::mem::take(&mut self.input.without_effect);
         ledger::ledger(self.tree(), Files(&[self.document]), &[], without_effect)
     }
-}
-
-/// Whether containerd 2.x exits on a file of a config version above that of the
-/// main file: up to 2.3.4 it does, and 2.4.0-beta.0 does.
-pub(super) fn refuses_later_versions(containerd: Release) -> bool {
-    containerd < V2_3_5 || containerd == V2_4
 }
 
 /// Where a setting of version 2's path stands in files from elsewhere: its key

@@ -15,7 +15,9 @@ use super::running::{self, Running};
 use super::sandbox::{self, SandboxImages};
 use super::split::Concern;
 use super::tree::{Dropped, Files, Id, ROOT, Tree, Verdict};
-use super::{Options, Target, checks, edits, imports, refusals, split, steps, successors};
+use super::{
+    Options, Target, behaviour, checks, edits, imports, refusals, servers, split, steps, successors,
+};
 use crate::Document;
 use crate::containerd::load::Effective;
 use crate::diagnostic::{Code, Finding, Severity};
@@ -147,6 +149,7 @@ pub fn plan(legacy: &Document, imported: &[Document], target: &Target, options: 
     findings.extend(target.findings());
     findings.append(&mut input.findings);
     findings.extend(checks::byte_order_mark(legacy));
+    findings.extend(checks::first_line(legacy, target));
     let tree = &mut input.tree;
     tree.write_as(target.release.config_version());
     let origin = origin::of(tree, options.origin);
@@ -253,6 +256,7 @@ pub(super) fn judge(
     ));
     let moved = hosts::convert_registry(tree, files, target, options, findings);
     findings.extend(edits::without_place(tree, files, target));
+    findings.extend(servers::without_address(tree, files));
     findings.extend(checks::proxy_plugins(tree, files, target));
     findings.extend(checks::portable(tree, files, target));
     if target.release.regime == Regime::CriAppend {
@@ -332,11 +336,20 @@ impl Draft<'_> {
                 }
             }
         }
+        let containerd = target.containerd();
+        let other = behaviour::find(&input.tree, self.files, containerd, effective.as_ref());
+        findings.extend(other);
         if let Some(effective) = effective {
             if self.untouched || outside::decides_sandbox_image(&outside, target.containerd()) {
                 sandbox = sandbox.in_effect(&effective, target);
             }
-            let refused = refusals::find(&mut input.tree, self.files, &outside, &effective);
+            let refused = refusals::find(
+                &mut input.tree,
+                self.files,
+                &outside,
+                &self.running,
+                &effective,
+            );
             if refused
                 .iter()
                 .any(|finding| finding.severity == Severity::Error)

@@ -1,6 +1,9 @@
 //! What containerd would refuse about the result, with its place in the input.
 
+use std::collections::BTreeSet;
+
 use super::outside::{self, Outside};
+use super::running::Running;
 use super::tree::{Files, Id, ROOT, Tree, shown};
 use crate::Document;
 use crate::containerd::load::Effective;
@@ -11,16 +14,33 @@ use crate::diagnostic::{Code, Finding, Span};
 const DISABLED: &str = "disabled_plugins";
 
 /// Looks for refusals in what is in effect with the drop-ins, and with files
-/// from elsewhere that they import.
+/// from elsewhere that they import. Pods that the node runs now, and will not,
+/// are lost.
 pub(super) fn find(
     tree: &mut Tree,
     files: Files<'_>,
     outside: &[Outside<'_>],
+    running: &Running,
     effective: &Effective,
 ) -> Vec<Finding> {
     let refusals = effective.refusals();
+    let before = running.effective.as_ref();
+    let refused = before.map(Effective::refusals).unwrap_or_default();
+    let refused: BTreeSet<_> = refused
+        .iter()
+        .map(|refusal| (refusal.rule, &refusal.setting))
+        .collect();
+    let is_lost = |refusal: &Refusal| {
+        let path: Vec<&str> = refusal.setting.iter().map(String::as_str).collect();
+        let table = path.split_last().map_or(&[][..], |(_, table)| table);
+        let was_there = before.is_some_and(|before| before.set_value(table).is_some());
+        was_there && !refused.contains(&(refusal.rule, &refusal.setting))
+    };
     let finding = |refusal: &Refusal| {
-        let code = code(refusal);
+        let code = match code(refusal) {
+            Code::PodsRefused if is_lost(refusal) => Code::PodsLost,
+            code => code,
+        };
         let message = message(refusal, effective.release());
         let path: Vec<&str> = refusal.setting.iter().map(String::as_str).collect();
         if path == [DISABLED]
@@ -75,6 +95,8 @@ fn code(refusal: &Refusal) -> Code {
     match (refusal.rule, refusal.refuses) {
         (Rule::SandboxImage, _) => Code::SandboxImageNotFound,
         (Rule::NoUnpackPlatform | Rule::ConfigPathList | Rule::PullTimeout, _) => Code::PullsFail,
+        (Rule::ImageReference, _) => Code::SandboxImageNoReference,
+        (Rule::RuntimeOptions, _) => Code::OptionType,
         (_, Refuses::Daemon) => Code::ContainerdRefuses,
         (_, Refuses::Cri) => Code::CriRefuses,
         (_, Refuses::Sandbox) => Code::PodsRefused,

@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+use crate::refusals::IMPORTED;
 use crate::support::{self, TempDir};
 
 /// A plugin that is not loaded, and why.
@@ -52,7 +53,9 @@ impl Run {
             "\n[plugins.\"io.containerd.internal.v1.opt\"]\npath = \"{}\"\n[plugins.\"io.containerd.nri.v1.nri\"]\ndisable = true\n",
             at("opt")
         );
-        std::fs::write(at("config.toml"), format!("{text}{opt}")).unwrap();
+        let (main, imported) = text.split_once(IMPORTED).unwrap_or((text, ""));
+        std::fs::write(at("config.toml"), format!("{main}{opt}")).unwrap();
+        std::fs::write(at("imported.toml"), imported).unwrap();
         let log = std::fs::File::create(at("log")).unwrap();
         let mut child = Command::new(binary)
             .args(["--config", &at("config.toml"), "--root", &at("root")])

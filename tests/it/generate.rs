@@ -98,6 +98,10 @@ fn collect(
         {
             continue;
         }
+        // Without an address they have no effect.
+        if path.as_slice() == ["ttrpc"] {
+            continue;
+        }
         // Needed twice from 2.0 on.
         if setting.key == "snapshotter" && path.contains(&"runtimes") {
             continue;

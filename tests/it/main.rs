@@ -10,6 +10,7 @@
 )]
 
 mod airgap;
+mod behaviour;
 mod changes;
 mod cli;
 mod conversions;

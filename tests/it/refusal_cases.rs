@@ -5,7 +5,9 @@
 pub struct Case {
     pub name: &'static str,
     /// `[IMAGES]`, `[RUNTIME]` and `[STREAMS]` are the three sections of CRI,
-    /// `[SNAPSHOTS]` the one that names the snapshotter.
+    /// `[SNAPSHOTS]` the one that names the snapshotter, `[SANDBOX]` is the
+    /// setting that names the sandbox image; behind `#IMPORTED` there is another
+    /// file.
     pub text: &'static str,
     pub answers: [&'static str; 3],
 }
@@ -114,6 +116,75 @@ pub const CASES: &[Case] = &[
         "[RUNTIME.containerd.untrusted_workload_runtime]\nruntime_type = \"io.containerd.runc.v2\"\nprivileged_without_host_devices_all_devices_allowed = true\n",
     ),
     case(
+        "handler without type",
+        all("sandbox runtime-type"),
+        "[RUNTIME.containerd.runtimes.runc]\nruntime_type = \"io.containerd.runc.v2\"\n[RUNTIME.containerd.runtimes.other]\npod_annotations = [\"a\"]\n",
+    ),
+    case(
+        "handler with an empty type",
+        all("sandbox runtime-type"),
+        "[RUNTIME.containerd.runtimes.runc]\nruntime_type = \"io.containerd.runc.v2\"\n[RUNTIME.containerd.runtimes.other]\nruntime_type = \"\"\n",
+    ),
+    case(
+        "handlers of the old shims",
+        on_2("sandbox runtime-type"),
+        "[RUNTIME.containerd.runtimes.runc]\nruntime_type = \"io.containerd.runc.v2\"\n[RUNTIME.containerd.runtimes.a]\nruntime_type = \"io.containerd.runc.v1\"\n[RUNTIME.containerd.runtimes.b]\nruntime_type = \"io.containerd.runtime.v1.linux\"\n",
+    ),
+    case(
+        "option of runc in a string",
+        all("sandbox runtime-options"),
+        "[RUNTIME.containerd.runtimes.runc]\nruntime_type = \"io.containerd.runc.v2\"\n[RUNTIME.containerd.runtimes.runc.options]\nSystemdCgroup = \"true\"\n",
+    ),
+    case(
+        "option of runc in lower case",
+        all("sandbox runtime-options"),
+        "[RUNTIME.containerd.runtimes.runc]\nruntime_type = \"io.containerd.runc.v2\"\n[RUNTIME.containerd.runtimes.runc.options]\nbinaryname = 1\n",
+    ),
+    case(
+        "negative option of runc",
+        all("sandbox runtime-options"),
+        "[RUNTIME.containerd.runtimes.runc]\nruntime_type = \"io.containerd.runc.v2\"\n[RUNTIME.containerd.runtimes.runc.options]\nIoUid = -1\n",
+    ),
+    case(
+        "option of runc that 2.x does not have",
+        up_to_1_7("sandbox runtime-options"),
+        "[RUNTIME.containerd.runtimes.runc]\nruntime_type = \"io.containerd.runc.v2\"\n[RUNTIME.containerd.runtimes.runc.options]\nCriuPath = 1\n",
+    ),
+    case(
+        "option of another shim",
+        all("sandbox runtime-options"),
+        "[RUNTIME.containerd.runtimes.runc]\nruntime_type = \"io.containerd.runc.v2\"\n[RUNTIME.containerd.runtimes.kata]\nruntime_type = \"io.containerd.kata.v2\"\n[RUNTIME.containerd.runtimes.kata.options]\nConfigPath = 1\n",
+    ),
+    case(
+        "option of another shim since 1.7",
+        from_1_7("sandbox runtime-options"),
+        "[RUNTIME.containerd.runtimes.runc]\nruntime_type = \"io.containerd.runc.v2\"\n[RUNTIME.containerd.runtimes.kata]\nruntime_type = \"io.containerd.kata.v2\"\n[RUNTIME.containerd.runtimes.kata.options]\nConfigBody = \"a\"\n",
+    ),
+    case(
+        "option of the first shim",
+        [
+            "sandbox runtime-options",
+            "sandbox runtime-options",
+            "sandbox runtime-type",
+        ],
+        "[RUNTIME.containerd.runtimes.runc]\nruntime_type = \"io.containerd.runc.v2\"\n[RUNTIME.containerd.runtimes.old]\nruntime_type = \"io.containerd.runtime.v1.linux\"\n[RUNTIME.containerd.runtimes.old.options]\nRuntime = 1\n",
+    ),
+    case(
+        "sandboxer that is none",
+        on_2("sandbox sandboxer"),
+        "[RUNTIME.containerd.runtimes.runc]\nruntime_type = \"io.containerd.runc.v2\"\nsandboxer = \"nope\"\n",
+    ),
+    case(
+        "sandboxer of a shim that makes none",
+        on_2("sandbox sandboxer"),
+        "[RUNTIME.containerd.runtimes.runc]\nruntime_type = \"io.containerd.runc.v2\"\nsandboxer = \"shim\"\n",
+    ),
+    case(
+        "streams that runc's shim does not have",
+        on_2("sandbox io-type"),
+        "[RUNTIME.containerd.runtimes.runc]\nruntime_type = \"io.containerd.runc.v2\"\nio_type = \"streaming\"\n",
+    ),
+    case(
         "handler with a snapshotter that is none",
         from_1_7("sandbox runtime-snapshotter"),
         "[RUNTIME.containerd.runtimes.runc]\nruntime_type = \"io.containerd.runc.v2\"\nsnapshotter = \"nope\"\n",
@@ -183,6 +254,16 @@ pub const CASES: &[Case] = &[
         "no sandbox image",
         up_to_1_7("sandbox sandbox-image"),
         "[IMAGES]\nsandbox_image = \"\"\n",
+    ),
+    case(
+        "sandbox image of a template",
+        all("sandbox image-reference"),
+        "[SANDBOX] = \"{{ repo }}:{{ tag }}\"\n",
+    ),
+    case(
+        "sandbox image of a shell",
+        all("sandbox image-reference"),
+        "[SANDBOX] = \"${REGISTRY}/pause:3.9\"\n",
     ),
     // Registries.
     case(
@@ -376,6 +457,25 @@ pub const CASES: &[Case] = &[
         "disabled_plugins = [\"io.containerd.image-verifier.v1.bindir\"]\n",
     ),
     case(
+        "no streaming manager",
+        from_1_7("plugin disabled-plugin"),
+        "disabled_plugins = [\"io.containerd.streaming.v1.manager\"]\n",
+    ),
+    case(
+        "required service of a plugin that is disabled",
+        [
+            "daemon required-plugin",
+            "daemon disabled-plugin required-plugin",
+            "daemon disabled-plugin required-plugin",
+        ],
+        "disabled_plugins = [\"io.containerd.streaming.v1.manager\"]\nrequired_plugins = [\"io.containerd.grpc.v1.streaming\"]\n",
+    ),
+    case(
+        "no transfer service",
+        ["", "plugin disabled-plugin", "cri disabled-plugin"],
+        "disabled_plugins = [\"io.containerd.transfer.v1.local\"]\n",
+    ),
+    case(
         "short name among disabled plugins",
         all("daemon plugin-id"),
         "disabled_plugins = [\"cri\"]\n",
@@ -514,6 +614,21 @@ pub const CASES: &[Case] = &[
         "[grpc]\ntcp_address = \"127.0.0.1:99999\"\n",
     ),
     case(
+        "debug socket without directory",
+        all("daemon server-address"),
+        "[debug]\naddress = \"debug.sock\"\n",
+    ),
+    case(
+        "debug port beyond all ports",
+        all("daemon server-address"),
+        "[debug]\naddress = \"127.0.0.1:99999\"\n",
+    ),
+    case(
+        "imported file of an unknown version",
+        from_1_7("daemon config-version"),
+        "#IMPORTED\nversion = 4\n",
+    ),
+    case(
         "bare IPv6 address",
         all("daemon server-address"),
         "[metrics]\naddress = \"::1:0\"\n",
@@ -555,7 +670,7 @@ pub const ACCEPTED: &[Case] = &[
     ),
     case(
         "systemd_cgroup with the first shim",
-        all(""),
+        on_2("sandbox runtime-type"),
         "[RUNTIME]\nsystemd_cgroup = true\n[RUNTIME.containerd.runtimes.runc]\nruntime_type = \"io.containerd.runtime.v1.linux\"\nruntime_engine = \"crun\"\n",
     ),
     case(
@@ -703,10 +818,166 @@ pub const ACCEPTED: &[Case] = &[
         all(""),
         "[grpc]\ntcp_address = \"[::1]:0\"\n[metrics]\naddress = \":0\"\n",
     ),
+    case(
+        "debug address",
+        all(""),
+        "[debug]\naddress = \"127.0.0.1:0\"\n",
+    ),
+    case(
+        "imported file of an earlier version",
+        all(""),
+        "#IMPORTED\nversion = 2\n",
+    ),
+    case(
+        "no streaming manager and none of its services",
+        all(""),
+        "disabled_plugins = [\"io.containerd.streaming.v1.manager\", \"io.containerd.grpc.v1.streaming\", \"io.containerd.grpc.v1.transfer\"]\n",
+    ),
+    case(
+        "options that the shim does not have",
+        all(""),
+        "[RUNTIME.containerd.runtimes.runc]\nruntime_type = \"io.containerd.runc.v2\"\n[RUNTIME.containerd.runtimes.runc.options]\nConfigPath = 1\n[RUNTIME.containerd.runtimes.kata]\nruntime_type = \"io.containerd.kata.v2\"\nsandboxer = \"shim\"\nio_type = \"streaming\"\n[RUNTIME.containerd.runtimes.kata.options]\nSystemdCgroup = \"x\"\n",
+    ),
+    case(
+        "proxy sandboxer",
+        up_to_1_7("daemon proxy-plugin-type"),
+        "[proxy_plugins.own]\ntype = \"sandbox\"\naddress = \"/nope.sock\"\n[RUNTIME.containerd.runtimes.runc]\nruntime_type = \"io.containerd.runc.v2\"\nsandboxer = \"own\"\n",
+    ),
+    case(
+        "sandbox image by tag and digest",
+        all(""),
+        "[SANDBOX] = \"r.example/pause:3.9@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\"\n",
+    ),
+    case("short sandbox image", all(""), "[SANDBOX] = \"pause\"\n"),
     case("log format text", all(""), "[debug]\nformat = \"text\"\n"),
     case(
         "own timeout",
         all(""),
         "[timeouts]\n\"anything\" = \"1h\"\n",
+    ),
+];
+
+/// A configuration, and what containerd 2.2.7 and 2.3.3 refuse about it.
+pub struct Later {
+    pub name: &'static str,
+    /// As in [`Case`].
+    pub text: &'static str,
+    pub answers: [&'static str; 2],
+}
+
+const fn later(name: &'static str, answers: [&'static str; 2], text: &'static str) -> Later {
+    Later {
+        name,
+        text,
+        answers,
+    }
+}
+
+/// What is other than in 2.1.
+pub const LATER: &[Later] = &[
+    later(
+        "metrics without a port",
+        ["daemon server-address", "daemon server-address"],
+        "[metrics]\naddress = \"localhost\"\n",
+    ),
+    later(
+        "debug socket without a directory",
+        ["daemon server-address", "daemon server-address"],
+        "[debug]\naddress = \"debug.sock\"\n",
+    ),
+    later(
+        "TCP port that nobody listens on",
+        ["daemon server-address", ""],
+        "[grpc]\ntcp_address = \"127.0.0.1:99999\"\n",
+    ),
+    later(
+        "TCP port for CRI",
+        ["daemon server-address", "daemon server-address"],
+        "[grpc]\ntcp_address = \"127.0.0.1:99999\"\n[plugins.\"io.containerd.grpc.v1.cri\"]\ndisable_tcp_service = false\n",
+    ),
+    later(
+        "certificate without address",
+        ["daemon server-key-pair", ""],
+        "[grpc]\ntcp_tls_cert = \"/nope\"\n",
+    ),
+    later(
+        "certificate beside an address",
+        ["daemon server-key-pair", "plugin server-key-pair"],
+        "[grpc]\ntcp_address = \"127.0.0.1:0\"\ntcp_tls_cert = \"/nope\"\n",
+    ),
+    later(
+        "certificate for CRI",
+        ["daemon server-key-pair", "plugin server-key-pair"],
+        "[grpc]\ntcp_address = \"127.0.0.1:0\"\ntcp_tls_cert = \"/nope\"\n[plugins.\"io.containerd.grpc.v1.cri\"]\ndisable_tcp_service = false\n",
+    ),
+    later(
+        "stats of images",
+        ["daemon stats-period", ""],
+        "[IMAGES]\nstats_collect_period = 0\n",
+    ),
+    later(
+        "stats of containers, 0s",
+        ["", "daemon stats-period"],
+        "[RUNTIME]\nstats_collect_period = \"0s\"\n",
+    ),
+    later(
+        "stats of containers, 0",
+        ["", "daemon stats-period"],
+        "[RUNTIME]\nstats_collect_period = \"0\"\n",
+    ),
+    later(
+        "stats of containers, -1s",
+        ["", "daemon stats-period"],
+        "[RUNTIME]\nstats_collect_period = \"-1s\"\n",
+    ),
+    later(
+        "stats of containers",
+        ["", ""],
+        "[RUNTIME]\nstats_collect_period = \"1ns\"\nstats_retention_period = \"-5s\"\n",
+    ),
+    later(
+        "relative directory of shims' sockets",
+        ["", "cri shim-sockets"],
+        "[plugins.\"io.containerd.shim.v1.manager\"]\nsocket_dir = \"run/shims\"\n",
+    ),
+    later(
+        "long directory of shims' sockets",
+        ["", "cri shim-sockets"],
+        "[plugins.\"io.containerd.shim.v1.manager\"]\nsocket_dir = \"/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\"\n",
+    ),
+    later(
+        "longest directory of shims' sockets",
+        ["", ""],
+        "[plugins.\"io.containerd.shim.v1.manager\"]\nsocket_dir = \"/aaaaaaaaaaaaaaaaaaaa//./aaaaaaaaaaaaaaaaaaaa/\"\n",
+    ),
+    later(
+        "no image verifier",
+        ["cri disabled-plugin", ""],
+        "disabled_plugins = [\"io.containerd.image-verifier.v1.bindir\"]\n",
+    ),
+    later(
+        "no mount manager",
+        ["cri disabled-plugin", "cri disabled-plugin"],
+        "disabled_plugins = [\"io.containerd.mount-manager.v1.bolt\"]\n",
+    ),
+    later(
+        "streaming manager disabled",
+        ["plugin disabled-plugin", "plugin disabled-plugin"],
+        "disabled_plugins = [\"io.containerd.streaming.v1.manager\"]\n",
+    ),
+    later(
+        "imported file of a later version",
+        ["daemon config-version", "daemon config-version"],
+        "#IMPORTED\nversion = 4\n",
+    ),
+    later(
+        "sandbox image with tag and digest",
+        ["", "sandbox sandbox-image"],
+        "[SANDBOX] = \"r.example/pause:3.9@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\"\n",
+    ),
+    later(
+        "sandbox image with digest",
+        ["", ""],
+        "[SANDBOX] = \"r.example/pause@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\"\n",
     ),
 ];

@@ -306,7 +306,10 @@ pub fn is_refusal(finding: &Finding) -> bool {
         Code::ContainerdRefuses
             | Code::CriRefuses
             | Code::SandboxImageNotFound
+            | Code::SandboxImageNoReference
             | Code::PodsRefused
+            | Code::PodsLost
+            | Code::OptionType
             | Code::PullsRefused
             | Code::PullsFail
             | Code::PluginRefused

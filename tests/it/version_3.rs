@@ -184,7 +184,7 @@ fn settings_of_2_x_cannot_go_to_1_7() {
 #[test]
 fn settings_that_2_0_removed_are_obsolete() {
     let plan = checked(
-        "version = 2\n[CRI]\ndisable_cgroup = true\n[plugins.\"io.containerd.runtime.v1.linux\"]\nshim_debug = true\n[plugins.\"io.containerd.snapshotter.v1.aufs\"]\nroot_path = \"/a\"\n",
+        "version = 2\n[plugins.\"io.containerd.runtime.v1.linux\"]\nshim_debug = true\n[plugins.\"io.containerd.snapshotter.v1.aufs\"]\nroot_path = \"/a\"\n",
         NEW,
         &[],
         &[Code::Obsolete],

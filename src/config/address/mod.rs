@@ -14,6 +14,7 @@ pub(crate) use rewrite::{enter, leave, read, setting_at, stated_version, write};
 
 use super::Config;
 use super::declare::Declared;
+use crate::containerd::place::Place;
 use crate::containerd::plugin;
 use crate::containerd::releases::V2_0;
 use crate::containerd::setting::{Kind, Move, MovedTo, Setting};
@@ -38,6 +39,17 @@ fn is_of_1_x(setting: &Setting) -> bool {
         .history
         .first()
         .is_some_and(|(from, _)| *from < V2_0)
+}
+
+/// Whether a table has a setting of this key in a later config version than 2,
+/// where it has another.
+pub(crate) fn is_later_key(table: &Place, key: &str) -> bool {
+    let Kind::Section(section) = table.kind else {
+        return false;
+    };
+    let is = |moved: &Move| matches!(moved.to, MovedTo::Key(new) if new == key);
+    let mut settings = section.settings.iter();
+    settings.any(|setting| setting.moved.as_ref().is_some_and(is))
 }
 
 /// Whether a move counts in a config version.

@@ -1,9 +1,10 @@
 //! Settings of the CRI plugin: runtime handlers, the stream server, images.
 
-use super::syntax::{is_bad_platform, is_bad_port, is_full_name};
-use super::{Check, Refuses, Rule, in_cri};
+use super::syntax::{is_bad_platform, is_bad_port, is_full_name, is_no_image, placeholder};
+use super::{Check, FINDS_SANDBOX_IMAGE, Refuses, Rule, in_cri};
 use crate::config::Config;
 use crate::containerd::releases::{V1_3, V2_0, V2_3};
+use crate::containerd::setting::Kind;
 use crate::containerd::{duration, handler, plugin};
 use crate::value::Value;
 
@@ -122,6 +123,8 @@ impl Check<'_> {
         }
         for handler in &handlers {
             self.handler(handler);
+            self.shim(handler);
+            self.shim_options(handler);
         }
     }
 
@@ -161,6 +164,86 @@ impl Check<'_> {
                 "the snapshotter {snapshotter:?} of the handler {name:?} is not loaded: {why}"
             );
             self.refuse(Rule::RuntimeSnapshotter, Refuses::Sandbox, &path, message);
+        }
+    }
+
+    /// What a handler's pods fail for, its shim being what it is.
+    fn shim(&mut self, handler: &Handler) {
+        let name = &handler.name;
+        let path = handler.path("runtime_type");
+        let kind = self.text(&path);
+        let is_gone = self.release.is_2() && handler::OLD_TYPES.contains(&kind.as_str());
+        let table: Vec<&str> = handler.table.iter().map(String::as_str).collect();
+        if kind.is_empty() {
+            let message = format!("the handler {name:?} has no `runtime_type`");
+            let path = if self.is_set(&path) { &path } else { &table };
+            self.refuse(Rule::RuntimeType, Refuses::Sandbox, path, message);
+        } else if is_gone {
+            let message = format!("there is no shim of the type {kind} of the handler {name:?}");
+            self.refuse(Rule::RuntimeType, Refuses::Sandbox, &path, message);
+        }
+        if !self.release.is_2() {
+            return;
+        }
+        let is_runc = kind == handler::RUNC_V2;
+        let path = handler.path("io_type");
+        if is_runc && self.text(&path) == "streaming" {
+            let message = format!("the shim of the handler {name:?} has no streams but FIFOs");
+            self.refuse(Rule::IoType, Refuses::Sandbox, &path, message);
+        }
+        let path = handler.path("sandbox_mode");
+        let message = match self.text(&path).as_str() {
+            "" | "podsandbox" => return,
+            "shim" if !is_runc => return,
+            "shim" => format!(
+                "the shim of the handler {name:?} makes no sandboxes, which `sandboxer` has it make{}",
+                // As 2.1.9 and 2.2.7 do.
+                match self.is_from(V2_3) {
+                    true => "",
+                    false => "; up to containerd 2.2 the daemon crashes",
+                }
+            ),
+            proxy if self.has_sandboxer(proxy) => return,
+            other => format!("the handler {name:?} has the sandboxer {other:?}, which is none"),
+        };
+        self.refuse(Rule::Sandboxer, Refuses::Sandbox, &path, message);
+    }
+
+    /// What containerd cannot make the options of the handler's shim of. It
+    /// minds no upper and lower case in their names.
+    fn shim_options(&mut self, handler: &Handler) {
+        let kind = self.text(&handler.path("runtime_type"));
+        if self.release.is_2() && handler::OLD_TYPES.contains(&kind.as_str()) {
+            return;
+        }
+        let path = handler.path("options");
+        let options = self.effective.set_value(&path).and_then(Value::as_table);
+        let (Some(options), Some(place)) = (options, Config::place_of(&path)) else {
+            return;
+        };
+        let mut wrong = Vec::new();
+        place.each_declared(&mut |name, option| {
+            if !handler::has_option(&kind, name) || !option.known_in(self.release) {
+                return;
+            }
+            let same = options
+                .iter()
+                .filter(|(key, _)| key.eq_ignore_ascii_case(name));
+            wrong.extend(same.filter_map(|(key, value)| {
+                let message = match value {
+                    // All of them are unsigned, and of 32 bits.
+                    Value::Integer(n) if matches!(option.kind, Kind::Int) => u32::try_from(*n)
+                        .err()
+                        .map(|_| format!("{n} is out of range")),
+                    value => option.mismatch(value, self.release),
+                };
+                Some((key.clone(), message?))
+            }));
+        });
+        for (key, message) in wrong {
+            let mut path = path.clone();
+            path.push(&key);
+            self.refuse(Rule::RuntimeOptions, Refuses::Sandbox, &path, message);
         }
     }
 
@@ -209,30 +292,57 @@ impl Check<'_> {
             let message = "the duration is empty; write \"0s\" for no timeout";
             self.refuse(Rule::PullTimeout, Refuses::Pull, &timeout, message);
         }
-        let period = in_cri(&["stats_collect_period"]);
-        if matches!(self.value(&period), Some(Value::Integer(..=0))) {
-            let message = "containerd panics where this is not positive";
-            self.refuse(Rule::StatsPeriod, Refuses::Daemon, &period, message);
-        }
+        self.stats_periods();
         self.sandbox_image();
     }
 
-    /// containerd 2.3.0 and 2.3.1 look the sandbox image up by the very text,
-    /// where the store has it by its full name, without the tag beside a digest
-    /// (containerd#13529, awslabs/amazon-eks-ami#2729). The release notes of 2.3.2
-    /// and 2.3.3 tell of no remedy. 2.x takes its own for an empty one, 1.x none.
+    /// A ticker wants a positive period. The collector that 2.3 has for
+    /// containers takes an empty one for its own.
+    fn stats_periods(&mut self) {
+        let images = in_cri(&["stats_collect_period"]);
+        let containers = in_cri(&["runtime_stats_collect_period"]);
+        let of_images = matches!(self.value(&images), Some(Value::Integer(..=0)));
+        let of_containers = duration::parse(&self.text(&containers)).is_some_and(|d| d <= 0);
+        let is_panic = match self.is_from(V2_3) {
+            true => of_containers.then_some(&containers),
+            false => of_images.then_some(&images),
+        };
+        if let Some(path) = is_panic {
+            let message = "containerd panics where this is not positive";
+            self.refuse(Rule::StatsPeriod, Refuses::Daemon, path, message);
+        }
+    }
+
+    /// containerd 2.3.0 – 2.3.3 look the sandbox image up by the very text, where
+    /// the store has it by its full name, without the tag beside a digest
+    /// (containerd#13529, awslabs/amazon-eks-ami#2729). 2.x takes its own for an
+    /// empty one, 1.x none.
     fn sandbox_image(&mut self) {
         let path = in_cri(&["sandbox_image"]);
         let image = self.text(&path);
-        let message = match image.as_str() {
+        let is_literal = self.is_from(V2_3) && self.release < FINDS_SANDBOX_IMAGE;
+        let (rule, message) = match image.as_str() {
             "" if self.release.is_2() => return,
-            "" => "there is no sandbox image",
-            image if self.is_from(V2_3) && !is_full_name(image) => {
-                "containerd does not find the sandbox image by a name that lacks the registry's host, or that has a tag and a digest, or neither"
-            }
+            "" => (
+                Rule::SandboxImage,
+                "there is no sandbox image".to_owned(),
+            ),
+            image if is_no_image(image) => (
+                Rule::ImageReference,
+                match placeholder(image) {
+                    Some(left) => format!(
+                        "the sandbox image {image:?} is no reference of an image: the placeholder {left} was left in"
+                    ),
+                    None => format!("the sandbox image {image:?} is no reference of an image"),
+                },
+            ),
+            image if is_literal && !is_full_name(image) => (
+                Rule::SandboxImage,
+                "containerd does not find the sandbox image by a name that lacks the registry's host, or that has a tag and a digest, or neither".to_owned(),
+            ),
             _ => return,
         };
-        self.refuse(Rule::SandboxImage, Refuses::Sandbox, &path, message);
+        self.refuse(rule, Refuses::Sandbox, &path, message);
     }
 
     fn bin_dirs(&mut self) {

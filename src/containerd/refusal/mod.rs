@@ -22,7 +22,8 @@
 //! ```
 //!
 //! The rules are those of containerd 1.3 – 2.3, and are seen at work on 1.6.20,
-//! 1.7.24 and 2.1.9; what is said of other releases is read from their source.
+//! 1.7.24, 2.1.9, 2.2.7 and 2.3.1 – 2.3.4; what is said of other releases is read
+//! from their source.
 //!
 //! Not known here is what depends on the node: its kernel, cgroups and addresses,
 //! files that a setting names (key pairs, `base_runtime_spec`, `scratch_file`),
@@ -35,7 +36,7 @@ mod cri;
 mod daemon;
 mod plugins;
 mod registry;
-mod syntax;
+pub(crate) mod syntax;
 #[cfg(test)]
 mod tests;
 
@@ -135,8 +136,17 @@ rules! {
     OnlyLinuxV1 = "only-linux-v1";
     /// `untrusted_workload_runtime` beside `runtimes.untrusted` (1.3 – 1.7).
     UntrustedRuntime = "untrusted-runtime";
+    /// A runtime handler has no `runtime_type` (1.3+), or one whose shim is no
+    /// more (2.0+).
+    RuntimeType = "runtime-type";
+    /// The options of a runtime handler do not have the types that its shim's
+    /// options have (1.3+).
+    RuntimeOptions = "runtime-options";
+    /// `sandboxer` names no sandbox controller, or `shim` where the shim is
+    /// runc's and makes no sandboxes (2.0+).
+    Sandboxer = "sandboxer";
     /// `io_type` is nothing, `fifo` or `streaming` (2.0+; the error says
-    /// `named_pipe`, which is refused).
+    /// `named_pipe`, which is refused). runc's shim does no `streaming`.
     IoType = "io-type";
     /// `cni.bin_dir` beside `bin_dirs` that are not the default (2.1+).
     BinDirs = "bin-dirs";
@@ -151,10 +161,14 @@ rules! {
     CriDuration = "cri-duration";
     /// An empty `image_pull_progress_timeout` passes and fails each pull (1.7+).
     PullTimeout = "pull-timeout";
-    /// `stats_collect_period` of images is not positive: containerd panics.
+    /// `stats_collect_period` is not positive: containerd panics. That of images
+    /// up to 2.2, that of containers from 2.3 on.
     StatsPeriod = "stats-period";
-    /// The sandbox image cannot be found under the name that the file gives it.
+    /// There is no sandbox image (1.x), or it cannot be found under the name that
+    /// the file gives it (2.3.0 – 2.3.3).
     SandboxImage = "sandbox-image";
+    /// The name of the sandbox image is no reference of an image.
+    ImageReference = "image-reference";
     /// Mirrors beside `config_path` (1.5+).
     MirrorsAndConfigPath = "mirrors-and-config-path";
     /// TLS settings of a registry beside `config_path` (1.5 – 1.7).
@@ -174,10 +188,18 @@ rules! {
     RuntimePlatform = "runtime-platform";
     /// A platform of the task manager cannot be parsed (1.3+).
     TaskPlatform = "task-platform";
-    /// A certificate of the TCP server without a key (1.3+).
+    /// A certificate of the TCP server without a key (1.3+; from 2.3 on beside an
+    /// address).
     ServerKeyPair = "server-key-pair";
-    /// An address of a TCP server without a port, or with one that is none.
+    /// An address of a TCP server without a port, or with one that is none. The
+    /// debug server may have the absolute path of a socket. 2.3 looks at
+    /// `grpc.tcp_address` only if CRI is served by TCP.
     ServerAddress = "server-address";
+    /// The directory of shims' sockets is not absolute, or too long (2.3+).
+    ShimSockets = "shim-sockets";
+    /// A file is of a later config version than the release reads (1.7+), or than
+    /// the main file is (2.3.0 – 2.3.4).
+    ConfigVersion = "config-version";
     /// An entry of `timeouts` that is no Go duration, or empty (1.3+).
     Timeout = "timeout";
     /// `debug.format` is nothing, `text` or `json` (1.5+).
@@ -186,7 +208,7 @@ rules! {
     PluginId = "plugin-id";
     /// A required plugin is disabled, not there, or not loaded (1.3+).
     RequiredPlugin = "required-plugin";
-    /// CRI does not load without a plugin that is disabled.
+    /// CRI, or another plugin, does not load without a plugin that is disabled.
     DisabledPlugin = "disabled-plugin";
     /// A proxy plugin without a type that the release knows: containerd panics.
     ProxyPluginType = "proxy-plugin-type";
@@ -244,6 +266,25 @@ impl Effective {
 }
 
 const DISABLED: &str = "disabled_plugins";
+
+/// Whether a release exits on a file of config version 4 that is imported by one
+/// of version 3.
+pub(crate) fn refuses_version_4_behind_3(release: Release) -> bool {
+    release.config_version() < 4 || is_bound_by_main(release)
+}
+
+/// Whether a release binds imported files to the main file's config version: 2.3.0
+/// to 2.3.4 do, and 2.4 before it is out.
+fn is_bound_by_main(release: Release) -> bool {
+    match release.line() {
+        (2, 3) => release <= Release::new(2, 3, 4),
+        (2, 4) => release < Release::new(2, 4, 0),
+        _ => false,
+    }
+}
+
+/// The first release of 2.3 that looks for the sandbox image by its full name.
+const FINDS_SANDBOX_IMAGE: Release = Release::new(2, 3, 4);
 
 /// The path of a setting of CRI in config version 2.
 fn in_cri<'k>(keys: &[&'k str]) -> Vec<&'k str> {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::syntax::{is_bad_platform, is_bad_size};
+use super::syntax::{clean, is_bad_platform, is_bad_size};
 use super::{Check, DISABLED, Refusal, Refuses, Rule};
 use crate::containerd::plugin::{self, Need};
 use crate::containerd::releases::*;
@@ -30,6 +30,7 @@ impl Check<'_> {
         self.devmapper();
         self.differs();
         self.task_platforms();
+        self.shim_sockets();
         self.unpack();
     }
 
@@ -76,6 +77,10 @@ impl Check<'_> {
         if self.is_disabled(&uri) {
             return Err("it is disabled");
         }
+        let mut needed = plugin::needed_by(&uri, self.release);
+        if needed.any(|uri| self.is_disabled(uri)) {
+            return Err("a plugin that it needs is disabled");
+        }
         if self.proxy_uris.contains(&uri) {
             return Ok(());
         }
@@ -87,6 +92,12 @@ impl Check<'_> {
             plugin::BLOCKFILE if lacks("scratch_file") => Err("it has no `scratch_file`"),
             _ => Ok(()),
         }
+    }
+
+    /// Whether a proxy plugin is a sandbox controller of this name.
+    pub(super) fn has_sandboxer(&self, name: &str) -> bool {
+        let uri = format!("{}.{name}", plugin::SANDBOX_CONTROLLER);
+        self.proxy_uris.contains(&uri) && !self.is_disabled(&uri)
     }
 
     /// containerd 1.3 – 1.6 want four parts in an id, 1.7 `io.containerd.` in
@@ -136,18 +147,28 @@ impl Check<'_> {
             let is_loaded = |proxy: &Proxy| {
                 proxy.kind == Some(kind) && !self.is_disabled(&format!("{kind}.{}", proxy.name))
             };
-            let needed = match plugin.need(self.release) {
-                Need::No => false,
-                Need::From(_) => true,
-                Need::OneOfType => !proxies.iter().any(is_loaded),
-            };
-            if needed && self.is_disabled(plugin.uri) {
-                let message = match plugin.uri {
-                    plugin::CRI => "the CRI plugin is disabled".to_owned(),
-                    uri => format!("the CRI plugin does not load without {uri}"),
-                };
-                self.refuse(Rule::DisabledPlugin, Refuses::Cri, &[DISABLED], message);
+            let need = plugin.need_in(self.release);
+            let is_met = need == Need::OneOfType && proxies.iter().any(is_loaded);
+            if need == Need::No || is_met || !self.is_disabled(plugin.uri) {
+                continue;
             }
+            let (refuses, message) = match (need, plugin.uri) {
+                (Need::By(others), uri) => {
+                    let mut left = others.iter().copied();
+                    // Whoever disables them as well does not miss them.
+                    if left.all(|other| self.is_disabled(other)) {
+                        continue;
+                    }
+                    let message = format!("without {uri} there is no {}", others.join(" and no "));
+                    (Refuses::Plugin, message)
+                }
+                (_, plugin::CRI) => (Refuses::Cri, "the CRI plugin is disabled".to_owned()),
+                (_, uri) => {
+                    let message = format!("the CRI plugin does not load without {uri}");
+                    (Refuses::Cri, message)
+                }
+            };
+            self.refuse(Rule::DisabledPlugin, refuses, &[DISABLED], message);
         }
     }
 
@@ -234,6 +255,22 @@ impl Check<'_> {
                 self.refuse(Rule::TaskPlatform, Refuses::Cri, &path, message);
             }
         }
+    }
+
+    /// What is left of a socket's path of 107 bytes for its directory (2.3).
+    fn shim_sockets(&mut self) {
+        const LONGEST: usize = 42;
+        let path = ["plugins", plugin::SHIM_MANAGER, "socket_dir"];
+        let dir = self.text(&path);
+        let message = match dir.as_str() {
+            "" => return,
+            dir if !dir.starts_with('/') => "the directory of shims' sockets is not absolute",
+            dir if clean(dir).len() > LONGEST => {
+                "the directory of shims' sockets is longer than 42 bytes"
+            }
+            _ => return,
+        };
+        self.refuse(Rule::ShimSockets, Refuses::Cri, &path, message);
     }
 
     fn unpack(&mut self) {

@@ -112,9 +112,61 @@ pub(super) fn is_bad_size(size: &str) -> bool {
     !matches!(unit, "" | "k" | "m" | "g" | "t" | "p") || number.parse::<f64>().is_err()
 }
 
+/// An absolute path without `.`, `..` and slashes too many, as Go's
+/// `filepath.Clean` has it.
+pub(super) fn clean(path: &str) -> String {
+    let mut parts: Vec<&str> = Vec::new();
+    for part in path.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => drop(parts.pop()),
+            part => parts.push(part),
+        }
+    }
+    format!("/{}", parts.join("/"))
+}
+
+/// What a template would have filled in: the first of the placeholders that are
+/// left in a text.
+pub(super) fn placeholder(text: &str) -> Option<&str> {
+    const MARKS: [(&str, &str); 6] = [
+        ("{{", "}}"),
+        ("${", "}"),
+        ("$(", ")"),
+        ("{%", "%}"),
+        ("<", ">"),
+        ("{", "}"),
+    ];
+    let found = |(open, close): (&str, &str)| {
+        let start = text.find(open)?;
+        let inner = text.get(start + open.len()..)?;
+        let end = start + open.len() + inner.find(close)? + close.len();
+        Some((start, text.get(start..end)?))
+    };
+    let variable = text.find('$').and_then(|start| {
+        let rest = text.get(start..)?;
+        let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        let end = rest.char_indices().skip(1).find(|(_, c)| !is_name(*c));
+        let name = rest.get(..end.map_or(rest.len(), |(at, _)| at))?;
+        (name.len() > 1).then_some((start, name))
+    });
+    let all = MARKS.into_iter().filter_map(found).chain(variable);
+    // Of two that begin alike the longer mark comes first.
+    let first = all.min_by_key(|(start, _)| *start).map(|(_, text)| text);
+    // Or a word that a program was to replace, in capitals.
+    let is_name = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || "_@".contains(c);
+    let is_long = |word: &&str| word.chars().filter(char::is_ascii_uppercase).count() > 2;
+    first.or_else(|| text.split(|c| !is_name(c)).find(is_long))
+}
+
+/// Whether a text is no reference of an image.
+pub(crate) fn is_no_image(text: &str) -> bool {
+    text.parse::<ImageReference>().is_err()
+}
+
 /// Whether an image's name is its full one, by which the store has it: with the
 /// registry's host, and either a tag or a digest.
-pub(super) fn is_full_name(image: &str) -> bool {
+pub(crate) fn is_full_name(image: &str) -> bool {
     let read = image.parse::<ImageReference>();
     read.is_ok_and(|full| full.to_string() == image)
 }
@@ -183,6 +235,38 @@ mod tests {
         }
         for good in ["10GB", "10g", "1.5 GiB", "512", "8b", "+5"] {
             assert!(!is_bad_size(good), "{good}");
+        }
+    }
+
+    #[test]
+    fn paths_are_cleaned() {
+        for (path, cleaned) in [
+            ("/a/b", "/a/b"),
+            ("//a/./b/", "/a/b"),
+            ("/a/../../b", "/b"),
+            ("/", "/"),
+        ] {
+            assert_eq!(clean(path), cleaned);
+        }
+    }
+
+    #[test]
+    fn placeholders_are_found() {
+        for (text, found) in [
+            ("{{ repo }}:{{ tag }}", "{{ repo }}"),
+            ("${REGISTRY}/pause:3.9", "${REGISTRY}"),
+            ("r.example/$(IMAGE):3.9", "$(IMAGE)"),
+            ("$REGISTRY/pause:3.9", "$REGISTRY"),
+            ("<registry>/pause:3.9", "<registry>"),
+            ("{registry}/pause:{{ tag }}", "{registry}"),
+            ("{% if a %}b{% endif %}", "{% if a %}"),
+            ("SANDBOX_IMAGE", "SANDBOX_IMAGE"),
+            ("@@REPO@@/pause:3.9", "@@REPO@@"),
+            ("r.example/Pause:3.9", ""),
+            ("r.example/pause:$", ""),
+            ("r.example/pause:}}{{", ""),
+        ] {
+            assert_eq!(placeholder(text).unwrap_or_default(), found, "{text}");
         }
     }
 

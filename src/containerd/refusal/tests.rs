@@ -59,7 +59,7 @@ fn plugins_with_a_new_id_are_known_by_it() {
     // Not all plugins of later releases are known.
     let unknown = list("io.containerd.new.v1.thing");
     assert_eq!(rules("2.1.9", &unknown), [Rule::RequiredPlugin]);
-    assert_eq!(rules("2.3.3", &unknown), []);
+    assert_eq!(rules("2.4.0", &unknown), []);
     let gone = list("io.containerd.snapshotter.v1.aufs");
     assert_eq!(rules("2.3.3", &gone), [Rule::RequiredPlugin]);
 }
@@ -89,13 +89,53 @@ fn the_sandbox_image_has_its_full_name() {
         "localhost/kubernetes/pause",
     ] {
         assert_eq!(rules("2.3.1", &image(name)), [Rule::SandboxImage], "{name}");
-        assert_eq!(rules("2.2.2", &image(name)), [], "{name}");
+        assert_eq!(rules("2.3.3", &image(name)), [Rule::SandboxImage], "{name}");
+        for release in ["2.2.2", "2.3.4", "2.4.0"] {
+            assert_eq!(rules(release, &image(name)), [], "{name} on {release}");
+        }
     }
+    // Found under its digest.
+    let by_digest = pinned.replace(":3.10.1", "");
+    assert_eq!(rules("2.3.1", &image(&by_digest)), []);
     assert_eq!(
         rules("2.3.1", &image("localhost/kubernetes/pause:latest")),
         []
     );
     assert_eq!(rules("2.3.1", &image("")), []);
+}
+
+/// Each file by itself is well.
+#[test]
+fn an_imported_file_is_of_no_later_version_than_the_main_file() {
+    let rules = |release: &str, versions: &[Option<i64>]| -> Vec<Rule> {
+        let text = |version: &Option<i64>| match version {
+            Some(version) => format!("version = {version}\n"),
+            None => String::new(),
+        };
+        let files = versions.iter().map(|version| {
+            let text = text(version);
+            Document::parse("t", text.as_bytes()).unwrap().to_table()
+        });
+        let refusals = Effective::load(release.parse().unwrap(), files).refusals();
+        refusals.iter().map(|refusal| refusal.rule).collect()
+    };
+    for release in ["2.3.0", "2.3.4"] {
+        assert_eq!(rules(release, &[Some(3), Some(4)]), [Rule::ConfigVersion]);
+        assert_eq!(rules(release, &[Some(4), Some(3)]), []);
+        assert_eq!(rules(release, &[Some(3), None]), []);
+    }
+    // A file without one counts as nothing, so that the next one binds.
+    assert_eq!(
+        rules("2.3.3", &[None, Some(3), Some(4)]),
+        [Rule::ConfigVersion]
+    );
+    assert_eq!(rules("2.3.5", &[Some(3), Some(4)]), []);
+    assert_eq!(rules("2.2.7", &[Some(2), Some(3)]), []);
+    // As 1.7.24 does; up to 1.7.16 it did not look.
+    assert_eq!(rules("1.7.24", &[Some(2), Some(3)]), [Rule::ConfigVersion]);
+    assert_eq!(rules("1.7.24", &[Some(2), Some(3), Some(2)]), []);
+    assert_eq!(rules("1.7.16", &[Some(2), Some(3)]), []);
+    assert_eq!(rules("2.2.7", &[Some(3), Some(4)]), [Rule::ConfigVersion]);
 }
 
 #[test]
@@ -155,7 +195,7 @@ fn the_path_is_one_that_the_file_has() {
     let disabled = "version = 2\ndisabled_plugins = [\"io.containerd.snapshotter.v1.overlayfs\"]\n";
     let list = "disabled_plugins".to_owned();
     assert_eq!(path(disabled), (Rule::Snapshotter, list));
-    let kata = "version = 2\n[plugins.\"io.containerd.grpc.v1.cri\".containerd.runtimes.kata]\n";
+    let kata = "version = 2\n[plugins.\"io.containerd.grpc.v1.cri\".containerd.runtimes.kata]\nruntime_type = \"io.containerd.kata.v2\"\n";
     assert_eq!(path(kata), (Rule::DefaultRuntime, "runtimes".to_owned()));
 }
 

@@ -149,10 +149,7 @@ pub fn plan_drop_ins(existing: &ExistingDropIns<'_>, target: &Target, options: &
     }
     findings.extend(by_itself(&set, target));
     for file in &mut outside {
-        let decides = set
-            .decides
-            .is_some_and(|decides| std::ptr::eq(decides, file.document));
-        findings.extend(file.findings(target, decides));
+        findings.extend(file.findings(target));
     }
     if target.release.regime != Regime::Monolith && set.version_1().is_none() {
         let replaced = set.rules == Rules::K0sMerge;
@@ -165,6 +162,11 @@ pub fn plan_drop_ins(existing: &ExistingDropIns<'_>, target: &Target, options: &
         None => Main::Fine,
     };
     findings.extend(beside);
+    findings.extend(
+        existing
+            .main
+            .and_then(|main| checks::first_line(main, target)),
+    );
     let sandbox = SandboxImages::of(tree, target, &running);
     let documents: Vec<Existing<'_>> = set
         .names

@@ -28,7 +28,7 @@ pub(super) struct Set<'a> {
     /// loaded: after the drop-ins.
     pub(super) outside: Vec<&'a Document>,
     /// The file whose version decides how containerd 1.x reads all of them.
-    pub(super) decides: Option<&'a Document>,
+    decides: Option<&'a Document>,
 }
 
 impl ExistingDropIns<'_> {
