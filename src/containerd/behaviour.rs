@@ -4,9 +4,11 @@
 //! What a release refuses altogether is in [`refusal`](super::refusal). Seen on
 //! 1.7.24, 2.1.9, 2.2.7 and 2.3.1 – 2.3.4.
 
+use super::handler::RUNTIMES;
 use super::refusal::syntax::{is_full_name, is_no_image};
 use super::releases::*;
 use super::{Release, plugin};
+use crate::config::Config;
 use crate::diagnostic::Code;
 use crate::value::Value;
 
@@ -51,6 +53,15 @@ impl Behaviour {
 pub(crate) fn of(path: &[&str], value: &Value, release: Release) -> Option<&'static Behaviour> {
     let mut all = BEHAVIOURS.iter();
     all.find(|behaviour| behaviour.is_about(path, value, release))
+}
+
+/// Whether a release acts on a setting, given by its path in config version 2.
+/// 1.7 has `sandbox_mode`, and goes by it only with `ENABLE_CRI_SANDBOXES` in its
+/// environment, which k0s does not set.
+pub(crate) fn acts_on(path: &[&str], release: Release) -> bool {
+    let is_known = Config::place_of(path).is_none_or(|place| place.known_in(release));
+    let is_mode = matches!(path, [runtimes @ .., _, "sandbox_mode"] if runtimes == RUNTIMES);
+    is_known && (release.is_2() || !is_mode)
 }
 
 const FROM_2_0: &[(Release, Option<Release>)] = &[(V2_0, None)];

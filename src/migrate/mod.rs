@@ -7,7 +7,8 @@
 //! the user's settings from the rest, `successors` converts what is deprecated
 //! (`old_runtimes` and `first_shim` what concerns runtime handlers), `versions`
 //! what has another form in the target's containerd, `servers` takes out what has
-//! no effect for want of an address, `companions` adds what kept settings need,
+//! no effect for want of an address, `dormant` what 1.x took no notice of and 2.x
+//! fails over, `companions` adds what kept settings need,
 //! `split` sorts what is kept into drop-ins, `verify` proves the result, and
 //! `refusals` and `behaviour` tell what the target's containerd makes of it.
 
@@ -15,6 +16,7 @@ mod behaviour;
 mod changes;
 mod checks;
 mod companions;
+mod dormant;
 mod drop_in;
 mod edits;
 mod existing;

@@ -16,7 +16,8 @@ use super::sandbox::{self, SandboxImages};
 use super::split::Concern;
 use super::tree::{Dropped, Files, Id, ROOT, Tree, Verdict};
 use super::{
-    Options, Target, behaviour, checks, edits, imports, refusals, servers, split, steps, successors,
+    Options, Target, behaviour, checks, dormant, edits, imports, refusals, servers, split, steps,
+    successors,
 };
 use crate::Document;
 use crate::containerd::load::Effective;
@@ -176,6 +177,8 @@ pub fn plan(legacy: &Document, imported: &[Document], target: &Target, options: 
         moved = judge(tree, files, &origin, target, options, &mut findings);
         let mut expected = running::expected(tree, target);
         if let Some(expected) = &mut expected {
+            let left_out = dormant::leave_out(tree, files, expected, &running, target);
+            findings.extend(left_out);
             let pulls = Pulls {
                 target,
                 running: &running,

@@ -105,7 +105,7 @@ fn code(refusal: &Refusal) -> Code {
     }
 }
 
-fn message(refusal: &Refusal, release: Release) -> String {
+pub(super) fn message(refusal: &Refusal, release: Release) -> String {
     let why = &refusal.message;
     match refusal.refuses {
         Refuses::Daemon => format!("containerd {release} exits at start: {why}"),

@@ -104,17 +104,40 @@ const RUNC: &str =
 const KATA: &str =
     "version = 2\n[CRI.containerd.runtimes.a]\nruntime_type = \"io.containerd.kata.v2\"\n";
 
-/// 1.7 runs the handlers' pods, 2.x does not.
+/// 1.7 takes no notice and runs the handlers' pods, 2.x would not: it is left out.
 #[test]
-fn pods_that_are_lost() {
-    for setting in ["sandbox_mode = \"shim\"\n", "sandbox_mode = \"nope\"\n"] {
-        says(&format!("{RUNC}{setting}"), OLD, &[]);
-        let expected = [(Code::PodsLost, 4), (Code::FirstEffect, 4)];
-        says(&format!("{RUNC}{setting}"), NEW, &expected);
+fn pods_that_would_be_lost() {
+    for setting in [
+        "sandbox_mode = \"shim\"",
+        "sandbox_mode = \"nope\"",
+        "io_type = \"streaming\"",
+        // CRI would not load.
+        "io_type = \"nope\"",
+    ] {
+        let text = format!("{RUNC}{setting}\n");
+        says(&text, OLD, &[]);
+        let plan = planned(&text, NEW, &[]);
+        assert_eq!(
+            said(&plan, &[Code::WithoutEffect]),
+            [(Code::WithoutEffect, 4)]
+        );
+        assert!(plan.is_sound(), "{:?}", plan.findings);
+        let entry = plan.ledger.last().unwrap();
+        assert_eq!(entry.fate, Fate::NoEffect);
+        assert!(
+            entry
+                .reason
+                .contains("containerd 1.7.34 takes no notice of it")
+        );
+        // The drop-ins stay, and so does what is said.
+        let set = carried_over(&[("a.toml", long(&text).as_str())], NEW);
+        assert!(
+            !set.drop_ins[0].text().contains(setting),
+            "{:?}",
+            set.drop_ins
+        );
     }
     let streaming = format!("{RUNC}io_type = \"streaming\"\n");
-    says(&streaming, OLD, &[]);
-    says(&streaming, NEW, &[(Code::PodsLost, 4)]);
     // Other shims may do both.
     let kata = format!("{KATA}sandbox_mode = \"shim\"\nio_type = \"streaming\"\n");
     says(&kata, NEW, &[(Code::FirstEffect, 4)]);

@@ -432,11 +432,11 @@ fn an_old_name_in_a_list_of_version_3_had_no_effect() {
 #[test]
 fn in_a_version_2_file_its_own_keys_prevail() {
     check(
-        "version = 2\n[CRI.containerd.runtimes.x]\nruntime_type = \"io.containerd.x.v2\"\nsandboxer = \"a\"\nsandbox_mode = \"b\"\n",
+        "version = 2\n[CRI.containerd.runtimes.x]\nruntime_type = \"io.containerd.x.v2\"\nsandboxer = \"a\"\nsandbox_mode = \"shim\"\n",
         NEW,
         &[
             "RUNTIME.\"containerd\".\"runtimes\".\"x\".\"runtime_type\" = \"io.containerd.x.v2\"",
-            "RUNTIME.\"containerd\".\"runtimes\".\"x\".\"sandboxer\" = \"b\"",
+            "RUNTIME.\"containerd\".\"runtimes\".\"x\".\"sandboxer\" = \"shim\"",
         ],
         &[Code::Contradiction],
     );

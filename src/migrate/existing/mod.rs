@@ -6,6 +6,7 @@ mod stay;
 
 use super::changes::Changes;
 use super::companions::Pulls;
+use super::dormant;
 use super::drop_in::{self, DropIn, Existing, Style};
 use super::outside::{self, Outside};
 use super::plan::{Draft, Plan, judge, with_outside};
@@ -110,6 +111,8 @@ pub fn plan_drop_ins(existing: &ExistingDropIns<'_>, target: &Target, options: &
         moved = judge(tree, files, &origin, target, options, &mut findings);
         let mut expected = running::expected(tree, target);
         if let Some(expected) = &mut expected {
+            let left_out = dormant::leave_out(tree, files, expected, &running, target);
+            findings.extend(left_out);
             outside.iter().for_each(|file| file.add_to(expected));
             let pulls = Pulls {
                 target,
