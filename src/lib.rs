@@ -74,6 +74,8 @@
 //!   into them.
 //! - What containerd refuses because of the machine is not known: its kernel,
 //!   files that are not there, a snapshotter whose file system is missing.
+//! - The node's architecture is not known. Where `check_platform_supported` makes
+//!   it matter, pulls are left to CRI itself, which does not ask.
 //! - Comments travel with the key or table that they stand above or behind;
 //!   those of keys that are dropped, and at the end of the file, do not.
 //! - A file must be TOML 1.0 (or 1.1). go-toml 1.9, containerd's parser, reads
