@@ -1,7 +1,5 @@
 //! What containerd would refuse about the result, with its place in the input.
 
-use std::collections::BTreeSet;
-
 use super::outside::{self, Outside};
 use super::running::Running;
 use super::tree::{Files, Id, ROOT, Tree, shown};
@@ -26,15 +24,16 @@ pub(super) fn find(
     let refusals = effective.refusals();
     let before = running.effective.as_ref();
     let refused = before.map(Effective::refusals).unwrap_or_default();
-    let refused: BTreeSet<_> = refused
-        .iter()
-        .map(|refusal| (refusal.rule, &refusal.setting))
-        .collect();
     let is_lost = |refusal: &Refusal| {
         let path: Vec<&str> = refusal.setting.iter().map(String::as_str).collect();
         let table = path.split_last().map_or(&[][..], |(_, table)| table);
         let was_there = before.is_some_and(|before| before.set_value(table).is_some());
-        was_there && !refused.contains(&(refusal.rule, &refusal.setting))
+        // The one may be at the key, the other at the table that lacks it.
+        let is_same = |was: &Refusal| {
+            let (was_at, at) = (&was.setting, &refusal.setting);
+            was.rule == refusal.rule && (at.starts_with(was_at) || was_at.starts_with(at))
+        };
+        was_there && !refused.iter().any(is_same)
     };
     let finding = |refusal: &Refusal| {
         let code = match code(refusal) {

@@ -153,8 +153,10 @@ fn pods_that_never_ran() {
     let none = "version = 2\n[CRI.containerd.runtimes.a]\npod_annotations = [\"a\"]\n";
     let text = format!("{RUNC}[CRI.containerd.runtimes.a.options]\nSystemdCgroup = \"true\"\n");
     let other = format!("{KATA}[CRI.containerd.runtimes.a.options]\nSystemdCgroup = \"true\"\n");
+    let empty = "version = 2\n[CRI.containerd.runtimes.a]\nruntime_type = \"\"\n[CRI.containerd.runtimes.a.options]\nRoot = \"/r\"\n";
     for k0s in [OLD, NEW] {
         says(none, k0s, &[(Code::PodsRefused, 2)]);
+        says(empty, k0s, &[(Code::PodsRefused, 2)]);
         says(&text, k0s, &[(Code::OptionType, 5)]);
         says(&other, k0s, &[]);
     }
