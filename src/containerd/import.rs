@@ -118,7 +118,7 @@ pub(crate) fn load_order(
 }
 
 /// Go's `filepath.Clean` for slash-separated paths.
-fn clean(path: &str) -> String {
+pub(crate) fn clean(path: &str) -> String {
     let rooted = path.starts_with('/');
     let mut parts: Vec<&str> = Vec::new();
     for part in path.split('/') {

@@ -3,6 +3,8 @@
 
 use std::net::IpAddr;
 
+use super::import;
+
 /// What containerd takes from a URL.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Url {
@@ -171,15 +173,7 @@ fn unescape(text: &str, may: impl Fn(u8) -> bool) -> Option<String> {
 
 /// Go's `path.Clean` of a path from the root.
 pub(crate) fn clean(path: &str) -> String {
-    let mut parts: Vec<&str> = Vec::new();
-    for part in path.split('/') {
-        match part {
-            "" | "." => {}
-            ".." => drop(parts.pop()),
-            part => parts.push(part),
-        }
-    }
-    format!("/{}", parts.join("/"))
+    import::clean(&format!("/{path}"))
 }
 
 /// Host and port, as Go's `net.SplitHostPort` parts them; `None` where it gives

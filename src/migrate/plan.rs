@@ -175,18 +175,13 @@ pub fn plan(legacy: &Document, imported: &[Document], target: &Target, options: 
         drop_all(tree, Dropped::NotExpressible, &why);
     } else {
         moved = judge(tree, files, &origin, target, options, &mut findings);
-        let mut expected = running::expected(tree, target);
-        if let Some(expected) = &mut expected {
-            let left_out = dormant::leave_out(tree, files, expected, &running, target);
-            findings.extend(left_out);
-            let pulls = Pulls {
-                target,
-                running: &running,
-                origin: &origin,
-                options,
-            };
-            pulls.add(tree, expected);
-        }
+        let pulls = Pulls {
+            target,
+            running: &running,
+            origin: &origin,
+            options,
+        };
+        let expected = complete(tree, files, &[], &pulls, &mut findings);
         parts = split::split(tree, target.containerd());
         if !managed {
             if let Some(expected) = &expected {
@@ -266,6 +261,24 @@ pub(super) fn judge(
         findings.extend(checks::pasted(tree, files, target));
     }
     moved
+}
+
+/// Leaves out what the target would fail over and the node never noticed, adds the
+/// companions of what is kept, and gives what will be in effect then.
+pub(super) fn complete(
+    tree: &mut Tree,
+    files: Files<'_>,
+    outside: &[Outside<'_>],
+    pulls: &Pulls<'_>,
+    findings: &mut Vec<Finding>,
+) -> Option<Effective> {
+    let (target, running) = (pulls.target, pulls.running);
+    let mut expected = running::expected(tree, target)?;
+    let left_out = dormant::leave_out(tree, files, &mut expected, running, target);
+    findings.extend(left_out);
+    outside.iter().for_each(|file| file.add_to(&mut expected));
+    pulls.add(tree, &mut expected);
+    Some(expected)
 }
 
 /// A plan whose drop-ins are not proven yet.

@@ -2,7 +2,6 @@
 //! input as it is.
 
 use super::checks::DEEPEST;
-use super::existing::ExistingDropIns;
 use super::split;
 use super::tree::Tree;
 use super::{Options, Target};
@@ -43,7 +42,7 @@ impl Running {
     /// takes for its own; or with one that it takes for the user's, which then
     /// alone counts.
     pub(super) fn with_drop_ins(
-        existing: &ExistingDropIns<'_>,
+        main: Option<&Document>,
         drop_ins: &[(&str, &Document)],
         target: &Target,
         options: &Options,
@@ -51,7 +50,7 @@ impl Running {
         let files: Vec<&Document> = drop_ins.iter().map(|(_, file)| *file).collect();
         let target = release_of(&files, target, options);
         let reads_drop_ins = target.release.regime != Regime::Monolith;
-        match existing.main {
+        match main {
             // What it imports is not known here.
             Some(main) if !has_own(main, &target) && !main.imports().is_empty() => Running {
                 target,

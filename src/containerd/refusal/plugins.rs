@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use super::syntax::{clean, is_bad_platform, is_bad_size};
+use super::syntax::{is_bad_platform, is_bad_size};
 use super::{Check, DISABLED, Refusal, Refuses, Rule};
+use crate::containerd::import::clean;
 use crate::containerd::plugin::{self, Need};
 use crate::containerd::releases::*;
 use crate::value::Value;

@@ -112,20 +112,6 @@ pub(super) fn is_bad_size(size: &str) -> bool {
     !matches!(unit, "" | "k" | "m" | "g" | "t" | "p") || number.parse::<f64>().is_err()
 }
 
-/// An absolute path without `.`, `..` and slashes too many, as Go's
-/// `filepath.Clean` has it.
-pub(super) fn clean(path: &str) -> String {
-    let mut parts: Vec<&str> = Vec::new();
-    for part in path.split('/') {
-        match part {
-            "" | "." => {}
-            ".." => drop(parts.pop()),
-            part => parts.push(part),
-        }
-    }
-    format!("/{}", parts.join("/"))
-}
-
 /// What a template would have filled in: the first of the placeholders that are
 /// left in a text.
 pub(super) fn placeholder(text: &str) -> Option<&str> {
@@ -235,18 +221,6 @@ mod tests {
         }
         for good in ["10GB", "10g", "1.5 GiB", "512", "8b", "+5"] {
             assert!(!is_bad_size(good), "{good}");
-        }
-    }
-
-    #[test]
-    fn paths_are_cleaned() {
-        for (path, cleaned) in [
-            ("/a/b", "/a/b"),
-            ("//a/./b/", "/a/b"),
-            ("/a/../../b", "/b"),
-            ("/", "/"),
-        ] {
-            assert_eq!(clean(path), cleaned);
         }
     }
 

@@ -6,12 +6,11 @@ mod stay;
 
 use super::changes::Changes;
 use super::companions::Pulls;
-use super::dormant;
 use super::drop_in::{self, DropIn, Existing, Style};
 use super::outside::{self, Outside};
-use super::plan::{Draft, Plan, judge, with_outside};
+use super::plan::{Draft, Plan, complete, judge, with_outside};
 use super::read::Rules;
-use super::running::{self, Running};
+use super::running::Running;
 use super::sandbox::SandboxImages;
 use super::steps::{self, Main};
 use super::tree::Files;
@@ -99,7 +98,7 @@ pub fn plan_drop_ins(existing: &ExistingDropIns<'_>, target: &Target, options: &
         .zip(set.order.iter().copied())
         .chain(set.outside.iter().map(|file| (file.name(), *file)))
         .collect();
-    let running = Running::with_drop_ins(existing, &given, target, options);
+    let running = Running::with_drop_ins(existing.main, &given, target, options);
     let mut outside: Vec<Outside<'_>> = set
         .outside
         .iter()
@@ -109,19 +108,13 @@ pub fn plan_drop_ins(existing: &ExistingDropIns<'_>, target: &Target, options: &
     let mut moved = None;
     if target.release.regime == Regime::ImportsV3 {
         moved = judge(tree, files, &origin, target, options, &mut findings);
-        let mut expected = running::expected(tree, target);
-        if let Some(expected) = &mut expected {
-            let left_out = dormant::leave_out(tree, files, expected, &running, target);
-            findings.extend(left_out);
-            outside.iter().for_each(|file| file.add_to(expected));
-            let pulls = Pulls {
-                target,
-                running: &running,
-                origin: &origin,
-                options,
-            };
-            pulls.add(tree, expected);
-        }
+        let pulls = Pulls {
+            target,
+            running: &running,
+            origin: &origin,
+            options,
+        };
+        let expected = complete(tree, files, &outside, &pulls, &mut findings);
         parts = set.split(tree, target);
         emptied = set.emptied(&parts);
         findings.extend(emptied.iter().map(|(name, document)| {
