@@ -122,6 +122,13 @@ impl Walk {
     }
 
     fn values(&mut self, places: [Option<Place>; 2], values: [Option<&Value>; 2]) {
+        // To one release, what is set to the same is the same.
+        let [before, after] = self.releases;
+        if let ([Some(a), Some(b)], true) = (values, before == after)
+            && a == b
+        {
+            return;
+        }
         let is_table = |at: usize| -> bool {
             match (places.get(at), values.get(at)) {
                 (_, Some(Some(value))) => matches!(value, Value::Table(_)),
