@@ -6,7 +6,7 @@ use std::fmt;
 
 use super::difference::{self, Difference, Unknown};
 use super::place::Place;
-use super::setting::{Kind, Merge, State};
+use super::setting::{Kind, Merge, Presence, State};
 use super::{Release, plugin};
 use crate::config::Config;
 use crate::config::address::{self, stated_version};
@@ -50,7 +50,12 @@ impl Effective {
     /// What containerd 2.x loses in migrating files of version 1 and 2 is not
     /// lost here: drop-ins of k0s 1.36 and later are of version 3.
     pub fn load(release: Release, files: impl IntoIterator<Item = Table>) -> Self {
-        let files: Vec<Table> = files.into_iter().collect();
+        let mut files: Vec<Table> = files.into_iter().collect();
+        if !release.is_2() {
+            files
+                .iter_mut()
+                .for_each(|file| in_lower_case(&Config::place(), file));
+        }
         let all_stated: Vec<i64> = files.iter().filter_map(stated_version).collect();
         let stated = all_stated.last().copied();
         // A file without one takes part under any.
@@ -72,6 +77,11 @@ impl Effective {
                 (2, false) => file,
                 _ => address::read(file, version, lenient),
             };
+            let mut file = file;
+            // Plugins of version 1 have other names up to here.
+            if version == 1 && !release.is_2() {
+                in_lower_case(&Config::place(), &mut file);
+            }
             merge(&Config::place(), &mut table, file, release);
         }
         Effective {
@@ -240,6 +250,31 @@ pub(crate) fn append(into: &mut Vec<Value>, from: Vec<Value>, once: bool) {
     );
 }
 
+/// Spells keys in upper case as they are declared: go-toml 1.9, the parser of
+/// containerd 1.x, looks for a key in lower case and then in upper case.
+fn in_lower_case(place: &Place, table: &mut Table) {
+    let is_struct = matches!(place.kind, Kind::Section(_)) && place.presence() != Presence::Free;
+    if is_struct {
+        let is_upper = |key: &&String| !key.chars().any(char::is_lowercase);
+        let upper: Vec<String> = table.keys().filter(is_upper).cloned().collect();
+        for key in upper {
+            let lower = key.to_lowercase();
+            let is_read = place.child(&lower).is_some() && !table.contains_key(&lower);
+            if lower != key
+                && is_read
+                && let Some(value) = table.remove(&key)
+            {
+                table.insert(lower, value);
+            }
+        }
+    }
+    for (key, value) in table {
+        if let (Some(child), Value::Table(table)) = (place.child(key), value) {
+            in_lower_case(&child, table);
+        }
+    }
+}
+
 /// The version by which containerd 2.3 reads a file: without one it understands
 /// short names and the URIs of all versions.
 fn version_on_2(file: &Table) -> i64 {
@@ -312,4 +347,41 @@ fn printed(place: &Place, release: Release) -> Table {
         table.extend(value.map(|value| (key.to_owned(), value)));
     });
     table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Document;
+
+    /// As `config dump` of 1.7.24 has it.
+    #[test]
+    fn keys_in_upper_case_are_read_by_1_x() {
+        let load = |text: &str| {
+            let document = Document::parse("t", text.as_bytes()).unwrap();
+            Effective::load("1.7.24".parse().unwrap(), [document.to_table()])
+        };
+        let gc = "plugins.'io.containerd.gc.v1.scheduler'";
+        let text =
+            format!("VERSION = 2\nOOM_SCORE = -5\nTemp = '/t'\n[{gc}]\nPAUSE_THRESHOLD = 0.5\n");
+        let effective = load(&text);
+        let get = |path: &[&str]| effective.get(path);
+        assert_eq!(get(&["oom_score"]), Some(Value::Integer(-5)));
+        assert_eq!(get(&["temp"]), Some(Value::String(String::new())));
+        let pause = [
+            "plugins",
+            "io.containerd.gc.v1.scheduler",
+            "pause_threshold",
+        ];
+        assert_eq!(get(&pause), Some(Value::Float(0.5)));
+        // The one in lower case counts, and names of entries are names.
+        let both = load("version = 2\nOOM_SCORE = -5\noom_score = -6\n[timeouts]\nA = '1s'\n");
+        assert_eq!(both.get(&["oom_score"]), Some(Value::Integer(-6)));
+        assert_eq!(
+            both.get(&["timeouts", "A"]),
+            Some(Value::String("1s".to_owned()))
+        );
+        let short = load("[plugins.scheduler]\nPAUSE_THRESHOLD = 0.5\n");
+        assert_eq!(short.get(&pause), Some(Value::Float(0.5)));
+    }
 }

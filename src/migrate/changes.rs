@@ -375,6 +375,11 @@ impl Compare<'_> {
         if !kept.is_empty() {
             return (!kept.iter().all(is_same)).then(|| self.first_effect());
         }
+        // An entry that is merely there.
+        let is_bare = |node: Id| !self.tree.node(node).is_made && self.tree.value(node).is_none();
+        if dropped.is_none() && self.node.is_some_and(is_bare) {
+            return Some(self.first_effect());
+        }
         Some(dropped.unwrap_or_else(|| self.held_back().to_owned()))
     }
 

@@ -71,6 +71,14 @@ fn a_file_that_acts_for_the_first_time() {
         sandbox.reason,
         "the file sets none that counts, so containerd falls back to its built-in one"
     );
+    // So does an entry in which nothing is.
+    let bare = migrate("[CRI.containerd.runtimes.kata]\n", OLD);
+    assert_eq!(shown(&bare.changes)[0], "kata: none -> entry");
+    assert!(
+        bare.changes[0]
+            .reason
+            .starts_with("it takes effect for the first time")
+    );
     // With the version it was in effect all along.
     let stated = migrate(&format!("version = 2\n{text}"), OLD);
     assert_eq!(shown(&stated.changes), ["runc: none -> entry"]);
