@@ -312,7 +312,7 @@ sections! {
             V1_7 => Hidden,
             Release::new(1, 7, 1) => Tables(&[UNPACK_LINUX_AMD64]),
             V2_0 => Hidden,
-        ], .shifted(Shift::UnpackPlatform);
+        ], .shifted(Shift::UnpackPlatform).empty_since(V2_1);
         /// Bytes of a layer that one of several connections fetches; 0 is one
         /// connection.
         pub concurrent_layer_fetch_buffer: Option<i64> = [V2_1 => Int(0)];

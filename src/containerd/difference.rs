@@ -179,7 +179,7 @@ impl Walk {
         let [before, after] = self.releases;
         let a = values[0].cloned().or_else(|| default(first, before));
         let b = values[1].cloned().or_else(|| default(second, after));
-        if !same(place, a.as_ref(), b.as_ref()) {
+        if !same(place, a.as_ref(), b.as_ref(), self.releases) {
             self.differ([a, b]);
         }
     }
@@ -230,7 +230,20 @@ fn child(
 }
 
 /// Whether two values of a setting are the same to containerd.
-fn same(place: Option<Place>, a: Option<&Value>, b: Option<&Value>) -> bool {
+fn same(
+    place: Option<Place>,
+    a: Option<&Value>,
+    b: Option<&Value>,
+    [before, after]: [Release; 2],
+) -> bool {
+    let says = |value: Option<&Value>, release| {
+        place
+            .zip(value)
+            .is_some_and(|(place, value)| place.is_said_by_empty(value, release))
+    };
+    if says(a, before) && b.is_none() || says(b, after) && a.is_none() {
+        return false;
+    }
     let told_apart = place.is_none_or(|place| {
         place.free || place.is_entry || matches!(place.presence(), Presence::Free)
     });

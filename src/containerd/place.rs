@@ -32,6 +32,7 @@ pub(crate) struct Place {
     pub(crate) merge: Merge,
     /// What builds other than upstream's on amd64 print.
     shift: Option<Shift>,
+    empty_since: Option<Release>,
     /// Below the entry of a map, or in a section that departs from nothing:
     /// what is not built in has the zero value.
     pub(crate) in_entry: bool,
@@ -59,6 +60,7 @@ impl Place {
             secret: false,
             merge: Merge::NonZero,
             shift: None,
+            empty_since: None,
             in_entry: false,
             free: false,
             is_entry: false,
@@ -89,6 +91,7 @@ impl Place {
                     secret: setting.secret,
                     merge: setting.merge,
                     shift: setting.shift,
+                    empty_since: setting.empty_since,
                     in_entry: self.in_entry,
                     free: self.free || free,
                     is_entry: false,
@@ -107,6 +110,7 @@ impl Place {
                 secret: self.secret || is_secret_name(key),
                 merge: self.merge,
                 shift: None,
+                empty_since: None,
                 in_entry: builtin.is_none(),
                 free: self.free,
                 is_entry: true,
@@ -309,6 +313,9 @@ impl Place {
     /// The value assumed in `release` when no file sets the leaf; `None` where
     /// that is "no value".
     pub(crate) fn is_default(&self, value: &Value, release: Release) -> bool {
+        if self.is_said_by_empty(value, release) {
+            return false;
+        }
         let state = self.state(release);
         match (self.kind, state, value) {
             // containerd fills a timeout that is empty, and keeps the others as they are written.
@@ -330,6 +337,12 @@ impl Place {
             State::Hidden => value.is_zero() || self.is_zero_duration(value),
             state => state.is_default(value),
         }
+    }
+
+    /// Whether an empty list here says something to a release.
+    pub(crate) fn is_said_by_empty(&self, value: &Value, release: Release) -> bool {
+        let is_empty = value.as_array().is_some_and(<[Value]>::is_empty);
+        is_empty && self.empty_since.is_some_and(|since| since <= release)
     }
 
     /// Whether a value is a duration of no length.

@@ -67,7 +67,8 @@ const MIRRORS: [&str; 4] = ["plugins", plugin::CRI, "registry", "mirrors"];
 const SNAPSHOTTER: [&str; 4] = ["plugins", plugin::CRI, "containerd", "snapshotter"];
 const RUNTIME_PLATFORMS: [&str; 3] = ["plugins", plugin::CRI, "runtime_platforms"];
 const CHECK_PLATFORM: [&str; 3] = ["plugins", plugin::TRANSFER, "check_platform_supported"];
-const UNPACK_CONFIG: [&str; 3] = ["plugins", plugin::TRANSFER, "unpack_config"];
+/// What the transfer service unpacks with, in config version 2.
+pub(crate) const UNPACK_CONFIG: [&str; 3] = ["plugins", plugin::TRANSFER, "unpack_config"];
 
 /// Maps of registries: one entry in any of them is enough for local pull.
 const REGISTRIES: [&str; 3] = ["mirrors", "configs", "auths"];

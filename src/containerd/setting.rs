@@ -343,6 +343,9 @@ pub struct Setting {
     pub shift: Option<Shift>,
     /// What took its place, or that of a whole table.
     pub successor: Option<Successor>,
+    /// The release from which on an empty list is a value, and not the same as
+    /// none.
+    pub empty_since: Option<Release>,
 }
 
 impl Setting {
@@ -360,6 +363,7 @@ impl Setting {
             removal: None,
             shift: None,
             successor: None,
+            empty_since: None,
         }
     }
 
@@ -420,6 +424,12 @@ impl Setting {
     /// Upstream plans to remove it.
     pub(crate) const fn removal_planned(mut self, instead: &'static str) -> Self {
         self.removal = Some(instead);
+        self
+    }
+
+    /// An empty list is a value of its own from a release on.
+    pub(crate) const fn empty_since(mut self, since: Release) -> Self {
+        self.empty_since = Some(since);
         self
     }
 

@@ -15,7 +15,9 @@ use super::split::Concern;
 use super::tree::{Files, Id, ROOT, Tree, Verdict, Why};
 use super::{Options, Target, refusals};
 use crate::containerd::load::Effective;
-use crate::containerd::pull::{CONFIG_PATH, ImagePull, USE_LOCAL_IMAGE_PULL};
+use crate::containerd::pull::{CONFIG_PATH, ImagePull, UNPACK_CONFIG, USE_LOCAL_IMAGE_PULL};
+use crate::containerd::refusal::{Refuses, Rule};
+use crate::containerd::releases::V2_1;
 use crate::diagnostic::Span;
 use crate::redacted::Redacted;
 use crate::secret::shown_message;
@@ -72,6 +74,11 @@ impl Pulls<'_> {
     /// Adds the keys without which the node would pull from elsewhere, or not at
     /// all. `expected` is what will be in effect, without them and then with them.
     pub(super) fn add(&self, tree: &mut Tree, expected: &mut Effective) {
+        if let Some((owed_to, why)) = self.unpacks_with_what_is_not_there(tree, expected) {
+            let nothing = Value::Array(Vec::new());
+            expected.set(&UNPACK_CONFIG, Some(&nothing));
+            owe(tree, &UNPACK_CONFIG, nothing, owed_to, &why);
+        }
         let obstacles = expected.pull_obstacles();
         let obstacle = obstacles.iter().find_map(|obstacle| {
             let owed_to = node_at(tree, &obstacle.path)?;
@@ -103,6 +110,32 @@ impl Pulls<'_> {
             expected.set(&CONFIG_PATH, Some(&path));
             owe(tree, &CONFIG_PATH, path, owed_to, &why);
         }
+    }
+
+    /// What keeps the transfer service, and CRI with it, from loading: by itself it
+    /// unpacks with overlayfs, which the input may disable. CRI of containerd 1.x
+    /// did without that service. An empty list has it unpack nothing (seen on 2.1.9,
+    /// 2.2.7, 2.3.3, 2.3.4).
+    fn unpacks_with_what_is_not_there(
+        &self,
+        tree: &mut Tree,
+        expected: &Effective,
+    ) -> Option<(Id, String)> {
+        if self.target.containerd() < V2_1 || expected.set_value(&UNPACK_CONFIG).is_some() {
+            return None;
+        }
+        let refusals = expected.refusals();
+        let mut of_cri = refusals
+            .iter()
+            .filter(|refusal| refusal.refuses >= Refuses::Cri);
+        let first = of_cri.next()?;
+        let is_it = first.rule == Rule::Unpack && of_cri.all(|other| other.rule == Rule::Unpack);
+        let owed_to = node_at(tree, &first.setting).filter(|_| is_it)?;
+        let why = format!(
+            "the transfer service does not load, and CRI with it: {}; an empty list has it unpack nothing",
+            first.message
+        );
+        Some((owed_to, why))
     }
 
     /// Whether nobody has said who is to pull. A dump says it without its user; who

@@ -115,7 +115,12 @@ fn pulls_as_before(case: &Case, plan: &Plan) -> Result<(), TestCaseError> {
     let files = parsed(plan);
     let fails = |effective: &Effective| {
         let refusals = effective.refusals();
-        let of_pulls = |rule| matches!(rule, Rule::NoUnpackPlatform | Rule::ConfigPathList);
+        let of_pulls = |rule| {
+            matches!(
+                rule,
+                Rule::NoUnpackPlatform | Rule::ConfigPathList | Rule::Unpack
+            )
+        };
         // A snapshotter that is not loaded is found first.
         let hides = |rule| {
             effective.image_pull() == ImagePull::TransferService

@@ -233,3 +233,41 @@ fn an_empty_snapshotter() {
         plan.drop_ins
     );
 }
+
+/// containerd 2.x unpacks with overlayfs unless it is told what with, and does not
+/// load CRI where that is disabled; 1.7 does.
+#[test]
+fn a_snapshotter_that_is_disabled() {
+    let text = "version = 2\ndisabled_plugins = [\"io.containerd.snapshotter.v1.overlayfs\"]\n[CRI.containerd]\nsnapshotter = \"native\"\n";
+    let plan = migrate(text, NEW);
+    let mut found = companions(&plan);
+    found.sort();
+    assert_eq!(
+        found,
+        [
+            (CONFIG_PATH, "snapshotter"),
+            ("unpack_config", "disabled_plugins"),
+            (LOCAL, "snapshotter"),
+        ]
+    );
+    pulls(&plan, &[OWN]);
+    assert!(
+        support::drop_ins(&plan)["30-plugin-transfer.v1.local.toml"]
+            .contains("unpack_config = []\n")
+    );
+    let texts: Vec<(String, String)> = support::drop_ins(&plan).into_iter().collect();
+    let texts: Vec<(&str, &str)> = texts
+        .iter()
+        .map(|(name, text)| (name.as_str(), text.as_str()))
+        .collect();
+    let again = support::carried_over(&texts, NEW);
+    assert_eq!(support::drop_ins(&again), support::drop_ins(&plan));
+    assert_eq!(migrate(text, OLD).companions, []);
+    // Where CRI's own snapshotter is the one, nothing helps.
+    let own = migrate(&text.replace("native", "overlayfs"), NEW);
+    assert!(
+        own.companions.is_empty() && !own.is_sound(),
+        "{:?}",
+        own.companions
+    );
+}
