@@ -366,6 +366,10 @@ fn the_parser_of_2_x_is_lenient() {
         NEW,
         &[
             "\"plugins\".\"io.containerd.gc.v1.scheduler\".\"pause_threshold\" = 1",
+            // An empty list has the transfer service unpack nothing, so that CRI pulls.
+            "\"plugins\".\"io.containerd.transfer.v1.local\".\"unpack_config\" = []",
+            "IMAGES.\"registry\".\"config_path\" = \"/etc/k0s/containerd.d/certs.d\"",
+            "IMAGES.\"use_local_image_pull\" = true",
             "RUNTIME.\"enable_selinux\" = true",
         ],
         &[],
