@@ -80,6 +80,10 @@ fn union(tables: [Option<&Table>; 2], more: impl Iterator<Item = &'static str>) 
     keys
 }
 
+/// Deeper tables, of which no setting is one, are compared as a whole: the walk
+/// would need much of a small stack.
+const DEEPEST: usize = 24;
+
 struct Walk {
     releases: [Release; 2],
     unknown: Unknown,
@@ -166,10 +170,11 @@ impl Walk {
                 self.differ([shown(values[0], a), shown(values[1], b)]);
                 return;
             }
-            if values
-                .iter()
-                .flatten()
-                .all(|value| matches!(value, Value::Table(_)))
+            if self.path.len() < DEEPEST
+                && values
+                    .iter()
+                    .flatten()
+                    .all(|value| matches!(value, Value::Table(_)))
             {
                 self.tables(places, values.map(|value| value.and_then(Value::as_table)));
                 return;
