@@ -22,8 +22,16 @@ pub struct Effective {
     release: Release,
     /// The files are of version 1, whose lists of plugins have short names.
     has_short_names: bool,
-    /// The first config version that a file states, and the highest that counts.
-    versions: (i64, i64),
+    versions: Versions,
+}
+
+/// Config versions of those files that state one; 0 where none does.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Versions {
+    /// That of the main file, or of the first that states one.
+    pub(crate) first: i64,
+    pub(crate) highest: i64,
+    pub(crate) last: i64,
 }
 
 impl fmt::Debug for Effective {
@@ -58,13 +66,6 @@ impl Effective {
         }
         let all_stated: Vec<i64> = files.iter().filter_map(stated_version).collect();
         let stated = all_stated.last().copied();
-        // A file without one takes part under any.
-        let first = all_stated.first().copied().unwrap_or_default();
-        let highest = match release.is_2() {
-            true => all_stated.iter().copied().max(),
-            // It goes by the last alone.
-            false => stated,
-        };
         let mut table = Table::new();
         for file in files {
             let (version, lenient) = match release.is_2() {
@@ -88,7 +89,11 @@ impl Effective {
             table,
             release,
             has_short_names: !release.is_2() && stated.is_none_or(|version| version == 1),
-            versions: (first, highest.unwrap_or_default()),
+            versions: Versions {
+                first: all_stated.first().copied().unwrap_or_default(),
+                highest: all_stated.iter().copied().max().unwrap_or_default(),
+                last: stated.unwrap_or_default(),
+            },
         }
     }
 
@@ -107,9 +112,8 @@ impl Effective {
         self.release
     }
 
-    /// The main file's config version, or the first that is stated, and the
-    /// highest of all files that counts; 0 where none is.
-    pub(crate) fn versions(&self) -> (i64, i64) {
+    /// The config versions that the files state.
+    pub(crate) fn versions(&self) -> Versions {
         self.versions
     }
 

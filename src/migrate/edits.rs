@@ -21,7 +21,9 @@ pub(super) const UNKNOWN_KEY: &str = "no containerd release from 1.2 to 2.4 read
 /// What makes up CRI: one plugin up to containerd 1.7, three from 2.0 on.
 const CRI_PLUGINS: [&str; 3] = [plugin::CRI, plugin::CRI_IMAGES, plugin::CRI_RUNTIME];
 
-/// Why containerd, or the runtime, does not read a value, by its type.
+/// Why containerd does not read a value, by its type. Which options of a runtime
+/// handler count is up to its shim, and so whether their types matter: that is a
+/// refusal of the result.
 pub(super) fn mismatch(tree: &Tree, id: Id, release: Release) -> Option<(Code, String)> {
     let value = tree.value(id)?;
     let Some(place) = tree.node(id).place else {
@@ -30,11 +32,7 @@ pub(super) fn mismatch(tree: &Tree, id: Id, release: Release) -> Option<(Code, S
         return is_plugin.then_some((Code::WrongType, why));
     };
     let message = place.mismatch(value, release)?;
-    let code = match place.free {
-        true => Code::OptionType,
-        false => Code::WrongType,
-    };
-    Some((code, message))
+    (!place.free).then_some((Code::WrongType, message))
 }
 
 /// Judges every leaf of files that stay as they are: what is wrong is said, and
@@ -125,14 +123,9 @@ impl Judge<'_> {
             return Verdict::Pending;
         };
         let path = tree.path(id);
-        match self.mismatch(tree, id, value) {
-            // Which options of a runtime handler count is up to its shim, and so
-            // whether their types matter: that is a refusal of the result.
-            None | Some((Code::OptionType, _)) => {}
-            Some((code, message)) => {
-                self.say(tree, id, code, message.clone());
-                return Verdict::Drop(Dropped::NotExpressible, message);
-            }
+        if let Some((code, message)) = self.mismatch(tree, id, value) {
+            self.say(tree, id, code, message.clone());
+            return Verdict::Drop(Dropped::NotExpressible, message);
         }
         let Some(place) = tree.node(id).place else {
             return self.unknown(tree, id);
@@ -164,21 +157,18 @@ impl Judge<'_> {
             .in_place
             .zip(file)
             .and_then(|(merged, file)| merged.get(file));
-        let (Some(place), Some(true)) = (tree.node(id).place, merged) else {
+        let place = tree.node(id).place.filter(|place| !place.free);
+        let (Some(place), Some(true)) = (place, merged) else {
             return as_written;
         };
         let passed = k0s::passed(value.clone()).ok()?;
         let why = place.mismatch(&passed, release)?;
         as_written.or_else(|| {
-            let code = match place.free {
-                true => Code::OptionType,
-                false => Code::NotMergeable,
-            };
             let message = format!(
                 "k0s's merge makes it {}, and {why}; in a drop-in without CRI settings it stays as it is",
                 passed.type_name()
             );
-            Some((code, message))
+            Some((Code::NotMergeable, message))
         })
     }
 

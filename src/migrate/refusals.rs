@@ -37,7 +37,7 @@ pub(super) fn find(
     };
     let finding = |refusal: &Refusal| {
         let code = match code(refusal) {
-            Code::PodsRefused if is_lost(refusal) => Code::PodsLost,
+            Code::PodsRefused | Code::OptionType if is_lost(refusal) => Code::PodsLost,
             code => code,
         };
         let message = message(refusal, effective.release());

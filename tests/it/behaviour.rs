@@ -142,6 +142,10 @@ fn pods_that_would_be_lost() {
     let kata = format!("{KATA}sandbox_mode = \"shim\"\nio_type = \"streaming\"\n");
     says(&kata, NEW, &[(Code::FirstEffect, 4)]);
     says(&format!("{KATA}sandbox_mode = \"podsandbox\"\n"), NEW, &[]);
+    // 1.7 does not read the option in this spelling.
+    let spelling = format!("{RUNC}[CRI.containerd.runtimes.a.options]\nSystemDCgroup = \"true\"\n");
+    says(&spelling, OLD, &[]);
+    says(&spelling, NEW, &[(Code::PodsLost, 5)]);
     // In version 3 it ran on 2.x as it is.
     let of_3 = streaming.replace("= 2", "= 3").replace("CRI", "RUNTIME");
     says(&of_3, NEW, &[(Code::PodsRefused, 4)]);

@@ -185,6 +185,21 @@ fn an_import_of_version_4_ends_containerd() {
     assert!(!output.status.success(), "{output:?}");
 }
 
+/// An option that the handler's shim does not take is said once, one that it does
+/// not have not at all.
+#[test]
+fn options_of_an_import_are_said_once() {
+    let handler = |kind: &str| {
+        format!(
+            "version = 3\n[RUNTIME.containerd.runtimes.x]\nruntime_type = \"{kind}\"\n[RUNTIME.containerd.runtimes.x.options]\nSystemdCgroup = \"true\"\n"
+        )
+    };
+    let plan = carried(IMPORT, &handler("io.containerd.runc.v2"));
+    assert_eq!(found(&plan, Code::OptionType), [(PATH.to_owned(), 5)]);
+    let plan = carried(IMPORT, &handler("io.containerd.kata.v2"));
+    assert_eq!(found(&plan, Code::OptionType), []);
+}
+
 /// The last file that is loaded has the last word on the sandbox image.
 #[test]
 fn the_sandbox_image_of_an_import_prevails() {

@@ -209,8 +209,9 @@ impl Check<'_> {
         self.refuse(Rule::Sandboxer, Refuses::Sandbox, &path, message);
     }
 
-    /// What containerd cannot make the options of the handler's shim of. It
-    /// minds no upper and lower case in their names.
+    /// What containerd cannot make the options of the handler's shim of. 2.x minds
+    /// no upper and lower case in their names, 1.x reads the first of some
+    /// spellings.
     fn shim_options(&mut self, handler: &Handler) {
         let kind = self.text(&handler.path("runtime_type"));
         if self.release.is_2() && handler::OLD_TYPES.contains(&kind.as_str()) {
@@ -226,10 +227,18 @@ impl Check<'_> {
             if !handler::has_option(&kind, name) || !option.known_in(self.release) {
                 return;
             }
-            let same = options
-                .iter()
-                .filter(|(key, _)| key.eq_ignore_ascii_case(name));
-            wrong.extend(same.filter_map(|(key, value)| {
+            let same: Vec<_> = match self.release.is_2() {
+                true => options
+                    .iter()
+                    .filter(|(key, _)| key.eq_ignore_ascii_case(name))
+                    .collect(),
+                false => {
+                    let mut keys = handler::spellings(name).into_iter();
+                    let found = keys.find_map(|key| options.get_key_value(&key));
+                    found.into_iter().collect()
+                }
+            };
+            wrong.extend(same.into_iter().filter_map(|(key, value)| {
                 let message = match value {
                     // All of them are unsigned, and of 32 bits.
                     Value::Integer(n) if matches!(option.kind, Kind::Int) => u32::try_from(*n)

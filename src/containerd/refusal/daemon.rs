@@ -32,20 +32,21 @@ impl Check<'_> {
         }
     }
 
-    /// containerd 1.7.17 and later read no file of a later config version than they
-    /// write, some none of a later one than the main file's. In 1.x the last that
-    /// is stated counts for all files.
+    /// containerd 1.7.17 and later look at the version of the last file that states
+    /// one, some at each beside the main file's.
     fn config_version(&mut self) {
-        let (main, highest) = self.effective.versions();
+        let versions = self.effective.versions();
         let known = self.release.config_version();
         let is_bound = super::is_bound_by_main(self.release);
-        let message = if highest > known && self.is_from(V1_7_17) {
+        let message = if versions.last > known && self.is_from(V1_7_17) {
             format!(
-                "a file is of config version {highest}, and {known} is the latest that it reads"
+                "the config version is {}, and {known} is the latest that it reads",
+                versions.last
             )
-        } else if highest > main && is_bound {
+        } else if versions.highest > versions.first && is_bound {
             format!(
-                "an imported file is of config version {highest}, which is later than the main file's, {main}"
+                "an imported file is of config version {}, which is later than the main file's, {}",
+                versions.highest, versions.first
             )
         } else {
             return;

@@ -46,6 +46,7 @@ use std::fmt;
 use self::plugins::Proxy;
 use super::load::Effective;
 use super::pull::ObstacleKind;
+use super::releases::V2_4;
 use super::{Release, plugin};
 use crate::config::Config;
 use crate::secret::shown_message;
@@ -197,8 +198,9 @@ rules! {
     ServerAddress = "server-address";
     /// The directory of shims' sockets is not absolute, or too long (2.3+).
     ShimSockets = "shim-sockets";
-    /// A file is of a later config version than the release reads (1.7+), or than
-    /// the main file is (2.3.0 – 2.3.4).
+    /// The last file that states a config version states one that the release does
+    /// not read (1.7.17+), or an imported file one that is later than the main
+    /// file's (2.3.0 – 2.3.4, 2.4.0-beta.0).
     ConfigVersion = "config-version";
     /// An entry of `timeouts` that is no Go duration, or empty (1.3+).
     Timeout = "timeout";
@@ -274,11 +276,11 @@ pub(crate) fn refuses_version_4_behind_3(release: Release) -> bool {
 }
 
 /// Whether a release binds imported files to the main file's config version: 2.3.0
-/// to 2.3.4 do, and 2.4 before it is out.
+/// to 2.3.4 and 2.4.0-beta.0 do.
 fn is_bound_by_main(release: Release) -> bool {
     match release.line() {
         (2, 3) => release <= Release::new(2, 3, 4),
-        (2, 4) => release < Release::new(2, 4, 0),
+        (2, 4) => release == V2_4,
         _ => false,
     }
 }

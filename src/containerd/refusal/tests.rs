@@ -104,6 +104,33 @@ fn the_sandbox_image_has_its_full_name() {
     assert_eq!(rules("2.3.1", &image("")), []);
 }
 
+/// 1.7.24 runs pods of a handler whose option has a spelling that it does not read,
+/// 2.1.9 does not.
+#[test]
+fn options_in_other_spellings() {
+    let text = |key: &str| {
+        format!(
+            "version = 2\n[plugins.\"{}\".containerd.runtimes.runc]\nruntime_type = \"io.containerd.runc.v2\"\n[plugins.\"{}\".containerd.runtimes.runc.options]\n{key} = \"true\"\n",
+            plugin::CRI,
+            plugin::CRI
+        )
+    };
+    for key in [
+        "SystemdCgroup",
+        "systemdcgroup",
+        "SYSTEMDCGROUP",
+        "systemdCgroup",
+    ] {
+        assert_eq!(rules("1.7.24", &text(key)), [Rule::RuntimeOptions], "{key}");
+        assert_eq!(rules("2.1.9", &text(key)), [Rule::RuntimeOptions], "{key}");
+    }
+    assert_eq!(rules("1.7.24", &text("SystemDCgroup")), []);
+    assert_eq!(
+        rules("2.1.9", &text("SystemDCgroup")),
+        [Rule::RuntimeOptions]
+    );
+}
+
 /// Each file by itself is well.
 #[test]
 fn an_imported_file_is_of_no_later_version_than_the_main_file() {
@@ -119,7 +146,7 @@ fn an_imported_file_is_of_no_later_version_than_the_main_file() {
         let refusals = Effective::load(release.parse().unwrap(), files).refusals();
         refusals.iter().map(|refusal| refusal.rule).collect()
     };
-    for release in ["2.3.0", "2.3.4"] {
+    for release in ["2.3.0", "2.3.4", "2.4.0-beta.0"] {
         assert_eq!(rules(release, &[Some(3), Some(4)]), [Rule::ConfigVersion]);
         assert_eq!(rules(release, &[Some(4), Some(3)]), []);
         assert_eq!(rules(release, &[Some(3), None]), []);
@@ -129,8 +156,12 @@ fn an_imported_file_is_of_no_later_version_than_the_main_file() {
         rules("2.3.3", &[None, Some(3), Some(4)]),
         [Rule::ConfigVersion]
     );
-    assert_eq!(rules("2.3.5", &[Some(3), Some(4)]), []);
+    for release in ["2.3.5", "2.4.0-beta.1", "2.4.0"] {
+        assert_eq!(rules(release, &[Some(3), Some(4)]), [], "{release}");
+    }
     assert_eq!(rules("2.2.7", &[Some(2), Some(3)]), []);
+    // The last that states one counts, as with 2.1.9.
+    assert_eq!(rules("2.2.7", &[Some(3), Some(4), Some(3)]), []);
     // As 1.7.24 does; up to 1.7.16 it did not look.
     assert_eq!(rules("1.7.24", &[Some(2), Some(3)]), [Rule::ConfigVersion]);
     assert_eq!(rules("1.7.24", &[Some(2), Some(3), Some(2)]), []);
