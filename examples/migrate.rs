@@ -55,9 +55,13 @@ struct Arguments {
     /// Write the drop-ins into this directory.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Print the plan as JSON; credentials are blotted out.
+    /// Print the plan as JSON.
     #[arg(long)]
     json: bool,
+    /// Show all values, names and comments. If not given, only values of settings
+    /// that hold no credentials are shown.
+    #[arg(long)]
+    show_values: bool,
     /// Write although error-level findings say that something is lost.
     #[arg(long)]
     allow_loss: bool,
@@ -152,6 +156,10 @@ fn run(arguments: &Arguments) -> Result<ExitCode, String> {
         (Some(directory), _) => from_dropins(directory, &target, &options)?,
         (None, Some(legacy)) => from_legacy(legacy, &target, &options)?,
         (None, None) => return Err("a legacy file or --from-dropins is needed".to_owned()),
+    };
+    let plan = match arguments.show_values {
+        true => plan.exposed(),
+        false => plan,
     };
     let airgap = match &arguments.airgap_images {
         Some(path) => Some(airgap::check(&plan, &ImageList::parse(&read_text(path)?))),

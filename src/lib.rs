@@ -98,15 +98,15 @@ pub mod diagnostic;
 mod document;
 pub mod k0s;
 pub mod migrate;
-mod redacted;
 pub mod registry;
-mod secret;
+mod shown;
 pub mod value;
 mod verify;
 mod write;
 
 pub use config::Config;
 pub use document::{Document, MAX_CONFIG_VERSION, ParseError, ParseErrorKind};
+pub use value::{Exposed, Value};
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

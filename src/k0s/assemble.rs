@@ -11,7 +11,7 @@ use crate::containerd::Import;
 use crate::containerd::import::load_order;
 use crate::containerd::load::{self, Effective};
 use crate::containerd::plugin;
-use crate::redacted::redacted;
+use crate::shown;
 use crate::value::{Table, Value, table_of};
 use crate::write;
 
@@ -67,7 +67,7 @@ pub struct Assembled<'a> {
 
 impl fmt::Debug for Assembled<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let shown = |table: &Table| redacted(Some(Config::place()), table);
+        let shown = |table: &Table| shown::table(Some(Config::place()), table);
         let named = |files: &Named<'_>| -> Vec<_> {
             let files = files.iter();
             let files = files.map(|(name, table)| ((*name).to_owned(), shown(table)));

@@ -8,8 +8,7 @@ use super::read::Ignored;
 use super::split::Concern;
 use super::tree::{Content, Dropped, Files, Id, ROOT, Source, Tree, Verdict, Why};
 use crate::diagnostic::Span;
-use crate::redacted::Redacted;
-use crate::secret::shown_message;
+use crate::shown::{Behind, Redacted};
 use crate::value::{Table, Value};
 
 /// What becomes of a key.
@@ -74,8 +73,12 @@ impl Fate {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct LedgerEntry {
-    /// The key's path, as the input spells it.
+    /// The key's path, as the input spells it. For a name in it that does not look
+    /// like one `<hidden>` stands there, and its length.
     pub key: String,
+    /// The whole of the path, where that is not all of it.
+    #[serde(skip)]
+    whole_key: Behind,
     /// Its value in the input.
     pub value: Redacted,
     /// Where it stands.
@@ -85,6 +88,16 @@ pub struct LedgerEntry {
     pub fate: Fate,
     /// Why.
     pub reason: String,
+}
+
+impl LedgerEntry {
+    /// Shows all of it from now on.
+    pub(super) fn reveal(&mut self) {
+        self.value.reveal();
+        if let Some(key) = self.whole_key.0.take() {
+            self.key = key;
+        }
+    }
 }
 
 /// Makes the ledger. Every leaf key of the input has one entry; so has a table
@@ -121,20 +134,22 @@ pub(super) fn ledger(
         for source in &node.sources {
             push(source, &|span| LedgerEntry {
                 key: tree.shown(id),
-                value: Redacted::new(value.clone(), tree.is_secret(id)),
+                whole_key: Behind(tree.hidden_path(id)),
+                value: tree.redacted(id, value.clone()),
                 span,
                 fate: fate.clone(),
-                reason: shown_message(&reason),
+                reason: reason.clone(),
             });
         }
     }
     for ignored in without_effect {
         push(&ignored.source, &|span| LedgerEntry {
             key: ignored.key.clone(),
-            value: Redacted::new(ignored.value.clone(), ignored.secret),
+            whole_key: ignored.whole_key.clone(),
+            value: Redacted::new(ignored.place, ignored.value.clone()),
             span,
             fate: Fate::NoEffect,
-            reason: shown_message(&ignored.why),
+            reason: ignored.why.clone(),
         });
     }
     entries.sort_by_key(|(file, entry)| (*file, entry.span.start));

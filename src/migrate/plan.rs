@@ -23,6 +23,7 @@ use crate::Document;
 use crate::containerd::load::Effective;
 use crate::diagnostic::{Code, Finding, Severity};
 use crate::k0s::{self, Regime};
+use crate::shown::Redacted;
 use crate::verify::{self, Wanted};
 
 /// The version of the plan's JSON form. It grows when a field goes or changes
@@ -90,6 +91,37 @@ impl Plan {
     /// Whether the drop-ins keep all that is the user's, and are proven to.
     pub fn is_sound(&self) -> bool {
         self.verified && self.severity() < Some(Severity::Error)
+    }
+
+    /// The same plan, whose ledger, changes, added keys and texts of files show
+    /// all that is in them from now on, in every form: as text, as JSON, in
+    /// `Debug`. Findings go on to show what is known to be harmless; each says
+    /// where it stands.
+    ///
+    /// ```
+    /// use containerd_dropins::Document;
+    /// use containerd_dropins::migrate::{Options, Target, plan};
+    ///
+    /// let text = "version = 2\n[stream_processors.s]\nargs = ['hunter2']\n";
+    /// let document = Document::parse("/etc/k0s/containerd.toml", text.as_bytes())?;
+    /// let plan = plan(&document, &[], &Target::find("v1.30.4+k0s.0")?, &Options::default());
+    /// assert!(!plan.to_string().contains("hunter2"));
+    /// assert!(plan.exposed().to_string().contains("hunter2"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn exposed(mut self) -> Plan {
+        self.ledger.iter_mut().for_each(LedgerEntry::reveal);
+        self.companions
+            .iter_mut()
+            .for_each(|companion| companion.value.reveal());
+        let changes = self.changes.iter_mut().chain(&mut self.release_changes);
+        changes.for_each(|change| {
+            let values = change.before.iter_mut().chain(&mut change.after);
+            values.for_each(Redacted::reveal);
+        });
+        self.drop_ins.iter_mut().for_each(DropIn::reveal);
+        self.hosts_files.iter_mut().for_each(HostsFile::reveal);
+        self
     }
 
     /// The keys of the input that go into drop-ins, converted ones included.

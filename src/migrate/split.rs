@@ -1,5 +1,6 @@
 //! Which drop-in a kept setting goes to: one for each concern.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
@@ -8,6 +9,7 @@ use super::tree::{Id, ROOT, Tree, Verdict};
 use crate::config::Config;
 use crate::containerd::handler::RUNTIMES;
 use crate::containerd::{Release, plugin};
+use crate::shown;
 use crate::value::Value;
 
 /// What a drop-in is about. The order is that of the file names.
@@ -102,13 +104,13 @@ impl fmt::Display for Concern {
             Concern::Cri => f.write_str("the CRI plugin"),
             Concern::Cni => f.write_str("pod networks"),
             Concern::Registry => f.write_str("registries"),
-            Concern::Runtime(name) => write!(f, "the runtime handler {name:?}"),
+            Concern::Runtime(name) => write!(f, "the runtime handler {:?}", shown::name(name)),
             Concern::Snapshotter => f.write_str("the snapshotter"),
             Concern::StreamServer | Concern::Nested(_) => f.write_str("the stream server"),
-            Concern::Plugin(id) => write!(f, "the plugin {id:?}"),
+            Concern::Plugin(id) => write!(f, "the plugin {:?}", shown::name(id)),
             Concern::ProxyPlugins => f.write_str("proxy plugins"),
             Concern::StreamProcessors => f.write_str("stream processors"),
-            Concern::File(name) => f.write_str(name),
+            Concern::File(name) => f.write_str(&shown::printable(name)),
         }
     }
 }
@@ -117,9 +119,13 @@ impl fmt::Display for Concern {
 const LONGEST_PART: usize = 120;
 
 /// A name in file-name characters; every other byte as `_xx`, so that no two
-/// names meet. What is too long ends in a checksum.
+/// names meet. What is too long ends in a checksum; of what does not look like a
+/// name, and so may hold a credential, there is nothing else.
 fn file_part(name: &str) -> String {
     let mut part = String::new();
+    if matches!(shown::name(name), Cow::Owned(_)) {
+        return format!("_{:016x}", checksum(name));
+    }
     for byte in name.bytes() {
         match byte {
             b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' => part.push(char::from(byte)),
@@ -127,14 +133,17 @@ fn file_part(name: &str) -> String {
         }
     }
     if part.len() > LONGEST_PART {
-        // FNV-1a, which is the same everywhere and at all times.
-        let hash = name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-        });
         part.truncate(LONGEST_PART);
-        part.push_str(&format!("_{hash:016x}"));
+        part.push_str(&format!("_{:016x}", checksum(name)));
     }
     part
+}
+
+/// FNV-1a, which is the same everywhere and at all times.
+fn checksum(name: &str) -> u64 {
+    name.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    })
 }
 
 /// A name that makes no pattern of an entry of imports, and is no other's.

@@ -146,7 +146,7 @@ pub(super) fn add_hosts_files(steps: &mut Vec<String>, files: &[HostsFile], opti
         .collect();
     if !secret.is_empty() {
         let protect = format!(
-            "Let only root read {}, which may hold credentials: chmod 0600.",
+            "Let only root read {}, in which something is not shown: chmod 0600.",
             secret.join(", ")
         );
         steps.insert(at.unwrap_or(0) + 1, protect);
@@ -182,7 +182,7 @@ fn write(drop_ins: &[DropIn], put: &str) -> Vec<String> {
         steps.push("Keep those with a folder in their name in that folder: the others import them from there.".to_owned());
     }
     if drop_ins.iter().any(|drop_in| drop_in.sensitive) {
-        steps.push("Let only root read those that hold credentials: chmod 0600.".to_owned());
+        steps.push("Let only root read those with what is not shown, as it may be a credential: chmod 0600.".to_owned());
     }
     steps
 }

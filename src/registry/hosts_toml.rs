@@ -6,9 +6,8 @@ use std::fmt;
 use super::endpoint::{Capability, ClientCertificate};
 use crate::config::Secret;
 use crate::containerd::Release;
-use crate::redacted::{REDACTED, redacted};
-use crate::secret::without_user;
-use crate::value::{Table, Value, value_of};
+use crate::shown;
+use crate::value::{Exposed, Table, Value, value_of};
 use crate::write::{self, Writer};
 
 /// A `hosts.toml` file.
@@ -90,7 +89,7 @@ pub struct HostSettings {
 impl fmt::Debug for HostsToml {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("HostsToml")
-            .field("server", &self.server.as_deref().map(without_user))
+            .field("server", &self.server.as_deref().map(shown::text))
             .field("settings", &self.settings)
             .field("hosts", &self.hosts)
             .finish()
@@ -100,7 +99,7 @@ impl fmt::Debug for HostsToml {
 impl fmt::Debug for Host {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Host")
-            .field("url", &without_user(&self.url))
+            .field("url", &shown::text(&self.url))
             .field("settings", &self.settings)
             .finish()
     }
@@ -108,12 +107,7 @@ impl fmt::Debug for Host {
 
 impl fmt::Debug for HostSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut table = self.to_table();
-        if let Some(Value::Table(header)) = table.get_mut("header") {
-            let values = header.values_mut();
-            values.for_each(|value| *value = Value::String(REDACTED.to_owned()));
-        }
-        redacted(None, &table).fmt(f)
+        fmt::Debug::fmt(&Exposed::table(&self.shown().to_table()), f)
     }
 }
 
@@ -146,6 +140,21 @@ impl HostsToml {
     /// no error here: [`CertsD::endpoints`](super::CertsD::endpoints) knows.
     pub fn parse(text: &str) -> Result<HostsToml, HostsTomlError> {
         read(text).map(|read| read.file)
+    }
+
+    /// What of it may be shown: URLs without users, no headers, and nothing that
+    /// containerd does not know.
+    pub(crate) fn shown(&self) -> HostsToml {
+        let text = |text: &String| shown::text(text).into_owned();
+        let host = |host: &Host| Host {
+            url: text(&host.url),
+            settings: host.settings.shown(),
+        };
+        HostsToml {
+            server: self.server.as_ref().map(text),
+            settings: self.settings.shown(),
+            hosts: self.hosts.iter().map(host).collect(),
+        }
     }
 
     /// The text of a file that a containerd release reads as this one.
@@ -336,13 +345,38 @@ fn headers_of(value: &Value) -> Option<BTreeMap<String, Vec<Secret>>> {
 }
 
 impl HostSettings {
+    /// What of it may be shown.
+    fn shown(&self) -> HostSettings {
+        let text = |text: &String| shown::text(text).into_owned();
+        let client = |client: &ClientCertificate| {
+            ClientCertificate::new(text(&client.certificate), client.key.as_ref().map(text))
+        };
+        let header = self.header.iter().map(|(name, values)| {
+            let values = values
+                .iter()
+                .map(|value| shown::hidden_text(value.expose()));
+            let name = shown::name(name).into_owned();
+            (name, values.map(Secret::new).collect())
+        });
+        HostSettings {
+            capabilities: self.capabilities.clone(),
+            ca: self.ca.iter().map(text).collect(),
+            client: self.client.iter().map(client).collect(),
+            skip_verify: self.skip_verify,
+            override_path: self.override_path,
+            header: header.collect(),
+            dial_timeout: self.dial_timeout.as_ref().map(text),
+            other: shown::table(None, &self.other).into_table(),
+        }
+    }
+
     fn read(mut table: Table) -> Result<HostSettings, HostsTomlError> {
         let table = &mut table;
         let words = take(table, "capabilities", "a list of strings", texts_of)?;
         let capability = |word: &String| {
             let known = |one: &Capability| one.as_str().eq_ignore_ascii_case(word);
             let known = Capability::ALL.into_iter().find(known);
-            known.ok_or_else(|| HostsTomlError::Capability(word.clone()))
+            known.ok_or_else(|| HostsTomlError::Capability(shown::text(word).into_owned()))
         };
         Ok(HostSettings {
             capabilities: words

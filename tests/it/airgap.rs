@@ -335,11 +335,9 @@ fn odd_images_and_lists_are_told_and_harm_nothing() {
         codes(&report),
         [Code::AirgapImageWasMissing, Code::AirgapListUnreadable]
     );
-    assert!(
-        report.findings[1]
-            .message
-            .starts_with("3 lines of the list are no image references: line 1, \"- nginx\": ")
-    );
+    assert!(report.findings[1].message.starts_with(
+        "3 lines of the list are no image references: line 1, \"<hidden> (string, 7 characters)\": "
+    ));
     assert!(
         report
             .to_string()

@@ -428,7 +428,7 @@ fn odd_cases(version: Release, is_2: bool) -> Vec<Case> {
             });
             let sent = once(sent.collect());
             let mut config = RegistryHost::default();
-            config.auth.username = Some("robot".to_owned());
+            config.auth.username = Some(Secret::new("robot"));
             config.auth.password = Some(Secret::new("secret"));
             registry.configs.insert((*name).to_owned(), config);
             let auth = case(

@@ -438,7 +438,7 @@ fn imports_of_merged_drop_ins_start_from_the_run_directory() {
         settings(&plan),
         [
             "\"grpc\".\"gid\" = 7",
-            "\"imports\" = [\"/run/k0s/sub/*.toml\",\"/etc/k0s/containerd.d/sub/y.toml\"]",
+            "\"imports\" = [\"/run/k0s/sub/*.toml\", \"/etc/k0s/containerd.d/sub/y.toml\"]",
             "RUNTIME.\"enable_selinux\" = true",
         ]
     );

@@ -23,7 +23,12 @@ fn effective(k0s: &str, drop_ins: &BTreeMap<String, Table>) -> Effective {
     let (release, _) = k0s::Release::find(k0s).unwrap();
     let texts: BTreeMap<&str, String> = drop_ins
         .iter()
-        .map(|(name, table)| (name.as_str(), toml_edit::ser::to_string(table).unwrap()))
+        .map(|(name, table)| {
+            (
+                name.as_str(),
+                containerd_dropins::Exposed::table(table).to_toml(),
+            )
+        })
         .collect();
     let given = texts.iter().map(|(name, text)| (*name, text.as_str()));
     assemble(&release, &release.pause_image, given)
@@ -492,7 +497,7 @@ proptest! {
         prop_assert_eq!(config.to_table(), document.to_table());
         let written = Document::parse("t", config.to_toml().as_bytes()).unwrap();
         prop_assert_eq!(written.to_table(), document.to_table());
-        let json = serde_json::to_string(&config).unwrap();
+        let json = serde_json::to_string(&containerd_dropins::Exposed::table(&config.to_table())).unwrap();
         let back: Config = serde_json::from_str(&json).unwrap();
         prop_assert_eq!(back.to_table(), config.to_table());
     }

@@ -28,7 +28,7 @@ type Leaves = BTreeMap<String, Value>;
 /// is what Go prints for a field that nothing sets, so it says nothing.
 fn difference(without: &Leaves, with: &Leaves) -> Leaves {
     // The dump leaves out the sections of disabled plugins.
-    let disabled = format!("{:?}", with["\"disabled_plugins\""]);
+    let disabled = with["\"disabled_plugins\""].exposed().to_string();
     for key in without.keys() {
         let plugin = key.split("\".\"").nth(1).unwrap_or("none");
         assert!(
@@ -124,7 +124,7 @@ impl Judgement<'_> {
     fn check(&self, live: Option<[Leaves; 2]>) {
         let name = &self.name;
         let lines = |leaves: &Leaves| -> String {
-            let line = |(key, value): (&String, &Value)| format!("{key} = {value:?}\n");
+            let line = |(key, value): (&String, &Value)| format!("{key} = {}\n", value.exposed());
             leaves.iter().map(line).collect()
         };
         if let Some([without, with]) = live {
@@ -353,7 +353,13 @@ fn the_declared_defaults_of_every_release_yield_no_drop_in() {
     for release in releases {
         let table = default_config(release.parse().unwrap());
         let mut config = Config::read(
-            &Document::parse("t", toml_edit::ser::to_string(&table).unwrap().as_bytes()).unwrap(),
+            &Document::parse(
+                "t",
+                containerd_dropins::Exposed::table(&table)
+                    .to_toml()
+                    .as_bytes(),
+            )
+            .unwrap(),
         );
         if release.starts_with("1.2.") {
             config.version = None;

@@ -198,7 +198,7 @@ pub fn dump(
         .collect();
     imports.push(write(
         "containerd-cri.toml.generated",
-        &toml_edit::ser::to_string(&cri).unwrap(),
+        &containerd_dropins::Exposed::table(&cri).to_toml(),
     ));
     let main = format!("version = 2\nimports = {imports:?}\n");
     config_dump(containerd, &write("containerd.toml.generated", &main))

@@ -65,7 +65,7 @@ pub fn leaves() -> Vec<Leaf> {
     leaves
 }
 
-fn value(kind: &Kind, seed: u8) -> Value {
+pub fn value(kind: &Kind, seed: u8) -> Value {
     match kind {
         Kind::Map(kind) => value(kind, seed),
         Kind::Bool => Value::Boolean(seed.is_multiple_of(2)),
@@ -94,7 +94,10 @@ fn at_path(path: &[String], value: Value) -> Table {
 fn with_version(version: i64, path: &[String], value: Value) -> Config {
     let mut table = at_path(path, value);
     table.insert("version".to_owned(), Value::Integer(version));
-    serde_json::from_value(serde_json::to_value(&table).unwrap()).unwrap()
+    serde_json::from_value(
+        serde_json::to_value(containerd_dropins::Exposed::table(&table)).unwrap(),
+    )
+    .unwrap()
 }
 
 proptest! {
@@ -122,7 +125,7 @@ proptest! {
                     prop_assert_eq!(support::at(&table, &keys), Some(&value), "{:?} from {} to {}", path, from, to);
                     // Nothing else is written.
                     prop_assert_eq!(support::leaves(&table).len(), 2);
-                    let mut back: Config = serde_json::from_value(serde_json::to_value(&table).unwrap()).unwrap();
+                    let mut back: Config = serde_json::from_value(serde_json::to_value(containerd_dropins::Exposed::table(&table)).unwrap()).unwrap();
                     back.version = Some(from);
                     prop_assert_eq!(back.to_table(), config.to_table());
                     prop_assert_eq!(back.to_table(), with_version(from, &address, value.clone()).to_table());

@@ -10,7 +10,7 @@ use serde::{Serialize, Serializer};
 use super::split::Concern;
 use super::tree::{Files, Id, Tree};
 use crate::Document;
-use crate::redacted::Text;
+use crate::shown::Text;
 pub(super) use sheet::HEADER;
 use sheet::Sheet;
 
@@ -22,7 +22,8 @@ pub struct DropIn {
     pub name: String,
     /// What it is about.
     pub about: String,
-    /// Whether it holds a credential and should be readable by root only.
+    /// Whether something in it is not shown, so that it should be readable by root
+    /// only.
     pub sensitive: bool,
     text: Text,
 }
@@ -33,10 +34,15 @@ impl DropIn {
         &self.text.full
     }
 
-    /// The text to show: credentials are blotted out, and so are comments
-    /// that might repeat them.
+    /// The text to show: values of settings that hold no credentials, and names
+    /// that look like one; of all else, comments included, the kind and the length.
     pub fn redacted_text(&self) -> &str {
         self.text.shown()
+    }
+
+    /// Shows all of it from now on.
+    pub(super) fn reveal(&mut self) {
+        self.text.redacted = None;
     }
 }
 
@@ -124,13 +130,14 @@ pub(super) fn write(
         let used_before = used.clone();
         let text = sheet.text(&mut used, false);
         let text = sheet.unchanged(&text).unwrap_or(text);
-        let sensitive = sheet.is_sensitive(&text);
         let mut used_shown = used_before;
+        let shown = sheet.text(&mut used_shown, true);
+        let sensitive = shown != text;
         drop_ins.push(DropIn {
             about: sheet.about(),
             sensitive,
             text: Text {
-                redacted: sensitive.then(|| sheet.text(&mut used_shown, true)),
+                redacted: sensitive.then_some(shown),
                 full: text,
             },
             name,

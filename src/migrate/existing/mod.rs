@@ -18,6 +18,7 @@ use super::{Options, Target, checks, hosts, origin, read, split};
 use crate::Document;
 use crate::diagnostic::{Code, Finding, Severity};
 use crate::k0s::{self, Regime};
+use crate::shown;
 use set::Set;
 
 /// The drop-ins of a node, and the main file beside them.
@@ -118,7 +119,7 @@ pub fn plan_drop_ins(existing: &ExistingDropIns<'_>, target: &Target, options: &
         parts = set.split(tree, target);
         emptied = set.emptied(&parts);
         findings.extend(emptied.iter().map(|(name, document)| {
-            let message = format!("{name} is not needed any more");
+            let message = format!("{} is not needed any more", shown::printable(name));
             Finding::new(Code::DropInEmpty, message).about(document)
         }));
         findings.extend(checks::nested(tree, files, &parts));
@@ -267,7 +268,7 @@ fn beside(existing: &ExistingDropIns<'_>, target: &Target) -> Option<Finding> {
     }
     let message = format!(
         "{} has no marker of k0s, so k0s takes it for yours and has ignored these drop-ins: what they set takes effect for the first time once that file is gone",
-        main.name()
+        shown::printable(main.name())
     );
     Some(Finding::new(Code::DropInsIgnored, message).about(main))
 }

@@ -12,6 +12,7 @@ use crate::migrate::Target;
 use crate::migrate::read::{self, Rules};
 use crate::migrate::split::{self, Concern};
 use crate::migrate::tree::{Id, ROOT, Tree, Verdict, Why};
+use crate::shown;
 use crate::value::Value;
 
 /// Drop-ins in the order in which they were loaded.
@@ -203,7 +204,7 @@ impl<'a> Set<'a> {
         findings.extend(given.again.iter().map(|document| {
             let message = format!(
                 "{} is given twice; the second is not carried over",
-                document.name()
+                shown::printable(document.name())
             );
             Finding::new(Code::ImportUnused, message)
         }));
@@ -226,7 +227,7 @@ impl<'a> Set<'a> {
         findings.extend(unused.filter_map(|at| given.file(at)).map(|document| {
             let message = format!(
                 "{} is neither a drop-in nor imported by one; it is not carried over",
-                document.name()
+                shown::printable(document.name())
             );
             Finding::new(Code::ImportUnused, message)
         }));
@@ -268,7 +269,7 @@ impl<'a> Set<'a> {
         let file = self.order.iter().find(is_later)?;
         let why = format!(
             "{} is of config version 3, and k0s {release} wants version 2",
-            file.name()
+            shown::printable(file.name())
         );
         let finding = Finding::new(Code::NoWayBack, why.clone()).about(file);
         Some((why, Some(finding)))
@@ -384,11 +385,14 @@ fn unresolved(file: &Document, import: &Import) -> Option<Finding> {
         (true, true) => return None,
         (false, true) => (
             Code::ImportEmpty,
-            format!("no file matches the import {}", import.path()),
+            format!("no file matches the import {}", shown::text(import.path())),
         ),
         (_, false) => (
             Code::ImportMissing,
-            format!("the imported file {} is missing", import.path()),
+            format!(
+                "the imported file {} is missing",
+                shown::text(import.path())
+            ),
         ),
     };
     if import.path().starts_with(k0s::RUN_DIR) {
@@ -402,7 +406,7 @@ fn from_outside(importer: &Document, document: &Document, target: &Target) -> Fi
     let span = importer.span_of(&["imports"]).map(|(key, _)| key);
     let mut message = format!(
         "{} is imported from outside of {}",
-        document.name(),
+        shown::printable(document.name()),
         k0s::DROP_IN_DIR
     );
     let containerd = target.containerd();

@@ -11,15 +11,16 @@ use toml_edit::{Item, TableLike};
 
 use names::Known;
 
-use super::tree::{Content, Files, Id, Node, ROOT, ReadAs, Source, Tree, Verdict, shown};
+use super::tree::{Content, Files, Id, Node, ROOT, ReadAs, Source, Tree, Verdict};
 use crate::Document;
 use crate::config::address::{self, Cursor, OWN};
+use crate::containerd::place::Place;
 use crate::containerd::setting::Kind;
 use crate::containerd::{Release, plugin};
 use crate::diagnostic::{Code, Finding, Span};
 use crate::document::Comments;
 use crate::k0s;
-use crate::secret::{is_secret_name, is_secret_value};
+use crate::shown::{self, Behind};
 use crate::value::{self, Value};
 
 /// By whose rules several files became one configuration.
@@ -62,7 +63,7 @@ pub(super) fn version_of(file: &Document) -> Option<i64> {
 pub(super) struct Input {
     pub(super) tree: Tree,
     /// Leaves that had no effect where they stand, so that they have no place
-    /// in the tree: `(path, source, value, secret, why)`.
+    /// in the tree: `(path, source, value, place, why)`.
     pub(super) without_effect: Vec<Ignored>,
     pub(super) findings: Vec<Finding>,
     /// The config version by which the files are read.
@@ -73,9 +74,12 @@ pub(super) struct Input {
 #[derive(Debug)]
 pub(super) struct Ignored {
     pub(super) key: String,
+    /// The whole of the path, if not all of it is shown.
+    pub(super) whole_key: Behind,
     pub(super) source: Source,
     pub(super) value: Value,
-    pub(super) secret: bool,
+    /// The declaration, if it stands where one is.
+    pub(super) place: Option<Place>,
     pub(super) why: String,
 }
 
@@ -366,13 +370,13 @@ impl Reader<'_> {
         } else if let Some(value) = value::value_of(item) {
             let path: Vec<&str> = path.iter().map(String::as_str).collect();
             self.input.without_effect.push(Ignored {
-                key: shown(&path),
+                key: shown::path(&path),
+                whole_key: Behind(shown::hidden_path(&path)),
                 source: Source {
                     file: self.file,
                     at,
                 },
-                secret: path.last().is_some_and(|key| is_secret_name(key))
-                    || is_secret_value(&value),
+                place: None,
                 value,
                 why: why.to_owned(),
             });
@@ -386,7 +390,7 @@ impl Reader<'_> {
             file: self.file,
             at: at.clone(),
         };
-        let finding = Finding::new(code, why).at(shown(&path), self.span(&source));
+        let finding = Finding::new(code, why).at(shown::path(&path), self.span(&source));
         self.input.findings.push(finding);
     }
 
