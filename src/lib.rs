@@ -100,6 +100,8 @@ pub mod k0s;
 pub mod migrate;
 pub mod registry;
 mod shown;
+#[cfg(feature = "proptest1")]
+pub mod strategies;
 pub mod value;
 mod verify;
 mod write;

@@ -106,7 +106,7 @@ impl Target {
     }
 
     /// A known release.
-    pub(super) fn of(release: k0s::Release) -> Target {
+    pub(crate) fn of(release: k0s::Release) -> Target {
         Target {
             requested: release.to_string(),
             version: release.version.clone(),

@@ -27,7 +27,7 @@ pub enum Capability {
 }
 
 impl Capability {
-    pub(super) const ALL: [Capability; 4] = [
+    pub(crate) const ALL: [Capability; 4] = [
         Capability::Pull,
         Capability::Resolve,
         Capability::Push,

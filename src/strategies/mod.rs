@@ -1,0 +1,53 @@
+//! Strategies of [proptest] 1: what this crate reads, made up, for property tests
+//! of the crate and of tools that embed it. The feature is called `proptest1`,
+//! after proptest's major version.
+//!
+//! Everything is made of the declarations of settings, so that what a release of
+//! containerd has, a strategy makes. What the strategies make shrinks towards
+//! files that a person would write to show the same: one setting, with a plain
+//! value, in a file without a base.
+//!
+//! A property of a tool that embeds the crate takes a few lines:
+//!
+//! ```
+//! use containerd_dropins::migrate::{Options, plan};
+//! use containerd_dropins::strategies::{LegacyFiles, targets};
+//! use proptest::prelude::*;
+//!
+//! proptest!(ProptestConfig::with_cases(16), |(file in LegacyFiles::new().strategy(), target in targets())| {
+//!     let document = file.document();
+//!     let plan = plan(&document, &[], &target, &Options::default());
+//!     prop_assert!(plan.ledger.len() >= file.edits.len(), "{}", file.text);
+//!     prop_assert!(plan.ledger.iter().all(|entry| !entry.reason.is_empty()));
+//! });
+//! ```
+//!
+//! | strategy | makes |
+//! |---|---|
+//! | [`LegacyFiles`] | files of every config version, sparse or edits of a default dump, valid or of any texts |
+//! | [`DropInSets`] | drop-ins that set the same settings, so that precedence matters |
+//! | [`configs`] | the typed model |
+//! | [`registries`] | mirrors, TLS and credentials of registries |
+//! | [`hosts_tomls`], [`certs_ds`] | `hosts.toml` files, and trees of them |
+//! | [`k0s_releases`], [`containerd_releases`], [`targets`] | releases, and what plans are made for |
+//! | [`hostile_texts`], [`hostile_bytes`] | documents of any kind, most of which parse |
+//! | [`options`] | options of a migration |
+//!
+//! [proptest]: https://docs.rs/proptest/1
+
+mod drop_ins;
+mod files;
+mod hostile;
+mod registry;
+mod releases;
+mod settings;
+mod values;
+
+pub use drop_ins::{DropInSet, DropInSets};
+pub use files::{LegacyFile, LegacyFiles, configs};
+pub use hostile::{hostile_bytes, hostile_texts};
+pub use registry::{certs_ds, hosts_tomls, registries};
+pub use releases::{
+    containerd_releases, k0s_releases, k0s_releases_of, options, targets, targets_of,
+};
+pub use settings::Edit;
