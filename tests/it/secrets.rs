@@ -344,7 +344,7 @@ fn no_model_shows_a_credential() {
 #[test]
 fn no_hosts_toml_shows_a_credential() {
     let text = "server = \"https://u:hunter03@h\"\nnobody = \"password=hunter04\"\n[host.\"https://u:hunter05@m\"]\n[host.\"https://m.example\"]\n[host.\"https://m.example\".header]\nAuthorization = \"Basic hunter01\"\n[header]\nX = [\"hunter02\"]\n";
-    let file = HostsToml::parse(text).unwrap();
+    let file = HostsToml::parse(text, "2.1.9".parse().unwrap()).unwrap();
     hides("a file", &format!("{file:?}"));
     assert!(file.to_toml("2.1.0".parse().unwrap()).contains("hunter01"));
     let certs_d = CertsD::new("/certs.d", [("_default/hosts.toml", text)]);
@@ -370,7 +370,7 @@ fn no_error_shows_a_credential() {
                 if let Err(error) = assemble(&release, "p", [("c.toml", broken.as_str())]) {
                     hides("an error", &format!("{error} {error:?}"));
                 }
-                if let Err(error) = HostsToml::parse(&broken) {
+                if let Err(error) = HostsToml::parse(&broken, "2.1.9".parse().unwrap()) {
                     hides("an error", &format!("{error} {error:?}"));
                 }
             }
