@@ -272,8 +272,8 @@ pub(super) fn nested(tree: &Tree, files: Files<'_>, parts: &[(Concern, usize)]) 
         let keys: Vec<String> = ids.iter().map(|id| tree.shown(*id)).collect();
         let message = format!(
             "these settings cannot stay in a drop-in and go to {}, which {} imports: {}",
-            shown::printable(&concern.file_name()),
-            shown::printable(&concern.importer().unwrap_or_default()),
+            shown::printable(concern.file_name().as_str()),
+            shown::printable(&concern.importer().map(String::from).unwrap_or_default()),
             keys.join(", ")
         );
         let first = ids.first()?;

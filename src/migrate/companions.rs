@@ -19,6 +19,7 @@ use crate::containerd::pull::{CONFIG_PATH, ImagePull, UNPACK_CONFIG, USE_LOCAL_I
 use crate::containerd::refusal::{Refuses, Rule};
 use crate::containerd::releases::V2_1;
 use crate::diagnostic::Span;
+use crate::k0s::FileName;
 use crate::shown::Redacted;
 use crate::value::Value;
 
@@ -32,7 +33,7 @@ pub struct Companion {
     /// Its value.
     pub value: Redacted,
     /// The drop-in that holds it.
-    pub drop_in: String,
+    pub drop_in: FileName,
     /// The key or table of the input that it is owed to, as the input spells it.
     pub owed_to: String,
     /// Where that stands.

@@ -50,8 +50,9 @@ pub(super) fn in_load_order<'a>(
         .skip(1)
         .partition(|(at, _)| loaded.contains(at));
     for (_, file) in reached {
-        if let Some(name) = k0s::drop_in_name(file.name()) {
-            let message = format!("the file imports the drop-in {}", shown::printable(name));
+        if let Some(name) = k0s::drop_in_at(file.name()) {
+            let name = shown::printable(name.as_str());
+            let message = format!("the file imports the drop-in {name}");
             findings.push(Finding::new(Code::ImportsDropIns, message));
         }
     }

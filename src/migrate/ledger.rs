@@ -8,6 +8,7 @@ use super::read::Ignored;
 use super::split::Concern;
 use super::tree::{Content, Dropped, Files, Id, ROOT, Source, Tree, Verdict, Why};
 use crate::diagnostic::Span;
+use crate::k0s::FileName;
 use crate::shown::{Behind, Redacted};
 use crate::value::{Table, Value};
 
@@ -19,7 +20,7 @@ pub enum Fate {
     /// The user's choice, kept.
     Kept {
         /// The drop-in that holds it.
-        drop_in: String,
+        drop_in: FileName,
     },
     /// Deprecated, and kept under other keys.
     Converted {
@@ -28,7 +29,7 @@ pub enum Fate {
         to: Vec<String>,
         /// The drop-in that holds them; none where the target has the same by
         /// itself.
-        drop_in: Option<String>,
+        drop_in: Option<FileName>,
     },
     /// Kept in `hosts.toml` files, which containerd reads by way of
     /// `config_path`.
@@ -39,7 +40,7 @@ pub enum Fate {
     /// No containerd release knows it; carried over as it is.
     CarriedOver {
         /// The drop-in that holds it.
-        drop_in: String,
+        drop_in: FileName,
     },
     /// The target has the same by itself.
     EqualsTargetDefault,
@@ -60,10 +61,10 @@ pub enum Fate {
 
 impl Fate {
     /// The drop-in that holds the key, if one does.
-    pub fn drop_in(&self) -> Option<&str> {
+    pub fn drop_in(&self) -> Option<&FileName> {
         match self {
             Fate::Kept { drop_in } | Fate::CarriedOver { drop_in } => Some(drop_in),
-            Fate::Converted { drop_in, .. } => drop_in.as_deref(),
+            Fate::Converted { drop_in, .. } => drop_in.as_ref(),
             _ => None,
         }
     }
@@ -108,7 +109,7 @@ pub(super) fn ledger(
     parts: &[(Concern, Id)],
     without_effect: Vec<Ignored>,
 ) -> Vec<LedgerEntry> {
-    let names: HashMap<Id, String> = parts
+    let names: HashMap<Id, FileName> = parts
         .iter()
         .map(|(concern, id)| (*id, concern.file_name()))
         .collect();
@@ -156,8 +157,13 @@ pub(super) fn ledger(
     entries.into_iter().map(|(_, entry)| entry).collect()
 }
 
-fn fate(tree: &Tree, id: Id, names: &HashMap<Id, String>) -> (Fate, String) {
-    let drop_in = |id: Id| names.get(&id).cloned().unwrap_or_default();
+/// What is kept has a file.
+fn no_file() -> FileName {
+    FileName::of_parts(String::new())
+}
+
+fn fate(tree: &Tree, id: Id, names: &HashMap<Id, FileName>) -> (Fate, String) {
+    let drop_in = |id: Id| names.get(&id).cloned().unwrap_or_else(no_file);
     match tree.verdict(id) {
         None => match (tree.moved_to(id), tree.dropped(id)) {
             (Some(files), _) => moved(files),

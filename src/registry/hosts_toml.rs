@@ -352,7 +352,7 @@ pub(super) fn read(text: &str) -> Result<Read, HostsTomlError> {
                 let mut named = !write::is_portable_in_header(url);
                 collect_headers(table, &mut named, &mut headers);
                 if named && !headers.is_empty() {
-                    brackets.get_or_insert_with(|| url.to_owned());
+                    brackets.get_or_insert_with(|| shown::text(url).into_owned());
                 }
             }
             let host = Host {

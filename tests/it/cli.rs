@@ -8,7 +8,7 @@ use crate::support::TempDir;
 
 /// The example program, in the profile of the tests. A run of all tests has
 /// built it already, a run of this one alone has not.
-fn program() -> &'static Path {
+pub fn program() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     PROGRAM.get_or_init(|| {
         let mut profile = std::env::current_exe().unwrap();

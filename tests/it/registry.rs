@@ -6,7 +6,7 @@ use containerd_dropins::containerd::Release;
 use containerd_dropins::diagnostic::{Code, Severity};
 use containerd_dropins::k0s::assemble;
 use containerd_dropins::migrate::{
-    ExistingDropIns, Fate, Options, Plan, RegistryPolicy, Target, plan, plan_drop_ins,
+    Fate, Options, Plan, RegistryPolicy, Target, plan, plan_drop_ins,
 };
 use containerd_dropins::registry::{
     CertsD, Conversion, HostsToml, Remark, RemarkKind, convert, diagnose, endpoints, endpoints_in,
@@ -573,12 +573,7 @@ fn routes(section: &str) -> Vec<(String, Plan)> {
             let directory = "/etc/k0s/containerd.d";
             let path = format!("{directory}/registry.toml");
             let drop_ins = [Document::parse(path, text.as_bytes()).unwrap()];
-            let existing = ExistingDropIns {
-                directory,
-                drop_ins: &drop_ins,
-                imported: &[],
-                main: None,
-            };
+            let existing = support::existing(directory, &drop_ins, &[]);
             routes.push((
                 format!("drop-in {name}"),
                 plan_drop_ins(&existing, &target, &options),
@@ -1063,8 +1058,8 @@ proptest! {
         let tables = plan.ledger.iter().filter(|entry| entry.value.expose().as_table().is_some());
         prop_assert_eq!(plan.ledger.len() - tables.count(), keys, "{}\n{:?}", text, plan.ledger);
         // What is in effect of drop-ins and files together.
-        let texts = plan.drop_ins.iter().map(|drop_in| (drop_in.name.as_str(), drop_in.text()));
-        let effective = assemble(&plan.target.release, "pause", texts).unwrap().effective();
+        let set = plan.drop_in_set().unwrap();
+        let effective = assemble(&plan.target.release, "pause", &set).unwrap().effective();
         let section = if new { "io.containerd.cri.v1.images" } else { "io.containerd.grpc.v1.cri" };
         let path = effective.get(&["plugins", section, "registry", "config_path"]);
         let has_path = path.is_some_and(|path| path.as_str() != Some(""));

@@ -305,7 +305,7 @@ proptest! {
         ids in prop::collection::vec(any::<prop::sample::Index>(), 0..5),
     ) {
         let table = mixed(version, &entries, &ids);
-        let json = serde_json::to_value(&table).unwrap();
+        let json = serde_json::to_value(containerd_dropins::Exposed::table(&table)).unwrap();
         let config: Config = serde_json::from_value(json).unwrap();
         prop_assert_eq!(config.to_table(), table);
     }

@@ -19,7 +19,7 @@ use crate::containerd::setting::Kind;
 use crate::containerd::{Release, plugin};
 use crate::diagnostic::{Code, Finding, Span};
 use crate::document::Comments;
-use crate::k0s;
+use crate::k0s::{self, FileName};
 use crate::shown::{self, Behind};
 use crate::value::{self, Value};
 
@@ -86,10 +86,15 @@ pub(super) struct Ignored {
 /// Reads files in the order in which containerd loads them, the main file
 /// first, for a target with this containerd. Drop-ins by themselves have
 /// `names` below their directory; lists that are appended stay with them.
-pub(super) fn read(files: &[&Document], rules: Rules, names: &[String], target: Release) -> Input {
+pub(super) fn read(
+    files: &[&Document],
+    rules: Rules,
+    names: &[FileName],
+    target: Release,
+) -> Input {
     let is_drop_in = |at: usize, file: &Document| match names.get(at) {
-        Some(name) => k0s::is_drop_in(name),
-        None => k0s::drop_in_name(file.name()).is_some(),
+        Some(name) => name.is_drop_in(),
+        None => k0s::drop_in_at(file.name()).is_some(),
     };
     let merged = files.iter().enumerate();
     let merged = merged.map(|(at, file)| is_drop_in(at, file) && has_cri(file));
