@@ -378,3 +378,33 @@ impl Assembled<'_> {
         format!("{above}{MARKER}\n{}", write::document(&table))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What no drop-in imports is told of, in every regime that has drop-ins.
+    #[test]
+    fn what_is_not_used_is_told() {
+        for k0s in ["1.27.2", "1.30.4", "1.36.3"] {
+            let (release, _) = Release::find(k0s).unwrap();
+            let importer = "imports = [\"nested/*.toml\", \"/x/b.toml\"]\n";
+            let set = DropInSet::new([("/etc/k0s/containerd.d/a.toml", importer)]).unwrap();
+            let files = [
+                ("nested/a.toml", "oom_score = -5\n"),
+                ("nested/a.TOML", "oom_score = -6\n"),
+                ("/x/b.toml", "temp = \"/t\"\n"),
+                ("/x/c.toml", "temp = \"/u\"\n"),
+            ];
+            let set = set.importing(files).unwrap();
+            let assembled = assemble(&release, "pause", &set).unwrap();
+            assert_eq!(assembled.unused(), ["/x/c.toml", "nested/a.TOML"]);
+            let effective = assembled.effective();
+            assert_eq!(effective.get(&["oom_score"]), Some(Value::Integer(-5)));
+            assert_eq!(
+                effective.get(&["temp"]),
+                Some(Value::String("/t".to_owned()))
+            );
+        }
+    }
+}

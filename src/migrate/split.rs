@@ -157,6 +157,10 @@ fn without_pattern(name: &str) -> String {
             false => out.push(c),
         }
     }
+    // Longer than a file's name can be.
+    if out.len() > 255 {
+        out = format!("{}.{:016x}.toml", file_part(name), checksum(name));
+    }
     out
 }
 
@@ -386,6 +390,11 @@ mod tests {
             assert_eq!(name.as_str().parse(), Ok(name.clone()));
             assert!(name.is_drop_in() && name.as_str().is_ascii());
         }
+        let nested = |name: String| Concern::Nested(FileName::of_parts(name)).file_name();
+        let stars = |count: usize| format!("{}.toml", "*".repeat(count));
+        assert_eq!(nested(stars(2)), "nested/%2a%2a.toml");
+        assert_eq!(nested(stars(250)).as_str().parse(), Ok(nested(stars(250))));
+        assert_ne!(nested(stars(250)), nested(stars(249)));
         let plugin = Concern::Plugin("io.containerd.gc.v1.scheduler".to_owned());
         assert_eq!(plugin.file_name(), "30-plugin-gc.v1.scheduler.toml");
     }
