@@ -28,7 +28,7 @@ const LONGEST: usize = 255;
 /// use containerd_dropins::k0s::DropInName;
 ///
 /// let name: DropInName = "/etc/k0s/containerd.d/nvidia.toml".parse()?;
-/// assert_eq!(name, "nvidia.toml".parse()?);
+/// assert_eq!(name, DropInName::try_from("nvidia.toml")?);
 /// assert_eq!(name.as_str(), "nvidia.toml");
 /// assert_eq!(name.path(), "/etc/k0s/containerd.d/nvidia.toml");
 ///
