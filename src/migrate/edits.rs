@@ -180,8 +180,17 @@ impl Judge<'_> {
             _ => None,
         };
         let containerd = self.target.containerd();
+        let is_of_1_x = |id: &str| plugin::is_uri(id) && !address::is_later_place(id);
+        if plugin.is_some_and(|plugin| !is_of_1_x(plugin)) && !containerd.is_2() {
+            let message = format!(
+                "{UNKNOWN_KEY}, and containerd {containerd} of the target can have no plugin of this id that it could be kept in"
+            );
+            self.say(tree, id, Code::WithoutEffect, message.clone());
+            return Verdict::Drop(Dropped::NoEffect, message);
+        }
         let parent = tree.node(tree.node(id).parent).place;
-        if parent.is_some_and(|parent| parent.is_gone(containerd)) {
+        let around = tree.upwards(id).find_map(|at| tree.node(at).place);
+        if around.is_some_and(|around| around.is_gone(containerd)) {
             let why = format!("containerd {containerd} of the target no longer has the plugin");
             return Verdict::Drop(Dropped::Obsolete, why);
         }

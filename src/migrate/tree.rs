@@ -89,6 +89,12 @@ impl Node {
         }
     }
 
+    /// Whether it is a value in the place of a table of settings.
+    fn is_misfit(&self) -> bool {
+        let is_leaf = matches!(self.content, Content::Leaf { .. });
+        is_leaf && self.place.is_some_and(|place| place.is_table())
+    }
+
     /// What the node stands in, in the input.
     pub(super) fn above(&self) -> Id {
         self.shell.unwrap_or(self.parent)
@@ -282,7 +288,9 @@ impl Tree {
     /// Adds a child without asking whether it is there.
     pub(super) fn push(&mut self, parent: Id, node: Node) -> Id {
         let id = self.nodes.len();
-        if let Some(index) = self.index.get_mut(&parent) {
+        if let Some(index) = self.index.get_mut(&parent)
+            && !node.is_misfit()
+        {
             index.insert(node.key.clone(), id);
         }
         self.nodes.push(node);
@@ -311,7 +319,9 @@ impl Tree {
     /// Makes the search by name find this child.
     pub(super) fn reindex(&mut self, id: Id) {
         let (parent, key) = (self.node(id).parent, self.node(id).key.clone());
-        if let Some(index) = self.index.get_mut(&parent) {
+        if let Some(index) = self.index.get_mut(&parent)
+            && !self.nodes.get(id).is_some_and(Node::is_misfit)
+        {
             index.insert(key, id);
         }
     }
@@ -319,7 +329,9 @@ impl Tree {
     /// Takes a child out of its parent; its id stays good.
     pub(super) fn detach(&mut self, id: Id) {
         let (parent, key) = (self.node(id).parent, self.node(id).key.clone());
-        if let Some(index) = self.index.get_mut(&parent) {
+        if let Some(index) = self.index.get_mut(&parent)
+            && index.get(&key) == Some(&id)
+        {
             index.remove(&key);
         }
         if let Content::Table(children) = &mut self.node_mut(parent).content {
@@ -366,11 +378,13 @@ impl Tree {
     }
 
     /// The child of this name, by way of an index that is made at the first
-    /// search below a node.
+    /// search below a node. A value that stands where a table of settings belongs
+    /// is not found: those settings may stand elsewhere in the input.
     pub(super) fn child(&mut self, id: Id, key: &str) -> Option<Id> {
         if !self.index.contains_key(&id) {
             let names = self.children(id).iter();
             let index = names
+                .filter(|child| !self.node(**child).is_misfit())
                 .map(|child| (self.node(*child).key.clone(), *child))
                 .collect();
             self.index.insert(id, index);
@@ -569,6 +583,12 @@ impl<'a> Files<'a> {
     pub(super) fn span(self, source: &Source) -> Option<Span> {
         let file = self.0.get(source.file)?;
         Some(file.span(source.at.clone()))
+    }
+
+    /// The place of the key at a path of the file that a source is in.
+    pub(super) fn span_of(self, source: &Source, path: &[&str]) -> Option<Span> {
+        let file = self.0.get(source.file)?;
+        file.span_of(path).map(|(key, _)| key)
     }
 
     /// A finding about a node.

@@ -224,13 +224,20 @@ impl Steps<'_> {
     /// `CriuPath` is gone from the options of runc in 2.0; other runtimes may
     /// have one of their own.
     fn criu_path(&mut self) {
-        if !self.target.is_2() {
+        let is_of_1_x = self.tree.is_of_1_x();
+        if !self.target.is_2() && is_of_1_x {
             return;
         }
         for runtime in self.runtimes() {
             let is_runc = self.is_runc(runtime);
             let options = self.tree.child(runtime, "options");
-            if let Some(id) = self.kept(options, "CriuPath").filter(|_| !is_runc) {
+            let Some(id) = self.kept(options, "CriuPath") else {
+                continue;
+            };
+            if is_runc && !is_of_1_x {
+                let why = "containerd 2.0 removed this option of runc, and no older one reads a file of this version";
+                self.ignore(id, Code::WithoutEffect, why);
+            } else if !is_runc && self.target.is_2() {
                 let place = options.and_then(|options| self.tree.node(options).place);
                 // What the declaration says is about runc's.
                 self.tree.node_mut(id).place = place.map(|place| place.any());

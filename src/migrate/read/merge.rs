@@ -184,7 +184,9 @@ impl Reader<'_> {
         };
         let finding = Files(self.files).finding(tree, other, Code::Contradiction, why);
         self.input.findings.push(finding);
-        tree.judge(other, Verdict::Drop(Dropped::NoEffect, why.to_owned()));
+        for leaf in tree.leaves(other) {
+            tree.judge(leaf, Verdict::Drop(Dropped::NoEffect, why.to_owned()));
+        }
         // The index shall find the one that counts.
         tree.detach(other);
         tree.reindex(counts);

@@ -168,6 +168,19 @@ pub(super) fn read(files: &[&Document], rules: Rules, names: &[String], target: 
     input
 }
 
+/// Whether an item is a setting, or a table with one in it.
+fn holds_setting(cursor: Cursor, item: &Item) -> bool {
+    let mut items = vec![(cursor, item)];
+    while let Some((cursor, item)) = items.pop() {
+        if cursor.place.is_some() {
+            return true;
+        }
+        let keys = item.as_table_like().into_iter().flat_map(TableLike::iter);
+        items.extend(keys.map(|(key, item)| (cursor.child(key).cursor(), item)));
+    }
+    false
+}
+
 /// The version by which one of several files is read. k0s 1.27 – 1.35 state
 /// version 2 for all drop-ins, whatever these say.
 fn own_version(file: &Document, all: i64) -> i64 {
@@ -250,7 +263,7 @@ impl Reader<'_> {
                     cursor: at_key,
                     is_moved,
                 } => {
-                    if at_key.rank != OWN && cursor.rank == OWN {
+                    if at_key.rank != OWN && cursor.rank == OWN && holds_setting(at_key, item) {
                         self.say_other_place(shell.unwrap_or(parent), key, &at);
                     }
                     self.say_replaced(table, parent, key, &at);
