@@ -300,7 +300,8 @@ pub(super) fn pasted(tree: &mut Tree, files: Files<'_>, target: &Target) -> Vec<
         "k0s {} writes the table of this key itself, and a drop-in cannot open it again",
         target.release
     );
-    // An entry that is there for what is in it may be left with nothing to say.
+    // An entry that was there for what is in it is left with nothing to say.
+    let mut emptied = BTreeSet::new();
     for id in tree.walk(ROOT).into_iter().rev() {
         let is_leaf = tree.value(id).is_some();
         let is_written = match is_leaf {
@@ -318,7 +319,9 @@ pub(super) fn pasted(tree: &mut Tree, files: Files<'_>, target: &Target) -> Vec<
         if !is_written || !is_there(tables) {
             continue;
         }
-        findings.push(files.finding(tree, id, Code::NotAppendable, message.clone()));
+        if !emptied.contains(&id) {
+            findings.push(files.finding(tree, id, Code::NotAppendable, message.clone()));
+        }
         for leaf in tree.leaves(id) {
             tree.judge(
                 leaf,
@@ -327,6 +330,7 @@ pub(super) fn pasted(tree: &mut Tree, files: Files<'_>, target: &Target) -> Vec<
         }
         if !is_leaf {
             tree.drop_table(id, Dropped::NotExpressible, message.clone());
+            emptied.insert(tree.node(id).parent);
             tree.detach(id);
         }
     }
@@ -386,7 +390,12 @@ pub(super) fn portable(tree: &mut Tree, files: Files<'_>, target: &Target) -> Ve
         if kept.is_empty() && !bare {
             continue;
         }
-        findings.push(files.finding(tree, id, code, message.clone()));
+        // A table that was made stands nowhere; what it was made of does.
+        let about = match tree.node(id).sources.is_empty() {
+            true => kept.first().copied().unwrap_or(id),
+            false => id,
+        };
+        findings.push(files.finding(tree, about, code, message.clone()));
         for id in kept {
             tree.judge(id, Verdict::Drop(Dropped::NotExpressible, message.clone()));
         }

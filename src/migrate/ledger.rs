@@ -144,18 +144,18 @@ pub(super) fn ledger(
             let table = match &value {
                 Value::Table(table) if !table.is_empty() => table,
                 value => {
-                    let value = tree.redacted(id, value.clone());
-                    push(source, &|span| entry(&path, value.clone(), span));
+                    push(source, &|span| {
+                        entry(&path, tree.redacted(id, value.clone()), span)
+                    });
                     continue;
                 }
             };
             // A table where a value belongs is judged as a whole, and has leaves.
             for (below, value) in leaves_of(table) {
                 let path: Vec<&str> = path.iter().copied().chain(below).collect();
-                let value = Redacted::new(None, value.clone());
                 push(source, &|span| {
                     let span = files.span_of(source, &path).unwrap_or(span);
-                    entry(&path, value.clone(), span)
+                    entry(&path, Redacted::new(None, value.clone()), span)
                 });
             }
         }

@@ -90,7 +90,7 @@ impl Node {
     }
 
     /// Whether it is a value in the place of a table of settings.
-    fn is_misfit(&self) -> bool {
+    pub(super) fn is_misfit(&self) -> bool {
         let is_leaf = matches!(self.content, Content::Leaf { .. });
         is_leaf && self.place.is_some_and(|place| place.is_table())
     }
@@ -243,6 +243,13 @@ impl Tree {
     /// Whether containerd 1.x could read the input.
     pub(super) fn is_of_1_x(&self) -> bool {
         self.read_as < 3
+    }
+
+    /// Whether containerd 1.x could read the file that a node stands in.
+    pub(super) fn is_in_file_of_1_x(&self, id: Id) -> bool {
+        let file = self.file_of(id);
+        let read_as = file.and_then(|file| self.files_read_as.get(file));
+        read_as.map_or(self.is_of_1_x(), |read_as| read_as.version < 3)
     }
 
     /// Sets the config version in which it is to be written.
@@ -530,7 +537,12 @@ impl Tree {
         }
     }
 
+    /// Decides what becomes of a leaf. What cannot be written stays out, whoever
+    /// would have it kept.
     pub(super) fn judge(&mut self, id: Id, new: Verdict) {
+        if self.is_out(id) && matches!(new, Verdict::Keep(_)) {
+            return;
+        }
         if let Content::Leaf { verdict, .. } = &mut self.node_mut(id).content {
             *verdict = new;
         }
@@ -557,6 +569,12 @@ impl Tree {
         let place = self.node(id).place;
         let by_value = place.is_some_and(|place| place.merge == Merge::NonZero);
         by_value && self.path(id).first() != Some(&"plugins")
+    }
+
+    /// Whether a leaf cannot be written.
+    pub(super) fn is_out(&self, id: Id) -> bool {
+        let verdict = self.verdict(id);
+        matches!(verdict, Some(Verdict::Drop(Dropped::NotExpressible, _)))
     }
 
     pub(super) fn is_kept(&self, id: Id) -> bool {

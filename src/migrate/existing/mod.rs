@@ -119,7 +119,16 @@ pub fn plan_drop_ins(existing: &ExistingDropIns<'_>, target: &Target, options: &
         parts = set.split(tree, target);
         emptied = set.emptied(&parts);
         findings.extend(emptied.iter().map(|(name, document)| {
-            let message = format!("{} is not needed any more", shown::printable(name));
+            let is_from = |id: &usize| {
+                let source = tree.node(*id).sources.last();
+                source.and_then(|source| set.names.get(source.file)) == Some(name)
+            };
+            let lost = tree.all().any(|(id, _)| tree.is_out(id) && is_from(&id));
+            let shown = shown::printable(name);
+            let message = match lost {
+                true => format!("nothing of {shown} can be carried over"),
+                false => format!("{shown} is not needed any more"),
+            };
             Finding::new(Code::DropInEmpty, message).about(document)
         }));
         findings.extend(checks::nested(tree, files, &parts));

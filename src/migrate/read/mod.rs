@@ -120,6 +120,7 @@ pub(super) fn read(files: &[&Document], rules: Rules, names: &[String], target: 
         stays: (!names.is_empty() && rules == Rules::K0sMerge && !target.is_2()).then_some(target),
         shadowed: BTreeMap::new(),
         hidden: BTreeMap::new(),
+        replaced: BTreeMap::new(),
     };
     reader.input.tree.read_as(reader.input.version);
     if rules == Rules::K0sMerge {
@@ -210,6 +211,8 @@ struct Reader<'a> {
     shadowed: BTreeMap<(usize, usize), Vec<Id>>,
     /// What a setting of k0s's merge hides, by the setting.
     hidden: BTreeMap<Id, Id>,
+    /// Tables that a later file replaced, and by which.
+    replaced: BTreeMap<Id, Id>,
 }
 
 /// A table that is yet to be read.
@@ -249,6 +252,8 @@ impl Reader<'_> {
             cursor,
             shell,
         } = pending;
+        // What moved there from another place of the file goes on to count.
+        let parent = self.replaced.get(&parent).copied().unwrap_or(parent);
         for (key, item) in table.iter() {
             let Some(toml_key) = table.key(key) else {
                 continue;

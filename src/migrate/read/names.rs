@@ -200,11 +200,9 @@ impl Reader<'_> {
             2 if !is_uri => Some(format!(
                 "{shown:?} is no plugin URI; containerd 1.3 to 1.7 refuse a version 2 file with it"
             )),
-            2 if !self.on_2 && address::is_later_place(id) => {
-                Some(format!(
-                    "{shown:?} is a plugin of config version 3 and later, of which version 2 knows nothing"
-                ))
-            }
+            2 if !self.on_2 && address::is_later_place(id) => Some(format!(
+                "{shown:?} is a plugin of config version 3 and later, of which version 2 knows nothing"
+            )),
             1 if is_uri => Some(format!(
                 "{shown:?} is a version 2 plugin URI, which containerd ignores in a version 1 file"
             )),
