@@ -558,11 +558,6 @@ impl Tree {
         shown::path(&self.spelled_path(id))
     }
 
-    /// The path of a node as the input spells it, if not all of it is shown.
-    pub(super) fn hidden_path(&self, id: Id) -> Option<String> {
-        shown::hidden_path(&self.spelled_path(id))
-    }
-
     /// Whether a node is one of the daemon's settings, over which a later file's
     /// zero value does not prevail.
     pub(super) fn is_merged_by_value(&self, id: Id) -> bool {

@@ -118,14 +118,10 @@ pub fn plan_drop_ins(existing: &ExistingDropIns<'_>, target: &Target, options: &
         let expected = complete(tree, files, &outside, &pulls, &mut findings);
         parts = set.split(tree, target);
         emptied = set.emptied(&parts);
+        let lost = set.names_of_lost(tree);
         findings.extend(emptied.iter().map(|(name, document)| {
-            let is_from = |id: &usize| {
-                let source = tree.node(*id).sources.last();
-                source.and_then(|source| set.names.get(source.file)) == Some(name)
-            };
-            let lost = tree.all().any(|(id, _)| tree.is_out(id) && is_from(&id));
             let shown = shown::printable(name);
-            let message = match lost {
+            let message = match lost.contains(name) {
                 true => format!("nothing of {shown} can be carried over"),
                 false => format!("{shown} is not needed any more"),
             };
