@@ -295,7 +295,7 @@ codes! {
         "Drop-ins are carried to k0s 1.36 and later, not back. Choose such a target.";
     /// An existing drop-in that nothing is left of.
     DropInEmpty = "drop-in-empty", Note,
-        "The target has all of it by itself, does not know it any more, or another drop-in decides it. Remove the file: k0s 1.36 and later exit at start on one of version 2.";
+        "The target has all of it by itself, does not know it any more, cannot hold it, or another drop-in decides it. Remove the file: k0s 1.36 and later exit at start on one of version 2.";
     /// A drop-in imports a file from elsewhere.
     ImportOutside = "import-outside", Note,
         "The file takes part in all that is said here, and is not rewritten: it is another tool's, which may write it anew. k0s does not check it.";

@@ -141,7 +141,8 @@ impl Pulls<'_> {
     /// Whether nobody has said who is to pull. A dump says it without its user; who
     /// writes `false` by hand is left to find out what containerd says to it.
     fn may_pull_locally(&self, tree: &mut Tree) -> bool {
-        let Some(said) = tree.find(&USE_LOCAL_IMAGE_PULL) else {
+        let said = tree.find(&USE_LOCAL_IMAGE_PULL);
+        let Some(said) = said.filter(|said| !tree.is_out(*said)) else {
             return true;
         };
         if *self.origin != Origin::Sparse {

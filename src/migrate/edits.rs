@@ -180,9 +180,21 @@ impl Judge<'_> {
             _ => None,
         };
         let containerd = self.target.containerd();
+        let is_of_1_x = |id: &str| plugin::is_uri(id) && !address::is_later_place(id);
+        if plugin.is_some_and(|plugin| !is_of_1_x(plugin)) && !containerd.is_2() {
+            let message = format!(
+                "{UNKNOWN_KEY}, and containerd {containerd} of the target can have no plugin of this id that it could be kept in"
+            );
+            self.say(tree, id, Code::WithoutEffect, message.clone());
+            return Verdict::Drop(Dropped::NoEffect, message);
+        }
         let parent = tree.node(tree.node(id).parent).place;
-        if parent.is_some_and(|parent| parent.is_gone(containerd)) {
-            let why = format!("containerd {containerd} of the target no longer has the plugin");
+        let around = tree.upwards(id).find_map(|at| tree.node(at).place);
+        if around.is_some_and(|around| around.is_gone(containerd)) {
+            let why = format!(
+                "{UNKNOWN_KEY}, and containerd {containerd} of the target no longer has the table that it is in"
+            );
+            self.say(tree, id, Code::Obsolete, why.clone());
             return Verdict::Drop(Dropped::Obsolete, why);
         }
         let key = &tree.node(id).key;
@@ -497,7 +509,7 @@ pub(super) fn without_place(tree: &mut Tree, files: Files<'_>, target: &Target) 
                 Dropped::NotExpressible,
                 other.message(containerd),
             ),
-            (None, None, Some(since)) if tree.is_of_1_x() => {
+            (None, None, Some(since)) if tree.is_in_file_of_1_x(id) => {
                 let message = format!(
                     "containerd {since} and later read this key; {containerd} of the target ignores it, as 1.x did"
                 );

@@ -26,6 +26,7 @@ mod judgement;
 mod k0s_examples;
 mod laws;
 mod losses;
+mod odd_input;
 mod outside;
 mod pulls;
 mod referee;

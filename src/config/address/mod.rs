@@ -147,6 +147,12 @@ pub(crate) fn is_new_in_3(id: &str) -> bool {
     }
 }
 
+/// Whether an id is that of a place of config version 3 or 4 only, so that no
+/// containerd 1.x has a plugin of that id.
+pub(crate) fn is_later_place(id: &str) -> bool {
+    is_new_in_3(id) && !is_declared_plugin(id)
+}
+
 /// The config version that plugin ids speak, where a file states none:
 /// containerd 1.x takes it for version 1.
 pub(crate) fn meant<'a>(ids: impl Iterator<Item = &'a str>) -> Option<i64> {

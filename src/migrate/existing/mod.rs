@@ -113,8 +113,13 @@ pub fn plan_drop_ins(existing: &ExistingDropIns<'_>, target: &Target, options: &
         let expected = complete(tree, files, &outside, &pulls, &mut findings);
         parts = set.split(tree, target);
         emptied = set.emptied(&parts);
+        let lost = set.names_of_lost(tree);
         findings.extend(emptied.iter().map(|(name, document)| {
-            let message = format!("{} is not needed any more", shown::printable(name.as_str()));
+            let shown = shown::printable(name.as_str());
+            let message = match lost.contains(name) {
+                true => format!("nothing of {shown} can be carried over"),
+                false => format!("{shown} is not needed any more"),
+            };
             Finding::new(Code::DropInEmpty, message).about(document)
         }));
         findings.extend(checks::nested(tree, files, &parts));

@@ -66,7 +66,15 @@ impl Reader<'_> {
             return self.known(parent, step);
         }
         let lower = key.to_lowercase();
-        if lower == key || !cursor.child(&lower).is_known() {
+        if lower == key {
+            return self.known(parent, step);
+        }
+        let lower_step = cursor.child(&lower);
+        // containerd 2.x takes it for that key, which this version has elsewhere.
+        if self.version >= 3 && matches!(lower_step, Step::Aside(_)) {
+            return self.misplaced(stands_in, key);
+        }
+        if !lower_step.is_known() {
             return self.known(parent, step);
         }
         let upper = key.chars().all(|c| !c.is_lowercase());
@@ -83,7 +91,9 @@ impl Reader<'_> {
     }
 
     pub(super) fn known(&mut self, parent: Id, step: Step<'_>) -> Known {
-        let removed = step.place().and_then(|place| place.removed());
+        // Whose options are in a table is up to the handler, not to its declaration.
+        let declared = step.place().filter(|place| !place.free);
+        let removed = declared.and_then(|place| place.removed());
         // containerd 2.3 looks for it in files of version 3 still.
         let migrated = self.version == 3 && matches!(step, Step::Below("sched_core", _));
         if self.version >= 3 && !migrated && removed.is_some_and(|removed| removed <= V2_0) {
@@ -190,11 +200,9 @@ impl Reader<'_> {
             2 if !is_uri => Some(format!(
                 "{shown:?} is no plugin URI; containerd 1.3 to 1.7 refuse a version 2 file with it"
             )),
-            2 if !self.on_2 && address::is_new_in_3(id) && !address::is_declared_plugin(id) => {
-                Some(format!(
-                    "{shown:?} is a plugin of config version 3 and later, of which version 2 knows nothing"
-                ))
-            }
+            2 if !self.on_2 && address::is_later_place(id) => Some(format!(
+                "{shown:?} is a plugin of config version 3 and later, of which version 2 knows nothing"
+            )),
             1 if is_uri => Some(format!(
                 "{shown:?} is a version 2 plugin URI, which containerd ignores in a version 1 file"
             )),
