@@ -146,6 +146,12 @@ codes! {
     /// A plugin that no known containerd release has.
     UnknownPlugin = "unknown-plugin", Note,
         "The section of a plugin that is not built in has no effect. It is carried over as it is.";
+    /// A file of whose settings no known containerd release reads any.
+    NothingRead = "nothing-read", Warning,
+        "The file does nothing on this node: it may be meant for another program, or its tables are misspelled. If it is containerd's, compare its tables with the first lines of `containerd config default`; if it is not, leave it out.";
+    /// The text of a `hosts.toml` in a config file.
+    HostsTomlText = "hosts-toml-text", Warning,
+        "containerd reads hosts.toml files from the directory that config_path names, one for each registry host: /etc/k0s/containerd.d/certs.d/docker.io/hosts.toml, for instance. Move these lines there, and set config_path in the registry settings.";
     /// A key that the target's containerd does not know yet.
     NotInTarget = "not-in-target", Note,
         "The containerd of the target release ignores it. It is carried over and takes effect after an upgrade.";

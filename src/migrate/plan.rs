@@ -17,7 +17,7 @@ use super::split::Concern;
 use super::tree::{Dropped, Files, Id, ROOT, Tree, Verdict};
 use super::{
     Options, Target, behaviour, checks, dormant, edits, imports, refusals, servers, split, steps,
-    successors,
+    successors, unknown,
 };
 use crate::Document;
 use crate::containerd::load::Effective;
@@ -200,6 +200,9 @@ pub fn plan(legacy: &Document, imported: &[Document], target: &Target, options: 
         findings.extend(foreign(&order, tree, target));
     }
     findings.extend(trapped);
+    if !managed {
+        findings.extend(unknown::not_understood(tree, files));
+    }
     let writable = target.release.regime != Regime::Monolith;
     let mut parts = Vec::new();
     let running = Running::with_files(files.0, target, options);

@@ -16,7 +16,7 @@ use super::running::Running;
 use super::sandbox::SandboxImages;
 use super::steps::{self, Main};
 use super::tree::Files;
-use super::{Options, Target, checks, hosts, origin, read, split};
+use super::{Options, Target, checks, hosts, origin, read, split, unknown};
 use crate::Document;
 use crate::diagnostic::{Code, Finding, Severity};
 use crate::k0s::{self, FileName, Regime};
@@ -83,6 +83,7 @@ pub fn plan_drop_ins(existing: &ExistingDropIns<'_>, target: &Target, options: &
         false => finding,
     }));
     let tree = &mut input.tree;
+    findings.extend(unknown::not_understood(tree, files));
     tree.write_as(target.release.config_version());
     let origin = origin::of(tree, options.origin);
     let mut parts = Vec::new();
