@@ -96,7 +96,7 @@ codes! {
         "k0s rewrites a file with its marker at every start, so these keys are not in effect. To keep one, put it into a drop-in in /etc/k0s/containerd.d.";
     /// The legacy file leads to another sandbox image than the one k0s injects.
     SandboxImageCause = "sandbox-image-cause", Warning,
-        "A user-managed containerd.toml switches k0s's injection off. With the file gone and the drop-ins in place, k0s injects its own image again, the one an airgap bundle of this release holds.";
+        "Where that image cannot be pulled no pod starts. With the file gone k0s injects its own again, the one that its airgap bundle holds.";
     /// A default sandbox image of some release is pinned in the file, or one of
     /// the Kubernetes project in a tag that is not later than the target's.
     SandboxImageStale = "sandbox-image-stale", Warning,
@@ -242,6 +242,9 @@ codes! {
     /// A file named in `imports` is missing.
     ImportMissing = "import-missing", Error,
         "Its settings would be lost. Put the file where it is imported from, or remove it from imports if it is gone for good (containerd 1.5 and later do not start without it).";
+    /// A file named in the `imports` of a dump, of which it is part.
+    ImportOfDump = "import-of-dump", Note,
+        "Nothing is lost: a dump has the settings of all files that it was made of. k0s writes the list of imports itself.";
     /// A pattern in `imports` that no handed-in file matches.
     ImportEmpty = "import-empty", Note,
         "containerd takes no notice of a pattern without a match. If there are such files on the node, hand them in.";

@@ -123,7 +123,8 @@ impl Judge<'_> {
         };
         let path = tree.path(id);
         if let Some((code, message)) = self.mismatch(tree, id, value) {
-            self.say(tree, id, code, message.clone());
+            let finding = self.files.wrong_value(tree, id, code, &message);
+            self.findings.push(finding);
             return Verdict::Drop(Dropped::NotExpressible, message);
         }
         let Some(place) = tree.node(id).place else {

@@ -226,7 +226,7 @@ pub fn check(document: &Document) -> Vec<Finding> {
             false => Code::WrongType,
         };
         let wrong = value.and_then(|value| place.mismatch(value, release));
-        findings.extend(wrong.map(|why| files.finding(tree, id, code, why)));
+        findings.extend(wrong.map(|why| files.wrong_value(tree, id, code, why)));
     }
     findings
 }

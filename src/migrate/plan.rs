@@ -172,13 +172,13 @@ pub fn plan(legacy: &Document, imported: &[Document], target: &Target, options: 
     let trapped = checks::marker_trap(legacy, target);
     // What an earlier k0s wrote leads to drop-ins, which are not part of it.
     let generated = trapped.is_some() && legacy.holds_only(&K0S_KEYS);
-    let (order, mut findings) = match managed && imported.is_empty() || generated {
-        true => (vec![legacy], Vec::new()),
+    let (order, mut findings, missing) = match managed && imported.is_empty() || generated {
+        true => (vec![legacy], Vec::new(), Vec::new()),
         false => imports::in_load_order(legacy, imported),
     };
     if managed {
         findings.retain(|finding| {
-            let expected = [Code::ImportMissing, Code::ImportEmpty, Code::ImportsDropIns];
+            let expected = [Code::ImportEmpty, Code::ImportsDropIns];
             !expected.contains(&finding.code)
         });
     }
@@ -196,6 +196,10 @@ pub fn plan(legacy: &Document, imported: &[Document], target: &Target, options: 
     let tree = &mut input.tree;
     tree.write_as(target.release.config_version());
     let origin = origin::of(tree, options.origin);
+    if !managed {
+        let version = input.version;
+        findings.extend(imports::missing(missing, legacy, &origin, version));
+    }
     if !managed && !generated {
         findings.extend(foreign(&order, tree, target));
     }
@@ -233,7 +237,7 @@ pub fn plan(legacy: &Document, imported: &[Document], target: &Target, options: 
                 changes = Changes::between(&running, expected, tree, target);
             }
             let sets_one = tree.find(&sandbox::PATH).is_some();
-            let cause = checks::sandbox_cause(legacy, &changes, &running, sets_one, target);
+            let cause = checks::sandbox_cause(&changes, &running, sets_one, target);
             findings.extend(cause);
             findings.extend(checks::runc_appears(&changes, target));
             findings.extend(checks::nested(tree, files, &parts));

@@ -52,6 +52,9 @@ pub(super) fn find(
             return Finding::new(code, message).at(key, Some(span));
         }
         match place(tree, &path) {
+            Some(id) if refusal.rule == Rule::RuntimeOptions && tree.value(id).is_some() => {
+                files.wrong_value(tree, id, code, message)
+            }
             Some(id) => files.finding(tree, id, code, message),
             None => {
                 let path: Vec<&str> = refusal.path.iter().map(String::as_str).collect();
