@@ -96,7 +96,7 @@ codes! {
         "k0s rewrites a file with its marker at every start, so these keys are not in effect. To keep one, put it into a drop-in in /etc/k0s/containerd.d.";
     /// The legacy file leads to another sandbox image than the one k0s injects.
     SandboxImageCause = "sandbox-image-cause", Warning,
-        "Where that image cannot be pulled no pod starts. With the file gone k0s injects its own again, the one that its airgap bundle holds.";
+        "Where that image cannot be pulled, as behind an air gap, no pod starts. With the file gone k0s injects its own again.";
     /// A default sandbox image of some release is pinned in the file, or one of
     /// the Kubernetes project in a tag that is not later than the target's.
     SandboxImageStale = "sandbox-image-stale", Warning,
@@ -257,6 +257,12 @@ codes! {
     /// The file was written for another containerd.
     ForeignContainerd = "foreign-containerd", Warning,
         "It looks like the configuration of another containerd on the machine. Check that its settings are meant for k0s.";
+    /// The file is that of a Windows node.
+    WindowsNode = "windows-node", Error,
+        "Linux nodes only: what k0s and containerd make of the settings of a Windows node is not known here, so nothing of them is judged or kept. Without such a node, remove the setting and migrate again.";
+    /// A snapshotter that is kept, and what the node has to have for it.
+    SnapshotterNeeds = "snapshotter-needs", Note,
+        "k0s has containerd keep its data in /var/lib/k0s/containerd, or below its own --data-dir. What was set up for another containerd, below /var/lib/containerd, does not count.";
     /// The k0s release asked for is newer than any known one.
     ReleaseNewer = "release-newer", Warning,
         "The newest known release stands in for it. Check for a newer version of containerd-dropins, or state which containerd it carries and which pause image it injects.";

@@ -119,9 +119,9 @@ impl Settings {
             return;
         };
         let number = self.all.len();
-        let below = table.iter().fold(&mut self.tables, |at, key| {
-            at.below.entry(key).or_default()
-        });
+        let below = table
+            .iter()
+            .fold(&mut self.tables, |at, key| at.below.entry(key).or_default());
         below.keys.push(number);
         self.names.entry(plain(key)).or_default().push(number);
         self.all.push(Known {
@@ -158,7 +158,9 @@ pub(crate) fn meant<'k>(stray: &Stray<'_, 'k>) -> Option<Meant<'k>> {
     let keys = table.map_or(&[][..], |table| &table.keys);
     let keys = settings.get(keys).filter(|known| known.is_for(stray));
     let here = keys.filter_map(|known| Some((distance(stray.key, known.key)?, known.key)));
-    nearest(here).map(Meant::Key).or_else(|| elsewhere(settings, stray))
+    nearest(here)
+        .map(Meant::Key)
+        .or_else(|| elsewhere(settings, stray))
 }
 
 /// Of some by how far they are the nearest one; none if two are as near.
@@ -254,7 +256,10 @@ fn edits(a: &[u8], b: &[u8]) -> usize {
             left = here;
         }
     }
-    row.last().copied().filter(|_| !b.is_empty()).unwrap_or(a.len())
+    row.last()
+        .copied()
+        .filter(|_| !b.is_empty())
+        .unwrap_or(a.len())
 }
 
 /// A key of a single short word, such as `path`, tells little by itself.
@@ -422,8 +427,16 @@ mod tests {
             none(2, &cri, stray);
         }
         // Two are as near.
-        none(2, &["plugins", CRI, "containerd", "runtimes", "kata"], "runtime");
-        none(2, &["plugins", CRI, "registry", "configs", "h", "tls"], "file");
+        none(
+            2,
+            &["plugins", CRI, "containerd", "runtimes", "kata"],
+            "runtime",
+        );
+        none(
+            2,
+            &["plugins", CRI, "registry", "configs", "h", "tls"],
+            "file",
+        );
         none(2, &["grpc"], "tid");
         // It is too new for the release, or gone.
         none(2, &cri, "cgroup_writables");
@@ -506,7 +519,10 @@ mod tests {
         // As a table is.
         let found = find(2, &["plugins"], "registry", true, &[]);
         assert_eq!(found, Some(Meant::In(cri.to_vec(), "registry")));
-        assert_eq!(find(2, &[], "plugin", true, &[]), Some(Meant::Key("plugins")));
+        assert_eq!(
+            find(2, &[], "plugin", true, &[]),
+            Some(Meant::Key("plugins"))
+        );
         assert_eq!(find(2, &[], "registry", false, &[]), None);
     }
 
@@ -530,8 +546,16 @@ mod tests {
             (2, "io.containerd.grpc.v2.cri", CRI),
             (2, "io.containerd.grpc.cri", CRI),
             (2, "containerd.grpc.v1.cri", CRI),
-            (2, "io.containerd.snapshotter.v1.devmaper", "io.containerd.snapshotter.v1.devmapper"),
-            (2, "io.containerd.runtime.v1.task", "io.containerd.runtime.v2.task"),
+            (
+                2,
+                "io.containerd.snapshotter.v1.devmaper",
+                "io.containerd.snapshotter.v1.devmapper",
+            ),
+            (
+                2,
+                "io.containerd.runtime.v1.task",
+                "io.containerd.runtime.v2.task",
+            ),
             (3, "io.containerd.cri.v1.image", CRI_IMAGES),
             (3, "io.containerd.cri.v1.runtimes", CRI_RUNTIME),
             (1, "devmaper", "devmapper"),

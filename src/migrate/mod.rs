@@ -34,6 +34,7 @@ pub(crate) mod report;
 mod running;
 mod sandbox;
 mod servers;
+mod snapshotters;
 pub(crate) mod split;
 mod steps;
 mod successors;
@@ -41,6 +42,7 @@ mod target;
 mod tree;
 mod unknown;
 mod versions;
+mod windows;
 
 pub use changes::Change;
 pub use companions::Companion;

@@ -16,8 +16,8 @@ use super::sandbox::{self, SandboxImages};
 use super::split::Concern;
 use super::tree::{Dropped, Files, Id, ROOT, Tree, Verdict};
 use super::{
-    Options, Target, behaviour, checks, dormant, edits, imports, refusals, servers, split, steps,
-    successors, unknown,
+    Options, Target, behaviour, checks, dormant, edits, imports, refusals, servers, snapshotters,
+    split, steps, successors, unknown, windows,
 };
 use crate::Document;
 use crate::containerd::load::Effective;
@@ -200,7 +200,8 @@ pub fn plan(legacy: &Document, imported: &[Document], target: &Target, options: 
         let version = input.version;
         findings.extend(imports::missing(missing, legacy, &origin, version));
     }
-    if !managed && !generated {
+    let windows = windows::find(tree, files).filter(|_| !managed && !generated);
+    if !managed && !generated && windows.is_none() {
         findings.extend(foreign(&order, tree, target));
     }
     findings.extend(trapped);
@@ -216,6 +217,9 @@ pub fn plan(legacy: &Document, imported: &[Document], target: &Target, options: 
         findings.push(leave_to_k0s(tree, files));
     } else if generated {
         drop_all(tree, Dropped::Owned, "k0s wrote it, and writes it anew");
+    } else if let Some(windows) = windows {
+        findings.push(windows);
+        drop_all(tree, Dropped::NotExpressible, windows::WHY);
     } else if !writable {
         let why = format!(
             "k0s {} reads no drop-ins that could hold it",
@@ -242,6 +246,7 @@ pub fn plan(legacy: &Document, imported: &[Document], target: &Target, options: 
             findings.extend(checks::runc_appears(&changes, target));
             findings.extend(checks::nested(tree, files, &parts));
             findings.extend(checks::removals(tree, files, &parts, target));
+            findings.extend(snapshotters::needs(tree, files, &parts));
         }
     }
     let sandbox = SandboxImages::of(tree, target, &running);

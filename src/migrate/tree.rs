@@ -584,7 +584,8 @@ impl<'a> Files<'a> {
         code: Code,
         why: impl fmt::Display,
     ) -> Finding {
-        let value = tree.value(id).cloned().unwrap_or(Value::Table(Table::new()));
+        let value = tree.value(id).cloned();
+        let value = value.unwrap_or_else(|| Value::Table(Table::new()));
         let value = tree.redacted(id, value).to_string();
         let value = match value.char_indices().nth(LONGEST_VALUE) {
             Some((end, _)) => format!("{}…", value.get(..end).unwrap_or_default()),

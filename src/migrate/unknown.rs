@@ -41,7 +41,8 @@ impl Unknown {
             .or_insert_with(|| holds_hosts_toml(tree, table));
         if is_hosts && is_of_hosts_toml(tree, top) {
             let is_first = self.said.insert(table);
-            let message = "this is the text of a hosts.toml file, which containerd does not read here";
+            let message =
+                "this is the text of a hosts.toml file, which containerd does not read here";
             return is_first.then(|| files.finding(tree, top, Code::HostsTomlText, message));
         }
         if !self.said.insert(top) {
@@ -151,7 +152,8 @@ pub(super) fn not_understood(tree: &Tree, files: Files<'_>) -> Vec<Finding> {
             };
         }
     }
-    unknown.difference(&known)
+    unknown
+        .difference(&known)
         .filter_map(|file| files.0.get(*file))
         .map(|file| {
             let message = format!("containerd reads none of the settings in {}", shown::printable(file.name()));
