@@ -246,7 +246,7 @@ pub fn plan(legacy: &Document, imported: &[Document], target: &Target, options: 
             findings.extend(checks::runc_appears(&changes, target));
             findings.extend(checks::nested(tree, files, &parts));
             findings.extend(checks::removals(tree, files, &parts, target));
-            findings.extend(snapshotters::needs(tree, files, &parts));
+            findings.extend(snapshotters::needs(tree, files, &parts, target));
         }
     }
     let sandbox = SandboxImages::of(tree, target, &running);

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use super::Target;
 use super::split::Concern;
 use super::tree::{Files, Id, Tree};
 use crate::containerd::handler::RUNTIMES;
-use crate::containerd::plugin;
+use crate::containerd::{Release, plugin};
 use crate::diagnostic::{Code, Finding};
 use crate::k0s;
 use crate::shown;
@@ -13,7 +14,12 @@ use crate::value::Value;
 
 /// Says of each snapshotter in the drop-ins what the node needs, as far as it is
 /// not the default one.
-pub(super) fn needs(tree: &mut Tree, files: Files<'_>, parts: &[(Concern, Id)]) -> Vec<Finding> {
+pub(super) fn needs(
+    tree: &mut Tree,
+    files: Files<'_>,
+    parts: &[(Concern, Id)],
+    target: &Target,
+) -> Vec<Finding> {
     let mut seen = BTreeSet::new();
     let mut findings = Vec::new();
     for (_, id) in parts {
@@ -26,7 +32,7 @@ pub(super) fn needs(tree: &mut Tree, files: Files<'_>, parts: &[(Concern, Id)]) 
         let Some(name) = name.map(str::to_owned) else {
             continue;
         };
-        if let Some(need) = need(tree, &name)
+        if let Some(need) = need(tree, &name, target.containerd())
             && seen.insert(name)
         {
             findings.push(files.finding(tree, *id, Code::SnapshotterNeeds, need));
@@ -37,7 +43,7 @@ pub(super) fn needs(tree: &mut Tree, files: Files<'_>, parts: &[(Concern, Id)]) 
 
 /// What a snapshotter needs, by `docs/snapshotters` of containerd and by what its
 /// plugin looks for.
-fn need(tree: &mut Tree, name: &str) -> Option<String> {
+fn need(tree: &mut Tree, name: &str, containerd: Release) -> Option<String> {
     if tree.find(&["proxy_plugins", name]).is_some() {
         let address = shown::path(&["proxy_plugins", name, "address"]);
         return Some(format!(
@@ -45,6 +51,9 @@ fn need(tree: &mut Tree, name: &str) -> Option<String> {
         ));
     }
     let uri = format!("{}.{name}", plugin::SNAPSHOTTER);
+    if !plugin::is_built_in(&uri, containerd) {
+        return None;
+    }
     let root_path = tree.find(&["plugins", &uri, "root_path"]);
     let root_path = root_path.and_then(|id| tree.value(id)?.as_str());
     let directory = match root_path {
