@@ -28,6 +28,9 @@ pub(crate) enum Meant<'k> {
     In(Vec<&'k str>, &'static str),
 }
 
+/// Names keys, one after the other.
+pub(crate) type Keys<'a> = &'a dyn Fn(&mut dyn FnMut(&str));
+
 /// A key, and what is around it in its file.
 #[derive(Clone, Copy)]
 pub(crate) struct Stray<'a, 'k> {
@@ -40,7 +43,7 @@ pub(crate) struct Stray<'a, 'k> {
     /// Whether it is a table, and not a value.
     pub(crate) is_table: bool,
     /// The other keys in the table that no release reads.
-    pub(crate) others: &'a dyn Fn(&mut dyn FnMut(&str)),
+    pub(crate) others: Keys<'a>,
     /// The containerd that is to read it.
     pub(crate) release: Release,
 }

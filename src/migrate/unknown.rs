@@ -156,7 +156,10 @@ pub(super) fn not_understood(tree: &Tree, files: Files<'_>) -> Vec<Finding> {
         .difference(&known)
         .filter_map(|file| files.0.get(*file))
         .map(|file| {
-            let message = format!("containerd reads none of the settings in {}", shown::printable(file.name()));
+            let message = format!(
+                "containerd reads none of the settings in {}",
+                shown::printable(file.name())
+            );
             Finding::new(Code::NothingRead, message).about(file)
         })
         .collect()

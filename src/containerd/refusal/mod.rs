@@ -160,7 +160,7 @@ rules! {
     /// A runtime handler has no `runtime_type` (1.3+), or one whose shim is no
     /// more (2.0+).
     RuntimeType = "runtime-type",
-        "Write runtime_type = \"io.containerd.runc.v2\" into the handler's table, or the type of its own shim, such as \"io.containerd.kata.v2\".";
+        "Write the type of the handler's shim into its table: runtime_type = \"io.containerd.runc.v2\" for runc and what works like it, \"io.containerd.kata.v2\" or \"io.containerd.runsc.v1\" for these.";
     /// The options of a runtime handler do not have the types that its shim's
     /// options have (1.3+).
     RuntimeOptions = "runtime-options",
