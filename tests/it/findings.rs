@@ -199,12 +199,7 @@ fn a_file_of_which_nothing_is_read_is_a_warning() {
     let documents = files.map(|(name, text)| {
         Document::parse(format!("/etc/k0s/containerd.d/{name}"), text.as_bytes()).unwrap()
     });
-    let existing = ExistingDropIns {
-        directory: "/etc/k0s/containerd.d",
-        drop_ins: &documents,
-        imported: &[],
-        main: None,
-    };
+    let existing = ExistingDropIns::new("/etc/k0s/containerd.d", &documents).unwrap();
     let plan = plan_drop_ins(&existing, &Target::find(OLD).unwrap(), &Options::default());
     let found = found(&plan, Code::NothingRead);
     assert_eq!(found.len(), 1);
@@ -258,12 +253,9 @@ fn a_windows_node_is_answered_with_linux_only() {
             }
             let document =
                 Document::parse("/etc/k0s/containerd.d/a.toml", long(text).as_bytes()).unwrap();
-            let existing = ExistingDropIns {
-                directory: "/etc/k0s/containerd.d",
-                drop_ins: std::slice::from_ref(&document),
-                imported: &[],
-                main: None,
-            };
+            let existing =
+                ExistingDropIns::new("/etc/k0s/containerd.d", std::slice::from_ref(&document))
+                    .unwrap();
             let plan = plan_drop_ins(&existing, &Target::find(k0s).unwrap(), &Options::default());
             assert_eq!(plan.findings.iter().find(is_other), None, "{text}");
             assert_eq!(
