@@ -144,7 +144,7 @@ fn the_text_of_a_hosts_toml_is_known() {
     let lines = "server = \"https://registry.example\"\n[host.\"https://m.example\"]\ncapabilities = [\"pull\"]\nskip_verify = true\n";
     for (text, count) in [
         (format!("version = 2\n{lines}"), 1),
-        (format!("version = 2\n[CRI.registry]\nconfig_path = \"\"\n[CRI.registry.host.\"m.example:5000\"]\nca = \"/x\"\n"), 1),
+        ("version = 2\n[CRI.registry]\nconfig_path = \"\"\n[CRI.registry.host.\"m.example:5000\"]\nca = \"/x\"\n".to_owned(), 1),
         ("version = 2\n[CRI.registry.mirrors.h]\nserver = \"http://m\"\nendpoint = [\"http://n\"]\n".to_owned(), 1),
         // Something else is called so.
         ("version = 2\nserver = \"db.example\"\n".to_owned(), 0),
