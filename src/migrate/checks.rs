@@ -22,7 +22,6 @@ use crate::write;
 /// default where k0s would inject another: the known cause of nodes on which
 /// no pod starts (v1.30.4+k0s.0 with an airgap bundle).
 pub(super) fn sandbox_cause(
-    legacy: &Document,
     changes: &Changes,
     running: &Running,
     sets_one: bool,
@@ -33,22 +32,15 @@ pub(super) fn sandbox_cause(
         return None;
     }
     let image = before.value(&sandbox::PATH)?;
-    let (image, containerd) = (image.as_str()?, running.target.containerd());
-    // What the bundle holds is known of the image that k0s was built with.
-    let bundle = match target.stated.pause_image {
-        true => "",
-        false => " and its airgap bundle holds only that one",
-    };
+    let image = image.as_str()?;
     let sets = match sets_one {
-        true => "the file sets no sandbox image that counts",
+        true => "no sandbox image that counts is set",
         false => "the file sets no sandbox image",
     };
-    let message = format!(
-        "{sets}, so containerd {containerd} falls back to its built-in {image}; k0s {} would inject {}{bundle}: where {image} cannot be pulled, no pod starts",
-        target.release,
-        target.pause_image(),
-    );
-    let mut finding = Finding::new(Code::SandboxImageCause, message).about(legacy);
+    let injected = target.pause_image();
+    // Nothing stands where something is missing.
+    let message = format!("{sets}: pods get {image}, not k0s's {injected}");
+    let mut finding = Finding::new(Code::SandboxImageCause, message);
     finding.key = Some(changes::key_at(target, &sandbox::PATH));
     Some(finding)
 }
@@ -75,7 +67,7 @@ pub(super) fn byte_order_mark(legacy: &Document) -> Option<Finding> {
 }
 
 /// The main file of a containerd that is not k0s's.
-const OTHER_MAIN: &str = "/etc/containerd/config.toml";
+pub(super) const OTHER_MAIN: &str = "/etc/containerd/config.toml";
 
 /// A file that was written for another containerd on the machine, which
 /// `containerd config dump` tells: it imports its own main file, it switches

@@ -2,6 +2,7 @@
 //! version, with the declaration and the source of each.
 
 use std::collections::{BTreeSet, HashMap};
+use std::fmt;
 use std::ops::Range;
 
 use crate::Document;
@@ -12,7 +13,7 @@ use crate::containerd::setting::Merge;
 use crate::diagnostic::{Code, Finding, Span};
 use crate::document::Comments;
 use crate::shown::{self, Redacted};
-use crate::value::Value;
+use crate::value::{Table, Value};
 
 /// A node of a [`Tree`].
 pub(super) type Id = usize;
@@ -577,6 +578,9 @@ impl Tree {
     }
 }
 
+/// More characters of a value are not shown in a sentence.
+const LONGEST_VALUE: usize = 60;
+
 /// The input files, for saying where something stands.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Files<'a>(pub(super) &'a [&'a Document]);
@@ -602,6 +606,32 @@ impl<'a> Files<'a> {
     pub(super) fn span_of(self, source: &Source, path: &[&str]) -> Option<Span> {
         let file = self.0.get(source.file)?;
         file.span_of(path).map(|(key, _)| key)
+    }
+
+    /// A finding about a value that is not what its key takes, for this reason: it
+    /// names both, and points at the value.
+    pub(super) fn wrong_value(
+        self,
+        tree: &Tree,
+        id: Id,
+        code: Code,
+        why: impl fmt::Display,
+    ) -> Finding {
+        let value = tree.value(id).cloned();
+        let value = value.unwrap_or_else(|| Value::Table(Table::new()));
+        let value = tree.redacted(id, value).to_string();
+        let value = match value.char_indices().nth(LONGEST_VALUE) {
+            Some((end, _)) => format!("{}…", value.get(..end).unwrap_or_default()),
+            None => value,
+        };
+        let path = tree.spelled_path(id);
+        let key = path.last().map_or(String::new(), |key| shown::path(&[key]));
+        let mut finding = self.finding(tree, id, code, format!("{key} = {value}: {why}"));
+        let source = tree.node(id).sources.first();
+        let file = source.and_then(|source| self.0.get(source.file));
+        let places = file.and_then(|file| file.span_of(&path));
+        finding.span = places.map(|(_, value)| value).or(finding.span);
+        finding
     }
 
     /// A finding about a node.

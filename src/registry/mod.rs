@@ -78,6 +78,7 @@ pub use certs_d::{CertsD, endpoints_in};
 pub use convert::{Conversion, ConvertedFile, TooLarge, Unsound, convert};
 pub use diagnose::diagnose;
 pub use endpoint::{Capability, ClientCertificate, Endpoint, is_registry_host, same_pulls};
+pub(crate) use hosts_toml::is_host_setting;
 pub use hosts_toml::{Host, HostSettings, HostsToml, HostsTomlError};
 pub use remark::{Remark, RemarkKind};
 pub use settings::{PullError, endpoints, hosts_named};

@@ -18,6 +18,7 @@ mod daemon;
 mod defaults;
 mod endpoints;
 mod existing;
+mod findings;
 mod generate;
 mod handlers;
 mod hostile;

@@ -230,7 +230,7 @@ impl Reader<'_> {
         let mismatch = |id: &Id| {
             let place = tree.node(*id).place?;
             let message = place.mismatch(tree.value(*id)?, release)?;
-            Some(Files(self.files).finding(tree, *id, Code::WrongType, message))
+            Some(Files(self.files).wrong_value(tree, *id, Code::WrongType, message))
         };
         let found: Vec<Finding> = tree.leaves(old).iter().filter_map(mismatch).collect();
         self.input.findings.extend(found);
