@@ -95,9 +95,7 @@ impl LedgerEntry {
     /// Shows all of it from now on.
     pub(super) fn reveal(&mut self) {
         self.value.reveal();
-        if let Some(key) = self.whole_key.0.take() {
-            self.key = key;
-        }
+        self.whole_key.reveal(&mut self.key);
     }
 }
 

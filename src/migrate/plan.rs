@@ -23,7 +23,6 @@ use crate::Document;
 use crate::containerd::load::Effective;
 use crate::diagnostic::{Code, Finding, Severity};
 use crate::k0s::{self, DropInName, DropInSet, FileName, NameError, Regime};
-use crate::shown::Redacted;
 use crate::verify::{self, Wanted};
 
 /// The version of the plan's JSON form. It grows when a field goes or changes
@@ -111,14 +110,9 @@ impl Plan {
     /// ```
     pub fn exposed(mut self) -> Plan {
         self.ledger.iter_mut().for_each(LedgerEntry::reveal);
-        self.companions
-            .iter_mut()
-            .for_each(|companion| companion.value.reveal());
+        self.companions.iter_mut().for_each(Companion::reveal);
         let changes = self.changes.iter_mut().chain(&mut self.release_changes);
-        changes.for_each(|change| {
-            let values = change.before.iter_mut().chain(&mut change.after);
-            values.for_each(Redacted::reveal);
-        });
+        changes.for_each(Change::reveal);
         self.drop_ins.iter_mut().for_each(DropIn::reveal);
         self.hosts_files.iter_mut().for_each(HostsFile::reveal);
         self
