@@ -67,9 +67,9 @@ impl Effective {
         let all_stated: Vec<i64> = files.iter().filter_map(stated_version).collect();
         let stated = all_stated.last().copied();
         let mut table = Table::new();
-        for file in files {
+        for mut file in files {
             let (version, lenient) = match release.is_2() {
-                true => (version_on_2(&file), true),
+                true => (version_on_2(&mut file), true),
                 false => (if stated.is_none_or(|v| v == 1) { 1 } else { 2 }, false),
             };
             let lenient = lenient && matches!(version, 2 | 3);
@@ -161,14 +161,7 @@ impl Effective {
         let mut table = Some(&self.table);
         for key in path {
             found = table.and_then(|table| table.get(*key));
-            let explicit = found.is_some();
-            place = place.and_then(|place| place.child(key)).map(|place| {
-                if explicit {
-                    place.named_in_file(self.release)
-                } else {
-                    place
-                }
-            });
+            place = difference::child(place, self.release, table, found, key);
             table = found.and_then(Value::as_table);
         }
         found
@@ -228,7 +221,7 @@ impl Effective {
         match (table.get_mut(key), value) {
             // Lists of plugins that several files have.
             (Some(Value::Array(into)), Value::Array(from)) if parents.is_empty() => {
-                into.extend(from.iter().cloned());
+                append(into, from.to_vec(), self.release.is_2());
             }
             _ => drop(table.insert(key.to_owned(), value.clone())),
         }
@@ -279,15 +272,16 @@ fn in_lower_case(place: &Place, table: &mut Table) {
     }
 }
 
-/// The version by which containerd 2.3 reads a file: without one it understands
-/// short names and the URIs of all versions.
-fn version_on_2(file: &Table) -> i64 {
-    let plugins = file.get("plugins").and_then(Value::as_table);
-    let short = plugins.is_some_and(|plugins| plugins.keys().any(|id| !id.contains('.')));
+/// The version by which containerd 2.x reads a file, once its short names are
+/// none: no version is version 1, of which 2.x migrates nothing but the short
+/// names, so that it understands the ids of later versions too.
+fn version_on_2(file: &mut Table) -> i64 {
     match stated_version(file) {
-        Some(version) => version,
-        None if short => 1,
-        None => 3,
+        Some(version) if version != 1 => version,
+        _ => {
+            address::without_short_names(file);
+            2
+        }
     }
 }
 
@@ -301,6 +295,11 @@ fn merge(place: &Place, into: &mut Table, from: Table, release: Release) {
         match (child.merge, into.get_mut(&key), value) {
             (Merge::Append, Some(Value::Array(into)), Value::Array(from)) => {
                 append(into, from, release.is_2());
+            }
+            (Merge::Append, _, Value::Array(from)) => {
+                let mut list = Vec::new();
+                append(&mut list, from, release.is_2());
+                into.insert(key, Value::Array(list));
             }
             (Merge::Entry, Some(Value::Table(into)), Value::Table(from)) => {
                 match release.is_2() && key == "plugins" {

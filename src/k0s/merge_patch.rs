@@ -64,7 +64,7 @@ pub(crate) fn passed(value: Value) -> Result<Value, MergeError> {
     Ok(match value {
         Value::Float(number) => passed_float(number)?,
         Value::String(text) => Value::String(passed_text(text)?),
-        Value::Datetime(datetime) => Value::String(datetime.to_string()),
+        Value::Datetime(datetime) => Value::String(datetime.in_json()),
         Value::Array(items) => {
             Value::Array(items.into_iter().map(passed).collect::<Result<_, _>>()?)
         }
@@ -246,14 +246,22 @@ mod tests {
 
     #[test]
     fn dates_and_times_become_text() {
-        for date in [
-            "1979-05-27T07:32:00Z",
-            "1979-05-27T00:32:00.999999-07:00",
-            "1979-05-27T07:32:00",
-            "1979-05-27",
-            "07:32:00",
+        for (date, text) in [
+            ("1979-05-27T07:32:00Z", "1979-05-27T07:32:00Z"),
+            ("1979-05-27 07:32:00+00:00", "1979-05-27T07:32:00Z"),
+            ("1979-05-27T07:32:00.500Z", "1979-05-27T07:32:00.5Z"),
+            ("1979-05-27T07:32:00.000Z", "1979-05-27T07:32:00Z"),
+            (
+                "1979-05-27T00:32:00.999999-07:00",
+                "1979-05-27T00:32:00.999999-07:00",
+            ),
+            ("1979-05-27 07:32:00", "1979-05-27T07:32:00"),
+            ("1979-05-27T07:32:00.5", "1979-05-27T07:32:00.500000000"),
+            ("1979-05-27", "1979-05-27"),
+            ("07:32:00", "07:32:00"),
+            ("07:32:00.000001", "07:32:00.000001000"),
         ] {
-            check("", &format!("a = {date}\n"), &format!("a = \"{date}\"\n"));
+            check("", &format!("a = {date}\n"), &format!("a = \"{text}\"\n"));
         }
     }
 

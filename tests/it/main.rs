@@ -25,6 +25,7 @@ mod in_place;
 mod judgement;
 mod k0s_examples;
 mod laws;
+mod loading;
 mod losses;
 mod odd_input;
 mod outside;
