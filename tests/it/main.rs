@@ -14,6 +14,7 @@ mod behaviour;
 mod changes;
 mod cli;
 mod conversions;
+mod converted;
 mod daemon;
 mod defaults;
 mod endpoints;
