@@ -17,6 +17,7 @@ mod conversions;
 mod converted;
 mod daemon;
 mod defaults;
+mod edits;
 mod endpoints;
 mod existing;
 mod generate;
