@@ -1,11 +1,11 @@
 //! What becomes of one key, rule by rule: which settings are the user's, and what
 //! is said of them.
 
-use containerd_dropins::Document;
 use containerd_dropins::containerd::Release;
 use containerd_dropins::containerd::load::default_config;
 use containerd_dropins::diagnostic::Code;
 use containerd_dropins::migrate::{Fate, Options, Plan, SandboxImage, Target, plan};
+use containerd_dropins::{Document, Exposed};
 
 use crate::support;
 use crate::version_3::{NEW, OLD, long};
@@ -166,7 +166,13 @@ fn settings_that_are_gone() {
         &[Code::Obsolete],
     );
     is(&aufs("root_path = \"/a\""), OLD, "root_path", "kept", &[]);
-    is(&aufs("unknown = 1"), NEW, "unknown", "obsolete", &[]);
+    is(
+        &aufs("unknown = 1"),
+        NEW,
+        "unknown",
+        "obsolete",
+        &[Code::Obsolete],
+    );
     is(
         &aufs("unknown = 1"),
         OLD,
@@ -570,7 +576,7 @@ fn edits_of_a_dump() {
         );
     }
     // 1m0s up to 1.7.9, 5m0s from 1.7.10 on.
-    let written = toml_edit::ser::to_string(&default_config(Release::new(1, 7, 4))).unwrap();
+    let written = Exposed::table(&default_config(Release::new(1, 7, 4))).to_toml();
     let timeout = |value: &str| {
         let from = "image_pull_progress_timeout = \"1m0s\"";
         assert_eq!(written.matches(from).count(), 1, "{written}");

@@ -358,7 +358,7 @@ fn address(release: Release, path: &str) -> Vec<String> {
 
 fn shown(value: Option<&Value>) -> String {
     match value.filter(|value| !value.is_zero()) {
-        Some(value) => format!("{value:?}"),
+        Some(value) => value.exposed().to_string(),
         // Go prints it for what nothing sets.
         None => "zero".to_owned(),
     }
