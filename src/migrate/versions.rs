@@ -100,7 +100,8 @@ impl Steps<'_> {
                 let why = format!("containerd {major}.{minor} made a list of it");
                 self.replace(one, table, list, items, &why);
             }
-            (None, Some(many)) if self.target < since => {
+            // 1.x ignored it in a file of its own version, and does so still.
+            (None, Some(many)) if self.target < since && !self.tree.is_of_1_x() => {
                 let items = self.tree.value(many).and_then(Value::as_array);
                 if let Some([Value::String(only)]) = items {
                     let only = Value::String(only.clone());
