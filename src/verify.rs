@@ -18,7 +18,7 @@ use crate::containerd::difference::Difference;
 use crate::containerd::load::Effective;
 use crate::containerd::plugin;
 use crate::containerd::setting::Merge;
-use crate::k0s::{self, AssembleError, Regime};
+use crate::k0s::{self, AssembleError, DropInSet, FileName, NameError, Regime};
 use crate::migrate::{DropIn, Target, split};
 use crate::value::{Table, Value};
 use crate::write::dotted;
@@ -31,15 +31,17 @@ pub(crate) type Wanted<'t> = (Vec<&'t str>, Option<&'t Value>);
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum VerifyError {
     #[error("{0}")]
+    Name(#[from] NameError),
+    #[error("{0}")]
     Assemble(#[from] AssembleError),
     #[error("{first} and {second} both set {key}")]
     Shared {
-        first: String,
-        second: String,
+        first: FileName,
+        second: FileName,
         key: String,
     },
     #[error("containerd 2.3 loses settings in {file} by others that stand beside them")]
-    Migrated { file: String },
+    Migrated { file: FileName },
     #[error("the effective configuration differs from the wanted one at {}", keys(.0))]
     Differs(Vec<Difference>),
 }
@@ -59,9 +61,10 @@ pub(crate) fn verify(
     drop_ins: &[DropIn],
     wanted: &[Wanted<'_>],
 ) -> Result<Effective, VerifyError> {
-    let texts = drop_ins.iter();
-    let texts = texts.map(|drop_in| (drop_in.name.as_str(), drop_in.text()));
-    let parsed = k0s::parse_all(texts)?;
+    let files = drop_ins.iter();
+    let files = files.map(|drop_in| (&drop_in.name, drop_in.text()));
+    let set = DropInSet::default().importing(files)?;
+    let parsed = k0s::parse_all(&set)?;
     let tables = k0s::tables_of(&parsed);
     let release = &target.release;
     if tables.len() > 1 {
@@ -72,7 +75,7 @@ pub(crate) fn verify(
     }
     let image = target.pause_image();
     let after = k0s::put_together(release, image, &parsed, tables)?.effective();
-    let mut expected: Effective = k0s::assemble(release, image, [])?.effective();
+    let mut expected: Effective = k0s::assemble(release, image, &DropInSet::default())?.effective();
     for (path, value) in wanted {
         expected.set(path, *value);
     }
@@ -86,7 +89,7 @@ pub(crate) fn verify(
 /// containerd 2.3 migrates each file once more. In doing so it replaces the
 /// section of the shim manager where there is one of the task manager, and
 /// leaves a server's settings behind where there is a section of its plugin.
-fn survives_migration(tables: &BTreeMap<&str, Table>) -> Result<(), VerifyError> {
+fn survives_migration(tables: &BTreeMap<&FileName, Table>) -> Result<(), VerifyError> {
     let loses = |table: &Table| {
         let plugins = table.get("plugins").and_then(Value::as_table);
         let has = |id: &str| plugins.is_some_and(|plugins| plugins.contains_key(id));
@@ -101,7 +104,7 @@ fn survives_migration(tables: &BTreeMap<&str, Table>) -> Result<(), VerifyError>
     };
     match tables.iter().find(|(_, table)| loses(table)) {
         Some((file, _)) => Err(VerifyError::Migrated {
-            file: (*file).to_owned(),
+            file: (*file).clone(),
         }),
         None => Ok(()),
     }
@@ -109,8 +112,8 @@ fn survives_migration(tables: &BTreeMap<&str, Table>) -> Result<(), VerifyError>
 
 /// Whether every key, and every section that containerd replaces whole, is in
 /// one drop-in only.
-fn disjoint(tables: &BTreeMap<&str, Table>, regime: Regime) -> Result<(), VerifyError> {
-    let mut owners: BTreeMap<Vec<&str>, &str> = BTreeMap::new();
+fn disjoint(tables: &BTreeMap<&FileName, Table>, regime: Regime) -> Result<(), VerifyError> {
+    let mut owners: BTreeMap<Vec<&str>, &FileName> = BTreeMap::new();
     for (file, table) in tables {
         let mut paths = Vec::new();
         let sections_merge = regime == Regime::ImportsV3;
@@ -126,8 +129,8 @@ fn disjoint(tables: &BTreeMap<&str, Table>, regime: Regime) -> Result<(), Verify
             }
             if let Some(first) = owners.insert(path.clone(), file) {
                 return Err(VerifyError::Shared {
-                    first: first.to_owned(),
-                    second: (*file).to_owned(),
+                    first: first.clone(),
+                    second: (*file).clone(),
                     key: dotted(&path),
                 });
             }

@@ -5,13 +5,13 @@ use std::fmt;
 
 use super::merge_patch::{self, MergeError};
 use super::preflight::{Rejection, judge};
-use super::{MARKER, Regime, Release, is_drop_in, path_of};
+use super::{DropInSet, FileName, MARKER, Regime, Release};
 use crate::config::Config;
 use crate::containerd::Import;
 use crate::containerd::import::load_order;
 use crate::containerd::load::{self, Effective};
 use crate::containerd::plugin;
-use crate::shown;
+use crate::shown::{self, printable};
 use crate::value::{Table, Value, table_of};
 use crate::write;
 
@@ -23,27 +23,30 @@ pub enum AssembleError {
     #[error("k0s {0} reads no drop-ins")]
     NoDropIns(String),
     /// A drop-in is not TOML.
-    #[error("{file} does not parse: {message}")]
+    #[error("{} does not parse: {message}", printable(file.as_str()))]
     Unparsable {
         /// The drop-in.
-        file: String,
+        file: FileName,
         /// What the parser says.
         message: String,
     },
     /// k0s's merge cannot carry a value (1.27.5 – 1.35).
-    #[error("{file}: {source}")]
+    #[error("{}: {source}", printable(file.as_str()))]
     Merge {
         /// The drop-in.
-        file: String,
+        file: FileName,
         /// What is wrong with it.
         source: MergeError,
     },
     /// Pasted behind the generated defaults, a drop-in makes a file that
     /// containerd cannot parse (1.27.1 – 1.27.4).
-    #[error("{file}, pasted behind the generated CRI settings, does not parse: {message}")]
+    #[error(
+        "{}, pasted behind the generated CRI settings, does not parse: {message}",
+        printable(file.as_str())
+    )]
     Append {
         /// The drop-in.
-        file: String,
+        file: FileName,
         /// What the parser says.
         message: String,
     },
@@ -57,20 +60,22 @@ pub enum AssembleError {
 pub struct Assembled<'a> {
     main: Table,
     /// Drop-ins that containerd imports, by name.
-    imported: Vec<(&'a str, Table)>,
+    imported: Named,
     /// The merged CRI settings of k0s 1.27 – 1.35.
     cri: Option<Table>,
     /// What those two import, which containerd loads after them.
-    further: Vec<(&'a str, Table)>,
+    further: Named,
+    /// Files that no drop-in imports.
+    unused: Vec<FileName>,
     release: &'a Release,
 }
 
 impl fmt::Debug for Assembled<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let shown = |table: &Table| shown::table(Some(Config::place()), table);
-        let named = |files: &Named<'_>| -> Vec<_> {
+        let named = |files: &Named| -> Vec<_> {
             let files = files.iter();
-            let files = files.map(|(name, table)| ((*name).to_owned(), shown(table)));
+            let files = files.map(|(name, table)| (name.clone(), shown(table)));
             files.collect()
         };
         f.debug_struct("Assembled")
@@ -83,11 +88,10 @@ impl fmt::Debug for Assembled<'_> {
     }
 }
 
-/// Puts drop-ins together, given by name and text, as k0s does on Linux. A
-/// name is a path below the directory of drop-ins, or the absolute path of a file
-/// elsewhere on the node: the latter, and what stands in a folder, is no drop-in,
-/// and is loaded if a drop-in imports it. An import of what is not given leads
-/// nowhere here; containerd 1.5 and later exit on it, unless it is a pattern.
+/// Puts drop-ins together as k0s does on Linux. What is no drop-in is loaded if
+/// one imports it; [`Assembled::unused`] tells what none does. An import of what
+/// is not in the set leads nowhere here; containerd 1.5 and later exit on it,
+/// unless it is a pattern.
 ///
 /// - k0s 1.27.1 – 1.27.4 paste drop-ins with a
 ///   `plugins."io.containerd.grpc.v1.cri"` behind the text of containerd's
@@ -99,6 +103,17 @@ impl fmt::Debug for Assembled<'_> {
 ///
 /// `pause_image` is what k0s injects as sandbox image.
 ///
+/// ```
+/// use containerd_dropins::k0s::{DropInSet, Release, assemble};
+/// use containerd_dropins::value::Value;
+///
+/// let (release, _) = Release::find("v1.36.3+k0s.2")?;
+/// let set = DropInSet::new([("/etc/k0s/containerd.d/oom.toml", "oom_score = -5\n")])?;
+/// let effective = assemble(&release, &release.pause_image, &set)?.effective();
+/// assert_eq!(effective.get(&["oom_score"]), Some(Value::Integer(-5)));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
 /// [`preflight`]: super::preflight()
 ///
 /// # Errors
@@ -106,25 +121,25 @@ impl fmt::Debug for Assembled<'_> {
 pub fn assemble<'a>(
     release: &'a Release,
     pause_image: &str,
-    drop_ins: impl IntoIterator<Item = (&'a str, &'a str)>,
+    set: &DropInSet<'_>,
 ) -> Result<Assembled<'a>, AssembleError> {
-    let parsed = parse_all(drop_ins)?;
+    let parsed = parse_all(set)?;
     let tables = tables_of(&parsed);
     put_together(release, pause_image, &parsed, tables)
 }
 
-/// Drop-ins by name, parsed.
-pub(crate) type Parsed<'a> = BTreeMap<&'a str, toml_edit::Document<&'a str>>;
+/// Files by name, parsed.
+pub(crate) type Parsed<'a> = BTreeMap<&'a FileName, toml_edit::Document<&'a str>>;
 
-/// Parses drop-ins, given by name and text; of one name the last counts.
-pub(crate) fn parse_all<'a>(
-    drop_ins: impl IntoIterator<Item = (&'a str, &'a str)>,
-) -> Result<Parsed<'a>, AssembleError> {
-    let by_name: BTreeMap<&str, &str> = drop_ins.into_iter().collect();
-    let parsed = by_name.into_iter().map(|(name, text)| {
+/// Plain values by name.
+pub(crate) type Tables<'a> = BTreeMap<&'a FileName, Table>;
+
+/// Parses drop-ins and what they import.
+pub(crate) fn parse_all<'a>(set: &'a DropInSet<'_>) -> Result<Parsed<'a>, AssembleError> {
+    let parsed = set.iter().map(|(name, text)| {
         let parsed = toml_edit::Document::parse(text);
         let parsed = parsed.map_err(|error| AssembleError::Unparsable {
-            file: name.to_owned(),
+            file: name.clone(),
             message: error.message().to_owned(),
         })?;
         Ok((name, parsed))
@@ -133,7 +148,7 @@ pub(crate) fn parse_all<'a>(
 }
 
 /// The plain values of drop-ins.
-pub(crate) fn tables_of<'a>(parsed: &Parsed<'a>) -> BTreeMap<&'a str, Table> {
+pub(crate) fn tables_of<'a>(parsed: &Parsed<'a>) -> Tables<'a> {
     let parsed = parsed.iter();
     parsed
         .map(|(name, parsed)| (*name, table_of(parsed.as_table())))
@@ -145,8 +160,8 @@ pub(crate) fn tables_of<'a>(parsed: &Parsed<'a>) -> BTreeMap<&'a str, Table> {
 pub(crate) fn put_together<'a>(
     release: &'a Release,
     pause_image: &str,
-    parsed: &Parsed<'a>,
-    tables: BTreeMap<&'a str, Table>,
+    parsed: &Parsed<'_>,
+    tables: Tables<'_>,
 ) -> Result<Assembled<'a>, AssembleError> {
     match release.regime {
         Regime::Monolith => Err(AssembleError::NoDropIns(release.to_string())),
@@ -155,11 +170,13 @@ pub(crate) fn put_together<'a>(
             if let Some(rejection) = rejections.next() {
                 return Err(rejection.into());
             }
+            let (imported, unused) = reached(tables);
             Ok(Assembled {
                 main: main_of_version_3(pause_image),
-                imported: reached(tables),
+                imported,
                 cri: None,
                 further: Vec::new(),
+                unused,
                 release,
             })
         }
@@ -167,17 +184,16 @@ pub(crate) fn put_together<'a>(
             let (with_cri, others, rest) = classify(tables);
             let mut cri = generated_cri(release, pause_image);
             for (name, table) in with_cri {
-                let file = || name.to_owned();
-                merge_patch::merge(&mut cri, table).map_err(|source| AssembleError::Merge {
-                    file: file(),
-                    source,
-                })?;
+                let merged = merge_patch::merge(&mut cri, table);
+                merged.map_err(|source| AssembleError::Merge { file: name, source })?;
             }
+            let (further, unused) = further(&others, &cri, rest);
             Ok(Assembled {
                 main: main_of_version_2(),
-                further: further(&others, &cri, rest),
+                further,
                 imported: others,
                 cri: Some(cri),
+                unused,
                 release,
             })
         }
@@ -187,20 +203,22 @@ pub(crate) fn put_together<'a>(
             let mut cri = None;
             for (name, _) in with_cri {
                 text.push_str(&format!("# appended from {name}\n"));
-                text.push_str(parsed.get(name).map_or("", |parsed| parsed.raw()));
+                text.push_str(parsed.get(&name).map_or("", |parsed| parsed.raw()));
                 let appended = toml_edit::Document::parse(text.as_str());
                 let appended = appended.map_err(|error| AssembleError::Append {
-                    file: name.to_owned(),
+                    file: name,
                     message: error.message().to_owned(),
                 })?;
                 cri = Some(table_of(appended.as_table()));
             }
             let cri = cri.unwrap_or_else(|| generated_cri(release, pause_image));
+            let (further, unused) = further(&others, &cri, rest);
             Ok(Assembled {
                 main: main_of_version_2(),
-                further: further(&others, &cri, rest),
+                further,
                 imported: others,
                 cri: Some(cri),
+                unused,
                 release,
             })
         }
@@ -242,13 +260,14 @@ fn generated_cri(release: &Release, pause_image: &str) -> Table {
     ])
 }
 
-/// Drop-ins by name.
-type Named<'a> = Vec<(&'a str, Table)>;
+/// Files by name.
+type Named = Vec<(FileName, Table)>;
 
 /// The drop-ins with CRI settings, the others, and what is no drop-in.
-fn classify(tables: BTreeMap<&str, Table>) -> (Named<'_>, Named<'_>, Named<'_>) {
-    let (in_directory, rest): (Named<'_>, Named<'_>) =
-        tables.into_iter().partition(|(name, _)| is_drop_in(name));
+fn classify(tables: Tables<'_>) -> (Named, Named, Named) {
+    let tables = tables.into_iter();
+    let tables = tables.map(|(name, table)| (name.clone(), table));
+    let (in_directory, rest): (Named, Named) = tables.partition(|(name, _)| name.is_drop_in());
     let (with_cri, others) = in_directory
         .into_iter()
         .partition(|(_, table)| has_cri(table));
@@ -256,11 +275,12 @@ fn classify(tables: BTreeMap<&str, Table>) -> (Named<'_>, Named<'_>, Named<'_>) 
 }
 
 /// What drop-ins and the merged CRI settings import, and what that imports in
-/// turn, in the order in which containerd loads it: after all of them.
-fn further<'a>(others: &[(&str, Table)], cri: &Table, rest: Named<'a>) -> Named<'a> {
-    let first = others.iter().map(|(name, table)| (path_of(name), table));
+/// turn, in the order in which containerd loads it: after all of them. Then what
+/// none of them imports.
+fn further(others: &Named, cri: &Table, rest: Named) -> (Named, Vec<FileName>) {
+    let first = others.iter().map(|(name, table)| (name.path(), table));
     let first = first.chain(std::iter::once((super::cri_path(), cri)));
-    let behind = rest.iter().map(|(name, table)| (path_of(name), table));
+    let behind = rest.iter().map(|(name, table)| (name.path(), table));
     let files: Vec<(String, &Table)> = first.chain(behind).collect();
     let paths: Vec<&str> = files.iter().map(|(path, _)| path.as_str()).collect();
     let imports = |at: usize| {
@@ -273,9 +293,16 @@ fn further<'a>(others: &[(&str, Table)], cri: &Table, rest: Named<'a>) -> Named<
         .into_iter()
         .filter_map(|at| at.checked_sub(others.len() + 1))
         .collect();
-    let mut rest: Vec<Option<(&str, Table)>> = rest.into_iter().map(Some).collect();
-    let mut take = |at: usize| rest.get_mut(at).and_then(Option::take);
-    reached.into_iter().filter_map(&mut take).collect()
+    take_in_order(rest, reached)
+}
+
+/// Those of the files at these places, in this order, and the names of the others.
+fn take_in_order(files: Named, order: Vec<usize>) -> (Named, Vec<FileName>) {
+    let mut files: Vec<Option<(FileName, Table)>> = files.into_iter().map(Some).collect();
+    let mut take = |at: usize| files.get_mut(at).and_then(Option::take);
+    let taken = order.into_iter().filter_map(&mut take).collect();
+    let left = files.into_iter().flatten().map(|(name, _)| name);
+    (taken, left.collect())
 }
 
 /// The imports of a file at a path.
@@ -291,25 +318,23 @@ fn has_cri(table: &Table) -> bool {
     plugins.is_some_and(|plugins| plugins.contains_key(plugin::CRI))
 }
 
-/// The drop-ins that containerd loads, in its order.
-fn reached(tables: BTreeMap<&str, Table>) -> Named<'_> {
-    let mut files: Vec<Option<(&str, Table)>> = tables.into_iter().map(Some).collect();
-    let names = || files.iter().flatten().map(|(name, _)| *name);
-    let paths: Vec<String> = names().map(path_of).collect();
+/// The drop-ins that containerd loads and what they import, in its order, and
+/// what none of them does.
+fn reached(tables: Tables<'_>) -> (Named, Vec<FileName>) {
+    let files = tables.into_iter();
+    let files: Named = files.map(|(name, table)| (name.clone(), table)).collect();
+    let paths: Vec<String> = files.iter().map(|(name, _)| name.path()).collect();
     let paths: Vec<&str> = paths.iter().map(String::as_str).collect();
-    let first = names()
-        .enumerate()
-        .filter(|(_, name)| is_drop_in(name))
-        .map(|(at, _)| at);
+    let is_first = |at: &usize| files.get(*at).is_some_and(|(name, _)| name.is_drop_in());
+    let first = (0..files.len()).filter(is_first);
     let imports = |at: usize| {
-        let file = files.get(at).and_then(Option::as_ref);
         let path = paths.get(at).copied().unwrap_or_default();
+        let file = files.get(at);
         file.map(|(_, table)| imports_of(path, table))
             .unwrap_or_default()
     };
     let order = load_order(&paths, first, imports, |_, _, _| {});
-    let mut take = |at| files.get_mut(at).and_then(Option::take);
-    order.into_iter().filter_map(&mut take).collect()
+    take_in_order(files, order)
 }
 
 impl Assembled<'_> {
@@ -321,6 +346,12 @@ impl Assembled<'_> {
             .chain(self.cri)
             .chain(self.further.into_iter().map(|(_, table)| table));
         Effective::load(self.release.containerd, files)
+    }
+
+    /// The files of the set that are no drop-ins and that none imports: they have
+    /// no effect.
+    pub fn unused(&self) -> &[FileName] {
+        &self.unused
     }
 
     /// The text of the merged CRI settings, `containerd-cri.toml`, which k0s
@@ -345,5 +376,35 @@ impl Assembled<'_> {
         table.insert("imports".to_owned(), Value::Array(imports));
         let above = "\n".repeat(self.release.marker_line() - 1);
         format!("{above}{MARKER}\n{}", write::document(&table))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What no drop-in imports is told of, in every regime that has drop-ins.
+    #[test]
+    fn what_is_not_used_is_told() {
+        for k0s in ["1.27.2", "1.30.4", "1.36.3"] {
+            let (release, _) = Release::find(k0s).unwrap();
+            let importer = "imports = [\"nested/*.toml\", \"/x/b.toml\"]\n";
+            let set = DropInSet::new([("/etc/k0s/containerd.d/a.toml", importer)]).unwrap();
+            let files = [
+                ("nested/a.toml", "oom_score = -5\n"),
+                ("nested/a.TOML", "oom_score = -6\n"),
+                ("/x/b.toml", "temp = \"/t\"\n"),
+                ("/x/c.toml", "temp = \"/u\"\n"),
+            ];
+            let set = set.importing(files).unwrap();
+            let assembled = assemble(&release, "pause", &set).unwrap();
+            assert_eq!(assembled.unused(), ["/x/c.toml", "nested/a.TOML"]);
+            let effective = assembled.effective();
+            assert_eq!(effective.get(&["oom_score"]), Some(Value::Integer(-5)));
+            assert_eq!(
+                effective.get(&["temp"]),
+                Some(Value::String("/t".to_owned()))
+            );
+        }
     }
 }

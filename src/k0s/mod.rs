@@ -3,6 +3,7 @@
 mod assemble;
 mod marker;
 mod merge_patch;
+mod name;
 mod preflight;
 mod release;
 mod releases;
@@ -13,6 +14,7 @@ pub(crate) use marker::MARKER;
 pub use marker::Marker;
 pub use merge_patch::{MergeError, survives};
 pub(crate) use merge_patch::{check_key, passed};
+pub use name::{DropInName, DropInSet, FileName, NameError, NameFault};
 pub use preflight::{Rejection, RejectionReason, preflight};
 pub(crate) use release::pause_images;
 pub use release::{Match, Regime, Release, ReleaseError};
@@ -20,34 +22,23 @@ pub use release::{Match, Regime, Release, ReleaseError};
 /// Where drop-ins go.
 pub const DROP_IN_DIR: &str = "/etc/k0s/containerd.d";
 
-/// The path of a drop-in, or of a file in a folder beside it. A file elsewhere
-/// on the node goes by its path.
-pub(crate) fn path_of(name: &str) -> String {
-    match name.starts_with('/') {
-        true => name.to_owned(),
-        false => format!("{DROP_IN_DIR}/{name}"),
-    }
-}
-
 /// The path of the file into which k0s 1.27 – 1.35 merge the CRI settings.
 pub(crate) fn cri_path() -> String {
     format!("{RUN_DIR}/{CRI_FILE}")
 }
 
 /// The name of the drop-in at a path, if it is one.
-pub(crate) fn drop_in_name(path: &str) -> Option<&str> {
-    let name = path.strip_prefix(DROP_IN_DIR)?.strip_prefix('/')?;
-    is_drop_in(name).then_some(name)
-}
-
-/// Whether k0s takes a file below its directory of drop-ins for one: those with
-/// the right ending, in no folder.
-pub(crate) fn is_drop_in(name: &str) -> bool {
-    name.ends_with(".toml") && !name.contains('/')
+pub(crate) fn drop_in_at(path: &str) -> Option<DropInName> {
+    let is_path = path.starts_with('/');
+    path.parse().ok().filter(|_| is_path)
 }
 
 /// The file that k0s manages, or the user does.
 pub const CONFIG_FILE: &str = "/etc/k0s/containerd.toml";
+
+/// Where containerd of k0s keeps images and snapshots, unless k0s has another
+/// directory for its data.
+pub(crate) const CONTAINERD_ROOT: &str = "/var/lib/k0s/containerd";
 
 /// The directory of the file into which k0s 1.27 – 1.35 merge the CRI settings.
 pub(crate) const RUN_DIR: &str = "/run/k0s";
@@ -59,10 +50,7 @@ pub(crate) const CRI_FILE: &str = "containerd-cri.toml";
 /// nobody's choice: k0s's own, those its documentation told people to write
 /// (in 1.20 – 1.23 with a wrong directory), and containerd's defaults.
 const BOILERPLATE: &[(&[&str], &[&str])] = &[
-    (
-        &["root"],
-        &["/var/lib/k0s/containerd", "/var/lib/containerd", ""],
-    ),
+    (&["root"], &[CONTAINERD_ROOT, "/var/lib/containerd", ""]),
     (
         &["state"],
         &[

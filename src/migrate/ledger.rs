@@ -8,7 +8,8 @@ use super::read::Ignored;
 use super::split::Concern;
 use super::tree::{Content, Dropped, Files, Id, ROOT, Source, Tree, Verdict, Why};
 use crate::diagnostic::Span;
-use crate::shown::{Behind, Redacted};
+use crate::k0s::FileName;
+use crate::shown::{self, Behind, Redacted};
 use crate::value::{Table, Value};
 
 /// What becomes of a key.
@@ -19,7 +20,7 @@ pub enum Fate {
     /// The user's choice, kept.
     Kept {
         /// The drop-in that holds it.
-        drop_in: String,
+        drop_in: FileName,
     },
     /// Deprecated, and kept under other keys.
     Converted {
@@ -28,7 +29,7 @@ pub enum Fate {
         to: Vec<String>,
         /// The drop-in that holds them; none where the target has the same by
         /// itself.
-        drop_in: Option<String>,
+        drop_in: Option<FileName>,
     },
     /// Kept in `hosts.toml` files, which containerd reads by way of
     /// `config_path`.
@@ -39,7 +40,7 @@ pub enum Fate {
     /// No containerd release knows it; carried over as it is.
     CarriedOver {
         /// The drop-in that holds it.
-        drop_in: String,
+        drop_in: FileName,
     },
     /// The target has the same by itself.
     EqualsTargetDefault,
@@ -60,10 +61,10 @@ pub enum Fate {
 
 impl Fate {
     /// The drop-in that holds the key, if one does.
-    pub fn drop_in(&self) -> Option<&str> {
+    pub fn drop_in(&self) -> Option<&FileName> {
         match self {
             Fate::Kept { drop_in } | Fate::CarriedOver { drop_in } => Some(drop_in),
-            Fate::Converted { drop_in, .. } => drop_in.as_deref(),
+            Fate::Converted { drop_in, .. } => drop_in.as_ref(),
             _ => None,
         }
     }
@@ -94,9 +95,7 @@ impl LedgerEntry {
     /// Shows all of it from now on.
     pub(super) fn reveal(&mut self) {
         self.value.reveal();
-        if let Some(key) = self.whole_key.0.take() {
-            self.key = key;
-        }
+        self.whole_key.reveal(&mut self.key);
     }
 }
 
@@ -108,7 +107,7 @@ pub(super) fn ledger(
     parts: &[(Concern, Id)],
     without_effect: Vec<Ignored>,
 ) -> Vec<LedgerEntry> {
-    let names: HashMap<Id, String> = parts
+    let names: HashMap<Id, FileName> = parts
         .iter()
         .map(|(concern, id)| (*id, concern.file_name()))
         .collect();
@@ -131,15 +130,33 @@ pub(super) fn ledger(
             Content::Table(_) => continue,
         };
         let (fate, reason) = fate(tree, id, &names);
+        let entry = |path: &[&str], value: Redacted, span: Span| LedgerEntry {
+            key: shown::path(path),
+            whole_key: Behind(shown::hidden_path(path)),
+            value,
+            span,
+            fate: fate.clone(),
+            reason: reason.clone(),
+        };
+        let path = tree.spelled_path(id);
         for source in &node.sources {
-            push(source, &|span| LedgerEntry {
-                key: tree.shown(id),
-                whole_key: Behind(tree.hidden_path(id)),
-                value: tree.redacted(id, value.clone()),
-                span,
-                fate: fate.clone(),
-                reason: reason.clone(),
-            });
+            let table = match &value {
+                Value::Table(table) if !table.is_empty() => table,
+                value => {
+                    push(source, &|span| {
+                        entry(&path, tree.redacted(id, value.clone()), span)
+                    });
+                    continue;
+                }
+            };
+            // A table where a value belongs is judged as a whole, and has leaves.
+            for (below, value) in leaves_of(table) {
+                let path: Vec<&str> = path.iter().copied().chain(below).collect();
+                push(source, &|span| {
+                    let span = files.span_of(source, &path).unwrap_or(span);
+                    entry(&path, Redacted::new(None, value.clone()), span)
+                });
+            }
         }
     }
     for ignored in without_effect {
@@ -156,8 +173,30 @@ pub(super) fn ledger(
     entries.into_iter().map(|(_, entry)| entry).collect()
 }
 
-fn fate(tree: &Tree, id: Id, names: &HashMap<Id, String>) -> (Fate, String) {
-    let drop_in = |id: Id| names.get(&id).cloned().unwrap_or_default();
+/// The leaves of a value, by their paths in it; a table without any is one.
+fn leaves_of(table: &Table) -> Vec<(Vec<&str>, &Value)> {
+    let mut leaves = Vec::new();
+    let mut tables = vec![(Vec::new(), table)];
+    while let Some((path, table)) = tables.pop() {
+        for (key, value) in table {
+            let mut path: Vec<&str> = path.clone();
+            path.push(key);
+            match value {
+                Value::Table(inner) if !inner.is_empty() => tables.push((path, inner)),
+                value => leaves.push((path, value)),
+            }
+        }
+    }
+    leaves
+}
+
+/// What is kept has a file.
+fn no_file() -> FileName {
+    FileName::of_parts(String::new())
+}
+
+fn fate(tree: &Tree, id: Id, names: &HashMap<Id, FileName>) -> (Fate, String) {
+    let drop_in = |id: Id| names.get(&id).cloned().unwrap_or_else(no_file);
     match tree.verdict(id) {
         None => match (tree.moved_to(id), tree.dropped(id)) {
             (Some(files), _) => moved(files),

@@ -14,12 +14,14 @@ use crate::containerd::load::Effective;
 use crate::containerd::setting::Merge;
 use crate::containerd::{Release, handler, plugin};
 use crate::diagnostic::{Code, Finding, Span};
+use crate::k0s::FileName;
 use crate::shown;
 use crate::value::Value;
 
 /// A file from elsewhere.
 #[derive(Debug)]
 pub(super) struct Outside<'a> {
+    name: &'a FileName,
     pub(super) document: &'a Document,
     input: Input,
 }
@@ -30,20 +32,24 @@ type Settings<'t> = BTreeMap<Vec<&'t str>, &'t Value>;
 impl<'a> Outside<'a> {
     /// Reads a file as the containerd of the target does behind k0s's main
     /// file.
-    pub(super) fn read(document: &'a Document, target: &Target) -> Self {
+    pub(super) fn read(name: &'a FileName, document: &'a Document, target: &Target) -> Self {
         let containerd = target.containerd();
         let rules = match containerd.is_2() {
             true => Rules::Containerd2,
             false => Rules::K0sMerge,
         };
-        let names = [document.name().to_owned()];
+        let names = [name.clone()];
         let mut input = read::read(&[document], rules, &names, containerd);
         input.tree.write_as(target.release.config_version());
         // Behind a main file with a version, it goes without saying.
         input
             .findings
             .retain(|finding| finding.code != Code::VersionMissing);
-        Outside { document, input }
+        Outside {
+            name,
+            document,
+            input,
+        }
     }
 
     fn tree(&self) -> &Tree {
@@ -100,7 +106,7 @@ impl<'a> Outside<'a> {
         };
         for id in tree.leaves(ROOT).into_iter().filter(is_read) {
             let wrong = edits::mismatch(tree, id, containerd);
-            findings.extend(wrong.map(|(code, why)| files.finding(tree, id, code, why)));
+            findings.extend(wrong.map(|(code, why)| files.wrong_value(tree, id, code, why)));
         }
         findings.extend(checks::foreign(self.document, tree));
         findings.extend(self.lost(files, containerd));
@@ -345,7 +351,8 @@ fn some_of(keys: &[String]) -> Option<String> {
 }
 
 /// What is in effect with drop-ins and files from elsewhere.
-pub(super) fn texts<'o>(outside: &'o [Outside<'_>]) -> impl Iterator<Item = (&'o str, &'o str)> {
-    let files = outside.iter().map(|file| file.document);
-    files.map(|document| (document.name(), document.text()))
+pub(super) fn texts<'o>(
+    outside: &'o [Outside<'_>],
+) -> impl Iterator<Item = (&'o FileName, &'o str)> {
+    outside.iter().map(|file| (file.name, file.document.text()))
 }

@@ -16,14 +16,13 @@ use super::sandbox::{self, SandboxImages};
 use super::split::Concern;
 use super::tree::{Dropped, Files, Id, ROOT, Tree, Verdict};
 use super::{
-    Options, Target, behaviour, checks, dormant, edits, imports, refusals, servers, split, steps,
-    successors,
+    Options, Target, behaviour, checks, dormant, edits, imports, refusals, servers, snapshotters,
+    split, steps, successors, unknown, windows,
 };
 use crate::Document;
 use crate::containerd::load::Effective;
 use crate::diagnostic::{Code, Finding, Severity};
-use crate::k0s::{self, Regime};
-use crate::shown::Redacted;
+use crate::k0s::{self, DropInName, DropInSet, FileName, NameError, Regime};
 use crate::verify::{self, Wanted};
 
 /// The version of the plan's JSON form. It grows when a field goes or changes
@@ -55,7 +54,7 @@ pub struct Plan {
     pub hosts_files: Vec<HostsFile>,
     /// Existing drop-ins of which nothing is left, by name: to be removed, as
     /// k0s 1.36 and later exit at start on one of version 2.
-    pub removed: Vec<String>,
+    pub removed: Vec<FileName>,
     /// What becomes of every key of the input, in its order.
     pub ledger: Vec<LedgerEntry>,
     /// Keys of drop-ins that no key of the input stands for, as one of the input
@@ -111,17 +110,22 @@ impl Plan {
     /// ```
     pub fn exposed(mut self) -> Plan {
         self.ledger.iter_mut().for_each(LedgerEntry::reveal);
-        self.companions
-            .iter_mut()
-            .for_each(|companion| companion.value.reveal());
+        self.companions.iter_mut().for_each(Companion::reveal);
         let changes = self.changes.iter_mut().chain(&mut self.release_changes);
-        changes.for_each(|change| {
-            let values = change.before.iter_mut().chain(&mut change.after);
-            values.for_each(Redacted::reveal);
-        });
+        changes.for_each(Change::reveal);
         self.drop_ins.iter_mut().for_each(DropIn::reveal);
         self.hosts_files.iter_mut().for_each(HostsFile::reveal);
         self
+    }
+
+    /// The drop-ins and what they import, as [`assemble`](k0s::assemble()) takes
+    /// them.
+    ///
+    /// # Errors
+    /// If somebody changed the list so that a file is there twice.
+    pub fn drop_in_set(&self) -> Result<DropInSet<'_>, NameError> {
+        let files = self.drop_ins.iter();
+        DropInSet::default().importing(files.map(|file| (&file.name, file.text())))
     }
 
     /// The keys of the input that go into drop-ins, converted ones included.
@@ -162,13 +166,13 @@ pub fn plan(legacy: &Document, imported: &[Document], target: &Target, options: 
     let trapped = checks::marker_trap(legacy, target);
     // What an earlier k0s wrote leads to drop-ins, which are not part of it.
     let generated = trapped.is_some() && legacy.holds_only(&K0S_KEYS);
-    let (order, mut findings) = match managed && imported.is_empty() || generated {
-        true => (vec![legacy], Vec::new()),
+    let (order, mut findings, missing) = match managed && imported.is_empty() || generated {
+        true => (vec![legacy], Vec::new(), Vec::new()),
         false => imports::in_load_order(legacy, imported),
     };
     if managed {
         findings.retain(|finding| {
-            let expected = [Code::ImportMissing, Code::ImportEmpty, Code::ImportsDropIns];
+            let expected = [Code::ImportEmpty, Code::ImportsDropIns];
             !expected.contains(&finding.code)
         });
     }
@@ -186,10 +190,18 @@ pub fn plan(legacy: &Document, imported: &[Document], target: &Target, options: 
     let tree = &mut input.tree;
     tree.write_as(target.release.config_version());
     let origin = origin::of(tree, options.origin);
-    if !managed && !generated {
+    if !managed {
+        let version = input.version;
+        findings.extend(imports::missing(missing, legacy, &origin, version));
+    }
+    let windows = windows::find(tree, files).filter(|_| !managed && !generated);
+    if !managed && !generated && windows.is_none() {
         findings.extend(foreign(&order, tree, target));
     }
     findings.extend(trapped);
+    if !managed {
+        findings.extend(unknown::not_understood(tree, files));
+    }
     let writable = target.release.regime != Regime::Monolith;
     let mut parts = Vec::new();
     let running = Running::with_files(files.0, target, options);
@@ -199,6 +211,9 @@ pub fn plan(legacy: &Document, imported: &[Document], target: &Target, options: 
         findings.push(leave_to_k0s(tree, files));
     } else if generated {
         drop_all(tree, Dropped::Owned, "k0s wrote it, and writes it anew");
+    } else if let Some(windows) = windows {
+        findings.push(windows);
+        drop_all(tree, Dropped::NotExpressible, windows::WHY);
     } else if !writable {
         let why = format!(
             "k0s {} reads no drop-ins that could hold it",
@@ -220,11 +235,12 @@ pub fn plan(legacy: &Document, imported: &[Document], target: &Target, options: 
                 changes = Changes::between(&running, expected, tree, target);
             }
             let sets_one = tree.find(&sandbox::PATH).is_some();
-            let cause = checks::sandbox_cause(legacy, &changes, &running, sets_one, target);
+            let cause = checks::sandbox_cause(&changes, &running, sets_one, target);
             findings.extend(cause);
             findings.extend(checks::runc_appears(&changes, target));
             findings.extend(checks::nested(tree, files, &parts));
             findings.extend(checks::removals(tree, files, &parts, target));
+            findings.extend(snapshotters::needs(tree, files, &parts, target));
         }
     }
     let sandbox = SandboxImages::of(tree, target, &running);
@@ -239,9 +255,9 @@ pub fn plan(legacy: &Document, imported: &[Document], target: &Target, options: 
     };
     let drop_ins = drop_in::write(&input.tree, files, &parts, &style);
     let failed = findings.iter().any(|f| f.severity == Severity::Error);
-    let old: Vec<&str> = order
+    let old: Vec<DropInName> = order
         .iter()
-        .filter_map(|file| k0s::drop_in_name(file.name()))
+        .filter_map(|file| k0s::drop_in_at(file.name()))
         .collect();
     let steps = steps::for_legacy_file(target, managed, generated, failed, &old, &drop_ins);
     Draft {
@@ -326,7 +342,7 @@ pub(super) struct Draft<'a> {
     pub(super) moved: Option<Moved>,
     /// The file or directory that `moved` is of.
     pub(super) settings_of: &'a str,
-    pub(super) removed: Vec<String>,
+    pub(super) removed: Vec<FileName>,
     /// The input stays as it is, so that there is nothing to prove.
     pub(super) untouched: bool,
     /// What is in effect then.
@@ -439,11 +455,9 @@ pub(super) fn with_outside(
     drop_ins: &[DropIn],
     outside: &[Outside<'_>],
 ) -> Option<Effective> {
-    let texts = drop_ins
-        .iter()
-        .map(|file| (file.name.as_str(), file.text()));
-    let texts = texts.chain(outside::texts(outside));
-    let assembled = k0s::assemble(&target.release, target.pause_image(), texts);
+    let texts = drop_ins.iter().map(|file| (&file.name, file.text()));
+    let set = DropInSet::default().importing(texts.chain(outside::texts(outside)));
+    let assembled = k0s::assemble(&target.release, target.pause_image(), &set.ok()?);
     assembled.ok().map(k0s::Assembled::effective)
 }
 

@@ -8,6 +8,7 @@ use super::ledger::{Fate, LedgerEntry};
 use super::origin::Origin;
 use super::plan::Plan;
 use crate::diagnostic::Finding;
+use crate::k0s::FileName;
 use crate::shown::printable;
 
 impl fmt::Display for Plan {
@@ -114,12 +115,9 @@ fn kept(plan: &Plan, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         plural(keys, "key"),
         plural(plan.drop_ins.len(), "drop-in")
     )?;
-    let mut by_file: BTreeMap<&str, Vec<&LedgerEntry>> = BTreeMap::new();
+    let mut by_file: BTreeMap<Option<&FileName>, Vec<&LedgerEntry>> = BTreeMap::new();
     for entry in plan.kept() {
-        by_file
-            .entry(entry.fate.drop_in().unwrap_or_default())
-            .or_default()
-            .push(entry);
+        by_file.entry(entry.fate.drop_in()).or_default().push(entry);
     }
     for drop_in in &plan.drop_ins {
         let mode = if drop_in.sensitive {
@@ -127,10 +125,10 @@ fn kept(plan: &Plan, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         } else {
             ""
         };
-        let name = printable(&drop_in.name);
+        let name = printable(drop_in.name.as_str());
         writeln!(f, "\n  {name} ({}{mode})", drop_in.about)?;
         let entries = by_file
-            .get(drop_in.name.as_str())
+            .get(&Some(&drop_in.name))
             .map(Vec::as_slice)
             .unwrap_or_default();
         for entry in entries.iter().take(MOST_LISTED) {
@@ -162,7 +160,7 @@ fn companions(plan: &Plan, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     let keys = plural(plan.companions.len(), "key");
     writeln!(f, "\nADDED: {keys} that yours need on the target")?;
     for companion in plan.companions.iter().take(MOST_LISTED) {
-        let drop_in = printable(&companion.drop_in);
+        let drop_in = printable(companion.drop_in.as_str());
         writeln!(f, "    {drop_in}: {} = {}", companion.key, companion.value)?;
         let line = companion.span.as_ref();
         let line = line.map_or_else(String::new, |span| format!(", line {}", span.line));

@@ -5,10 +5,9 @@ use std::fmt;
 
 use super::endpoint::{Capability, ClientCertificate, Endpoint, upstream};
 use super::hosts_toml::{self, HostSettings, HostsTomlError, Read};
+use crate::containerd::Release;
 use crate::containerd::releases::V1_6;
 use crate::containerd::url::{Url, clean, is_localhost, split_port};
-use crate::containerd::{Release, duration};
-use crate::write;
 
 /// The directory for registry hosts that have none of their own.
 pub(super) const DEFAULT: &str = "_default";
@@ -19,9 +18,6 @@ pub(super) const FILE: &str = "hosts.toml";
 /// The first releases that try HTTPS first where plain HTTP is asked for and
 /// TLS configured.
 const HTTPS_FIRST: [Release; 2] = [Release::new(1, 6, 25), Release::new(1, 7, 7)];
-
-/// The first release that reads `dial_timeout`.
-const DIAL_TIMEOUT: Release = Release::new(2, 0, 7);
 
 /// A directory with a folder for each registry host.
 ///
@@ -118,6 +114,11 @@ impl CertsD {
         read.unwrap_or_else(|| vec![by_certificates(&folder.others, &base, host, release)])
     }
 
+    /// The hosts for which there are folders, whether images can be of them or not.
+    pub(super) fn hosts(&self) -> impl Iterator<Item = String> {
+        self.folders.keys().map(|folder| host_of(folder))
+    }
+
     /// Whether a registry host has a folder, `_default` included.
     fn has(&self, host: &str) -> bool {
         folders_of(host).any(|name| self.folders.contains_key(&name))
@@ -150,6 +151,15 @@ pub(super) fn folder_of(host: &str) -> String {
     }
 }
 
+/// The host that a folder is for.
+fn host_of(folder: &str) -> String {
+    let parts = folder.strip_suffix('_');
+    match parts.and_then(|parts| parts.rsplit_once('_')) {
+        Some((name, port)) if !name.is_empty() => format!("{name}:{port}"),
+        _ => folder.to_owned(),
+    }
+}
+
 /// The folders in which containerd looks, in this order.
 fn folders_of(host: &str) -> impl Iterator<Item = String> {
     let first = Some(folder_of(host)).filter(|folder| folder != host);
@@ -160,33 +170,18 @@ fn folders_of(host: &str) -> impl Iterator<Item = String> {
 
 /// `None` where the release cannot read the file.
 fn by_hosts_toml(read: &Read, base: &str, host: &str, release: Release) -> Option<Vec<Endpoint>> {
-    let Read {
-        file,
-        headed,
-        has_table,
-    } = read;
-    // containerd 1.x takes a file without hosts for a broken one, and go-toml 1.9
-    // cannot read brackets in the name of a table.
-    let unreadable = |url: &String| !write::is_portable_in_header(url);
-    if !release.is_2() && (!has_table || headed.iter().any(unreadable)) {
-        return None;
-    }
-    let mut list = Vec::with_capacity(file.hosts.len() + 1);
-    for entry in file
-        .hosts
-        .iter()
-        .filter(|entry| !release.is_2() || headed.contains(&entry.url))
-    {
+    read.is_readable(release).ok()?;
+    let mut list = Vec::new();
+    for entry in read.hosts(release) {
         list.push(Asked::at(&entry.url, &entry.settings, release)?.endpoint(base, release));
     }
-    let stated = file.server.as_deref().filter(|server| !server.is_empty());
-    let stated = match stated {
-        Some(server) => Some(Asked::at(server, &file.settings, release)?),
-        // Even if it is not looked at, it must be readable.
-        None => is_readable(&file.settings, release).then_some(None)?,
+    let settings = read.settings();
+    let stated = match read.server().filter(|server| !server.is_empty()) {
+        Some(server) => Some(Asked::at(server, settings, release)?),
+        None => None,
     };
     let last = stated.filter(|asked| !asked.url.host.is_empty());
-    let last = last.unwrap_or_else(|| Asked::by_name(host, &file.settings, release));
+    let last = last.unwrap_or_else(|| Asked::by_name(host, settings, release));
     list.push(last.endpoint(base, release));
     Some(list)
 }
@@ -217,7 +212,7 @@ impl<'a> Asked<'a> {
             [] => Capability::all(release),
             some => some.iter().copied().collect(),
         };
-        is_readable(settings, release).then_some(Asked {
+        Some(Asked {
             url,
             capabilities: all,
             settings,
@@ -280,18 +275,6 @@ impl<'a> Asked<'a> {
         endpoint.header = settings.header.clone();
         endpoint
     }
-}
-
-/// Whether a release understands all that is said of a host.
-fn is_readable(settings: &HostSettings, release: Release) -> bool {
-    let is_known = |one: &Capability| one.known_in(release);
-    let timeout = settings
-        .dial_timeout
-        .as_deref()
-        .filter(|text| !text.is_empty());
-    let timeout = timeout.filter(|_| release >= DIAL_TIMEOUT);
-    settings.capabilities.iter().all(is_known)
-        && timeout.is_none_or(|text| duration::parse(text).is_some())
 }
 
 fn tries_https_first(release: Release) -> bool {

@@ -443,7 +443,7 @@ fn comments_travel_with_their_keys() {
     let text = |name: &str| {
         plan.drop_ins
             .iter()
-            .find(|d| d.name.contains(name))
+            .find(|d| d.name.as_str().contains(name))
             .unwrap()
             .text()
             .to_owned()

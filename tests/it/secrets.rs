@@ -4,9 +4,9 @@
 use std::fmt::Debug;
 
 use containerd_dropins::airgap::{self, ImageList};
-use containerd_dropins::k0s::{Release, assemble, preflight};
+use containerd_dropins::k0s::{DropInSet, Release, assemble, preflight};
 use containerd_dropins::migrate::{
-    ExistingDropIns, Options, Plan, RegistryPolicy, Target, check, plan, plan_drop_ins,
+    Options, Plan, RegistryPolicy, Target, check, plan, plan_drop_ins,
 };
 use containerd_dropins::registry::{CertsD, HostsToml, convert};
 use containerd_dropins::value::{Table, Value};
@@ -186,12 +186,7 @@ fn no_plan_for_drop_ins_shows_a_credential() {
     let text = long(PLANTED);
     let drop_ins = [Document::parse("/etc/k0s/containerd.d/a.toml", text.as_bytes()).unwrap()];
     for k0s in [OLD, NEW] {
-        let existing = ExistingDropIns {
-            directory: "/etc/k0s/containerd.d",
-            drop_ins: &drop_ins,
-            imported: &[],
-            main: None,
-        };
+        let existing = support::existing("/etc/k0s/containerd.d", &drop_ins, &[]);
         hides_plan(&plan_drop_ins(
             &existing,
             &Target::find(k0s).unwrap(),
@@ -330,8 +325,12 @@ fn no_model_shows_a_credential() {
     );
     hides("auths", &format!("{:?}", registry.auths));
     let (release, _) = Release::find(OLD).unwrap();
-    let nothing = assemble(&release, "pause", []).unwrap().effective();
-    let assembled = assemble(&release, "pause", [("a.toml", text.as_str())]).unwrap();
+    let set = DropInSet::new([("a.toml", text.as_str())]).unwrap();
+    hides("a set", &format!("{set:?}"));
+    let nothing = assemble(&release, "pause", &DropInSet::default())
+        .unwrap()
+        .effective();
+    let assembled = assemble(&release, "pause", &set).unwrap();
     hides("the files", &format!("{assembled:?}"));
     let effective = assembled.effective();
     hides("what is in effect", &format!("{effective:?}"));
@@ -344,7 +343,7 @@ fn no_model_shows_a_credential() {
 #[test]
 fn no_hosts_toml_shows_a_credential() {
     let text = "server = \"https://u:hunter03@h\"\nnobody = \"password=hunter04\"\n[host.\"https://u:hunter05@m\"]\n[host.\"https://m.example\"]\n[host.\"https://m.example\".header]\nAuthorization = \"Basic hunter01\"\n[header]\nX = [\"hunter02\"]\n";
-    let file = HostsToml::parse(text).unwrap();
+    let file = HostsToml::parse(text, "2.1.9".parse().unwrap()).unwrap();
     hides("a file", &format!("{file:?}"));
     assert!(file.to_toml("2.1.0".parse().unwrap()).contains("hunter01"));
     let certs_d = CertsD::new("/certs.d", [("_default/hosts.toml", text)]);
@@ -364,13 +363,14 @@ fn no_error_shows_a_credential() {
                 if let Err(error) = Document::parse("c.toml", broken.as_bytes()) {
                     hides("an error", &format!("{error} {error:?} {}", error.help()));
                 }
-                let parsed = preflight([("c.toml", broken.as_str())]);
+                let set = DropInSet::new([("c.toml", broken.as_str())]).unwrap();
+                let parsed = preflight(&set);
                 hides("the pre-flight check", &format!("{parsed:?}"));
                 let (release, _) = Release::find(OLD).unwrap();
-                if let Err(error) = assemble(&release, "p", [("c.toml", broken.as_str())]) {
+                if let Err(error) = assemble(&release, "p", &set) {
                     hides("an error", &format!("{error} {error:?}"));
                 }
-                if let Err(error) = HostsToml::parse(&broken) {
+                if let Err(error) = HostsToml::parse(&broken, "2.1.9".parse().unwrap()) {
                     hides("an error", &format!("{error} {error:?}"));
                 }
             }

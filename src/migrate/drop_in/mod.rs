@@ -10,6 +10,7 @@ use serde::{Serialize, Serializer};
 use super::split::Concern;
 use super::tree::{Files, Id, Tree};
 use crate::Document;
+use crate::k0s::FileName;
 use crate::shown::Text;
 pub(super) use sheet::HEADER;
 use sheet::Sheet;
@@ -18,8 +19,8 @@ use sheet::Sheet;
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct DropIn {
-    /// Its name.
-    pub name: String,
+    /// Its name; one with a folder in it is imported by another.
+    pub name: FileName,
     /// What it is about.
     pub about: String,
     /// Whether something in it is not shown, so that it should be readable by root
@@ -83,7 +84,7 @@ pub(super) struct Style<'a> {
 /// An existing drop-in.
 #[derive(Debug)]
 pub(super) struct Existing<'a> {
-    pub(super) name: String,
+    pub(super) name: FileName,
     pub(super) document: &'a Document,
 }
 
@@ -102,7 +103,7 @@ pub(super) fn write(
         }
     }
     // What imports a file may have nothing else to say.
-    let mut imports: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    let mut imports: BTreeMap<FileName, Vec<String>> = BTreeMap::new();
     for concern in by_concern.keys() {
         if let Some(importer) = concern.importer() {
             imports.entry(importer).or_default().push(concern.import());
@@ -144,9 +145,9 @@ pub(super) fn write(
         });
     }
     drop_ins.sort_by(|a, b| {
-        a.name
-            .contains('/')
-            .cmp(&b.name.contains('/'))
+        let is_drop_in = |drop_in: &DropIn| drop_in.name.is_drop_in();
+        is_drop_in(b)
+            .cmp(&is_drop_in(a))
             .then_with(|| a.name.cmp(&b.name))
     });
     drop_ins

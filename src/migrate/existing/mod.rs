@@ -4,6 +4,8 @@
 mod set;
 mod stay;
 
+use std::collections::BTreeMap;
+
 use super::changes::Changes;
 use super::companions::Pulls;
 use super::drop_in::{self, DropIn, Existing, Style};
@@ -14,27 +16,20 @@ use super::running::Running;
 use super::sandbox::SandboxImages;
 use super::steps::{self, Main};
 use super::tree::Files;
-use super::{Options, Target, checks, hosts, origin, read, split};
+use super::{Options, Target, checks, hosts, origin, read, split, unknown, windows};
 use crate::Document;
 use crate::diagnostic::{Code, Finding, Severity};
-use crate::k0s::{self, Regime};
+use crate::k0s::{self, FileName, Regime};
 use crate::shown;
 use set::Set;
 
-/// The drop-ins of a node, and the main file beside them.
-#[derive(Clone, Copy, Debug)]
+/// The drop-ins of a node, what they import, and the main file beside them.
+#[derive(Clone, Debug)]
 pub struct ExistingDropIns<'a> {
-    /// The directory that holds them, `/etc/k0s/containerd.d` on a node. The
-    /// names of the drop-ins begin with it.
-    pub directory: &'a str,
-    /// The drop-ins, and what they import from folders of the directory.
-    pub drop_ins: &'a [Document],
-    /// What they import from elsewhere on the node, by its path there: other
-    /// tools' files, which are read and not rewritten.
-    /// [`imports`](ExistingDropIns::imports) tells what to hand in.
-    pub imported: &'a [Document],
-    /// `containerd.toml`, if there is one.
-    pub main: Option<&'a Document>,
+    directory: &'a str,
+    /// In the order of the names.
+    files: BTreeMap<FileName, &'a Document>,
+    main: Option<&'a Document>,
 }
 
 /// Plans how existing drop-ins of k0s 1.27.5 and later are carried to 1.36 and
@@ -59,7 +54,7 @@ pub struct ExistingDropIns<'a> {
 /// "#;
 /// let directory = "/etc/k0s/containerd.d";
 /// let drop_ins = [Document::parse(format!("{directory}/nvidia.toml"), nvidia.as_bytes())?];
-/// let existing = ExistingDropIns { directory, drop_ins: &drop_ins, imported: &[], main: None };
+/// let existing = ExistingDropIns::new(directory, &drop_ins)?;
 /// let plan = plan_drop_ins(&existing, &Target::find("v1.36.3+k0s.2")?, &Options::default());
 ///
 /// assert!(plan.is_sound());
@@ -77,8 +72,10 @@ pub fn plan_drop_ins(existing: &ExistingDropIns<'_>, target: &Target, options: &
     let set = Set::of(existing, target, &mut findings);
     let files = Files(&set.order);
     let mut input = read::read(files.0, set.rules, &set.names, target.containerd());
-    let obstacle = match target.release.regime {
-        Regime::ImportsV3 => None,
+    let windows = windows::find(&input.tree, files);
+    let obstacle = match (windows, target.release.regime) {
+        (Some(windows), _) => Some(Some((windows::WHY.to_owned(), Some(windows)))),
+        (None, Regime::ImportsV3) => None,
         _ => Some(set.obstacle(target)),
     };
     let untouched = matches!(obstacle, Some(None));
@@ -88,26 +85,27 @@ pub fn plan_drop_ins(existing: &ExistingDropIns<'_>, target: &Target, options: &
         false => finding,
     }));
     let tree = &mut input.tree;
+    findings.extend(unknown::not_understood(tree, files));
     tree.write_as(target.release.config_version());
     let origin = origin::of(tree, options.origin);
     let mut parts = Vec::new();
     let mut emptied = Vec::new();
-    let given: Vec<(&str, &Document)> = set
+    let given: Vec<(FileName, &Document)> = set
         .names
         .iter()
-        .map(String::as_str)
+        .cloned()
         .zip(set.order.iter().copied())
-        .chain(set.outside.iter().map(|file| (file.name(), *file)))
+        .chain(set.outside.iter().cloned())
         .collect();
     let running = Running::with_drop_ins(existing.main, &given, target, options);
     let mut outside: Vec<Outside<'_>> = set
         .outside
         .iter()
-        .map(|document| Outside::read(document, target))
+        .map(|(name, document)| Outside::read(name, document, target))
         .collect();
     let mut changes = Changes::default();
     let mut moved = None;
-    if target.release.regime == Regime::ImportsV3 {
+    if obstacle.is_none() {
         moved = judge(tree, files, &origin, target, options, &mut findings);
         let pulls = Pulls {
             target,
@@ -118,8 +116,13 @@ pub fn plan_drop_ins(existing: &ExistingDropIns<'_>, target: &Target, options: &
         let expected = complete(tree, files, &outside, &pulls, &mut findings);
         parts = set.split(tree, target);
         emptied = set.emptied(&parts);
+        let lost = set.names_of_lost(tree);
         findings.extend(emptied.iter().map(|(name, document)| {
-            let message = format!("{} is not needed any more", shown::printable(name));
+            let shown = shown::printable(name.as_str());
+            let message = match lost.contains(name) {
+                true => format!("nothing of {shown} can be carried over"),
+                false => format!("{shown} is not needed any more"),
+            };
             Finding::new(Code::DropInEmpty, message).about(document)
         }));
         findings.extend(checks::nested(tree, files, &parts));
@@ -183,7 +186,7 @@ pub fn plan_drop_ins(existing: &ExistingDropIns<'_>, target: &Target, options: &
         true => Vec::new(),
         false => drop_in::write(&input.tree, files, &parts, &style),
     };
-    let names: Vec<String> = emptied.into_iter().map(|(name, _)| name).collect();
+    let names: Vec<FileName> = emptied.into_iter().map(|(name, _)| name).collect();
     let failed = findings.iter().any(|f| f.severity == Severity::Error);
     let as_it_was = |drop_in: &DropIn| {
         documents.iter().any(|existing| {
@@ -252,7 +255,8 @@ fn by_itself(set: &Set<'_>, target: &Target) -> Vec<Finding> {
         .copied()
         .filter_map(|file| foreign(&file))
         .collect();
-    let all = set.order.iter().chain(&set.outside).copied();
+    let outside = set.outside.iter().map(|(_, file)| *file);
+    let all = set.order.iter().copied().chain(outside);
     findings.extend(checks::nvidia(all, target));
     findings
 }

@@ -19,7 +19,7 @@ use crate::containerd::setting::Kind;
 use crate::containerd::{Release, plugin};
 use crate::diagnostic::{Code, Finding, Span};
 use crate::document::Comments;
-use crate::k0s;
+use crate::k0s::{self, FileName};
 use crate::shown::{self, Behind};
 use crate::value::{self, Value};
 
@@ -86,10 +86,15 @@ pub(super) struct Ignored {
 /// Reads files in the order in which containerd loads them, the main file
 /// first, for a target with this containerd. Drop-ins by themselves have
 /// `names` below their directory; lists that are appended stay with them.
-pub(super) fn read(files: &[&Document], rules: Rules, names: &[String], target: Release) -> Input {
+pub(super) fn read(
+    files: &[&Document],
+    rules: Rules,
+    names: &[FileName],
+    target: Release,
+) -> Input {
     let is_drop_in = |at: usize, file: &Document| match names.get(at) {
-        Some(name) => k0s::is_drop_in(name),
-        None => k0s::drop_in_name(file.name()).is_some(),
+        Some(name) => name.is_drop_in(),
+        None => k0s::drop_in_at(file.name()).is_some(),
     };
     let merged = files.iter().enumerate();
     let merged = merged.map(|(at, file)| is_drop_in(at, file) && has_cri(file));
@@ -120,6 +125,7 @@ pub(super) fn read(files: &[&Document], rules: Rules, names: &[String], target: 
         stays: (!names.is_empty() && rules == Rules::K0sMerge && !target.is_2()).then_some(target),
         shadowed: BTreeMap::new(),
         hidden: BTreeMap::new(),
+        replaced: BTreeMap::new(),
     };
     reader.input.tree.read_as(reader.input.version);
     if rules == Rules::K0sMerge {
@@ -168,6 +174,19 @@ pub(super) fn read(files: &[&Document], rules: Rules, names: &[String], target: 
     input
 }
 
+/// Whether an item is a setting, or a table with one in it.
+fn holds_setting(cursor: Cursor, item: &Item) -> bool {
+    let mut items = vec![(cursor, item)];
+    while let Some((cursor, item)) = items.pop() {
+        if cursor.place.is_some() {
+            return true;
+        }
+        let keys = item.as_table_like().into_iter().flat_map(TableLike::iter);
+        items.extend(keys.map(|(key, item)| (cursor.child(key).cursor(), item)));
+    }
+    false
+}
+
 /// The version by which one of several files is read. k0s 1.27 – 1.35 state
 /// version 2 for all drop-ins, whatever these say.
 fn own_version(file: &Document, all: i64) -> i64 {
@@ -197,6 +216,8 @@ struct Reader<'a> {
     shadowed: BTreeMap<(usize, usize), Vec<Id>>,
     /// What a setting of k0s's merge hides, by the setting.
     hidden: BTreeMap<Id, Id>,
+    /// Tables that a later file replaced, and by which.
+    replaced: BTreeMap<Id, Id>,
 }
 
 /// A table that is yet to be read.
@@ -236,6 +257,8 @@ impl Reader<'_> {
             cursor,
             shell,
         } = pending;
+        // What moved there from another place of the file goes on to count.
+        let parent = self.replaced.get(&parent).copied().unwrap_or(parent);
         for (key, item) in table.iter() {
             let Some(toml_key) = table.key(key) else {
                 continue;
@@ -250,7 +273,7 @@ impl Reader<'_> {
                     cursor: at_key,
                     is_moved,
                 } => {
-                    if at_key.rank != OWN && cursor.rank == OWN {
+                    if at_key.rank != OWN && cursor.rank == OWN && holds_setting(at_key, item) {
                         self.say_other_place(shell.unwrap_or(parent), key, &at);
                     }
                     self.say_replaced(table, parent, key, &at);
