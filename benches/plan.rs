@@ -1,9 +1,9 @@
 //! The whole plan, text to drop-ins, with and without verification, beside the
 //! parse of the same bytes by `toml_edit::Document`.
 //!
-//! `cargo bench` times each by itself; `cargo bench --bench plan -- ratios`
-//! takes turns between the three and prints the ratios of their medians, which
-//! a noisy machine disturbs less.
+//! `cargo bench -p containerd-dropins-benches --bench plan` times each by itself;
+//! with `-- ratios` behind it takes turns between the three and prints the ratios
+//! of their medians, which a noisy machine disturbs less.
 #![allow(missing_docs, clippy::unwrap_used, clippy::print_stdout)]
 
 use std::fmt::Write as _;

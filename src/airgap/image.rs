@@ -222,9 +222,11 @@ pub(super) fn excerpt(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    #[cfg(feature = "proptest1")]
     use proptest::prelude::*;
 
     use super::*;
+    #[cfg(feature = "proptest1")]
     use crate::airgap::ImageList;
 
     const SUM: &str = "7cc4b5aefd1d0cadf8d97d4350462ba51c694ebca145b08d7d41b41acc8db5aa";
@@ -370,6 +372,7 @@ mod tests {
         assert!(long.unwrap_err().to_string().len() < 300);
     }
 
+    #[cfg(feature = "proptest1")]
     proptest! {
         #[test]
         fn any_text_is_read_or_refused(text in any::<String>()) {
