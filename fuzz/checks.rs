@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use containerd_dropins::airgap::{ImageList, ImageReference};
 use containerd_dropins::containerd::Release;
 use containerd_dropins::diagnostic::Code;
-use containerd_dropins::k0s::{self, Regime, assemble, preflight};
+use containerd_dropins::k0s::{self, DropInSet, Regime, assemble, preflight};
 use containerd_dropins::migrate::{
     ExistingDropIns, Fate, Options, Plan, Target, check, plan, plan_drop_ins,
 };
@@ -100,9 +100,21 @@ pub fn edits(bytes: &[u8]) {
     assert_eq!(json(&planned), json(&again));
 }
 
-/// A value that a strategy makes of the bytes.
+/// A value that a strategy makes of the bytes, and of what follows from them where
+/// they do not suffice: some ways of sampling try until they find another number.
 fn chosen<S: Strategy>(bytes: &[u8], strategy: S) -> Option<S::Value> {
-    let rng = TestRng::from_seed(RngAlgorithm::PassThrough, bytes);
+    let mut numbers = bytes.to_vec();
+    let mut state = bytes.iter().fold(0x9e37_79b9_u32, |state, byte| {
+        state.rotate_left(5) ^ u32::from(*byte)
+    }) | 1;
+    for _ in 0..16_384 {
+        // Xorshift.
+        state ^= state << 13;
+        state ^= state >> 17;
+        state ^= state << 5;
+        numbers.extend(state.to_le_bytes());
+    }
+    let rng = TestRng::from_seed(RngAlgorithm::PassThrough, &numbers);
     let mut runner = TestRunner::new_with_rng(RunnerConfig::default(), rng);
     Some(strategy.new_tree(&mut runner).ok()?.current())
 }
@@ -143,12 +155,13 @@ fn carried_over(documents: &[Document], target: &Target) {
 }
 
 fn of_drop_ins(documents: &[Document], target: &Target) -> Plan {
-    let existing = ExistingDropIns {
-        directory: k0s::DROP_IN_DIR,
-        drop_ins: documents,
-        imported: &[],
-        main: None,
+    let is_nested = |document: &&Document| {
+        let name = document.name().strip_prefix(k0s::DROP_IN_DIR);
+        name.is_some_and(|name| name.trim_start_matches('/').contains('/'))
     };
+    let (nested, drop_ins): (Vec<_>, Vec<_>) = documents.iter().partition(is_nested);
+    let existing = ExistingDropIns::new(k0s::DROP_IN_DIR, drop_ins).expect("names of drop-ins");
+    let existing = existing.importing(nested).expect("names of imported files");
     plan_drop_ins(&existing, target, &Options::default())
 }
 
@@ -178,17 +191,14 @@ fn holds(planned: &Plan, inputs: &[&Document], target: &Target) {
         .iter()
         .map(|drop_in| (drop_in.name.to_string(), drop_in.text()))
         .collect();
-    let given = || {
-        let top = texts.iter().filter(|(name, _)| !name.contains('/'));
-        top.map(|(name, text)| (name.as_str(), *text))
-    };
+    let set = planned.drop_in_set().expect("each name once");
     if target.release.regime == Regime::ImportsV3 {
-        let rejections = preflight(given());
+        let rejections = preflight(&set);
         assert!(rejections.is_empty(), "{rejections:?}");
         again(planned, &texts, target);
     }
     if target.release.regime != Regime::Monolith {
-        let assembled = assemble(&target.release, target.pause_image(), given());
+        let assembled = assemble(&target.release, target.pause_image(), &set);
         assert!(assembled.is_ok(), "{assembled:?}");
     }
 }
@@ -209,8 +219,7 @@ fn accounts(planned: &Plan, inputs: &[&Document]) {
     for entry in &planned.ledger {
         assert!(!entry.reason.is_empty() && entry.span.line > 0, "{entry:?}");
         if let Fate::Kept { drop_in } = &entry.fate {
-            let mut names = planned.drop_ins.iter().map(|drop_in| drop_in.name.to_string());
-            let is_there = names.any(|name| *drop_in == name);
+            let is_there = planned.drop_ins.iter().any(|written| written.name == *drop_in);
             assert!(is_there || planned.drop_ins.is_empty(), "{entry:?}");
         }
     }
@@ -267,11 +276,11 @@ pub fn hosts(bytes: &[u8]) {
         .filter_map(|text| std::str::from_utf8(text).ok())
         .collect();
     for text in &texts {
-        if let Ok(file) = HostsToml::parse(text) {
-            let _ = format!("{file:?}");
-            for release in [OLD, NEW] {
+        for release in [OLD, NEW] {
+            if let Ok(file) = HostsToml::parse(text, release) {
+                let _ = format!("{file:?}");
                 let written = file.to_toml(release);
-                let read = HostsToml::parse(&written).expect("a written file is read");
+                let read = HostsToml::parse(&written, release).expect("a written file is read");
                 assert_eq!(read, file, "{written}");
             }
         }
@@ -318,15 +327,17 @@ pub fn of_k0s(bytes: &[u8]) {
     let texts = texts.filter_map(|text| std::str::from_utf8(text).ok()).enumerate();
     let files: Vec<(String, &str)> =
         texts.map(|(at, text)| (format!("{at}.toml"), text)).collect();
-    let given = || files.iter().map(|(name, text)| (name.as_str(), *text));
-    let _ = preflight(given());
-    let Ok(assembled) = assemble(&target.release, target.pause_image(), given()) else {
+    let given = files.iter().map(|(name, text)| (name.as_str(), *text));
+    let set = DropInSet::new(given).expect("each name once");
+    let _ = preflight(&set);
+    let Ok(assembled) = assemble(&target.release, target.pause_image(), &set) else {
         return;
     };
+    let _ = format!("{assembled:?}");
     let effective = assembled.effective();
-    let _ = format!("{assembled:?}{effective:?}");
+    let _ = format!("{effective:?}");
     // The same files are the same configuration.
-    let again = assemble(&target.release, target.pause_image(), given()).expect("as before");
+    let again = assemble(&target.release, target.pause_image(), &set).expect("as before");
     assert!(again.effective().differences(&effective).is_empty());
     let _ = effective.refusals();
 }

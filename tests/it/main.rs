@@ -21,6 +21,7 @@ mod edits;
 mod endpoints;
 mod existing;
 mod findings;
+mod fuzzed;
 mod generate;
 mod handlers;
 mod hostile;
