@@ -1,21 +1,22 @@
 //! Sets of drop-ins that get in each other's way.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use proptest::prelude::*;
 use proptest::sample::Index;
 
+use super::edits::{Choice, Maker, Note, add, choices, notes, with_notes};
 use super::settings::{self, Edit, Leaf};
-use super::values;
-use crate::Document;
-use crate::containerd::Release;
+use crate::containerd::{Release, plugin};
 use crate::k0s;
 use crate::value::{Exposed, Table, Value};
+use crate::{Config, Document};
 
-/// A set of drop-ins, and what is known of it.
-#[derive(Clone, Debug)]
+/// A set of drop-ins, and what is known of it. `Debug` shows the texts.
+#[derive(Clone)]
 #[non_exhaustive]
-pub struct DropInSet {
+pub struct DropInFiles {
     /// The texts by name.
     pub files: BTreeMap<String, String>,
     /// Their config version.
@@ -24,68 +25,121 @@ pub struct DropInSet {
     pub edits: BTreeMap<String, Vec<Edit>>,
 }
 
-impl DropInSet {
-    /// The files as k0s has them.
+impl fmt::Debug for DropInFiles {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let count = self.files.len();
+        write!(f, "{count} drop-ins of version {}", self.version)?;
+        for (name, text) in &self.files {
+            write!(f, "\n--- {}/{name}\n{text}---", k0s::DROP_IN_DIR)?;
+        }
+        Ok(())
+    }
+}
+
+impl DropInFiles {
+    /// The files as k0s has them, by name.
     ///
     /// # Panics
-    /// Never: a file that is made parses.
+    /// If somebody changed a text so that it is no TOML: what is made parses.
     #[expect(
         clippy::expect_used,
         reason = "the texts are written by this crate, for tests"
     )]
     pub fn documents(&self) -> Vec<Document> {
+        let parse = |(name, text): (&String, &String)| {
+            let path = format!("{}/{name}", k0s::DROP_IN_DIR);
+            Document::parse(path, text.as_bytes()).expect("a written file parses")
+        };
+        self.files.iter().map(parse).collect()
+    }
+
+    /// The files as [`assemble`](k0s::assemble()) and [`preflight`](k0s::preflight())
+    /// take them.
+    ///
+    /// # Panics
+    /// If somebody added a name that is none of a drop-in.
+    #[expect(
+        clippy::expect_used,
+        reason = "the names are made by this crate, for tests"
+    )]
+    pub fn set(&self) -> k0s::DropInSet<'_> {
         let files = self.files.iter();
-        let parsed = files.map(|(name, text)| {
-            Document::parse(format!("{}/{name}", k0s::DROP_IN_DIR), text.as_bytes())
-        });
-        parsed
-            .map(|file| file.expect("a written file parses"))
-            .collect()
+        let files = files.map(|(name, text)| (name, text.as_str()));
+        k0s::DropInSet::new(files).expect("the names are those of drop-ins")
     }
 }
 
-/// Which sets of drop-ins are made.
+/// Which sets of drop-ins are made: one to four files in which settings come again
+/// with other values, so that it matters which file is read last. containerd need
+/// not start with them: of what one file sets, another may be the reason that it
+/// cannot be.
 ///
 /// ```
-/// use containerd_dropins::containerd::Release;
+/// use containerd_dropins::k0s::{assemble, preflight};
+/// use containerd_dropins::migrate::Target;
 /// use containerd_dropins::strategies::DropInSets;
 /// use proptest::prelude::*;
 ///
-/// let sets = DropInSets::of_version(2).read_by(&[Release::new(2, 3, 3)]).strategy();
-/// proptest!(ProptestConfig::with_cases(16), |(set in sets)| {
-///     prop_assert_eq!(set.documents().len(), set.files.len());
+/// let target = Target::find("v1.36.3+k0s.2")?;
+/// let sets = DropInSets::of_version(3).strategy();
+/// proptest!(ProptestConfig::with_cases(16), |(drop_ins in sets)| {
+///     let set = drop_ins.set();
+///     prop_assert!(preflight(&set).is_empty());
+///     let assembled = assemble(&target.release, target.pause_image(), &set);
+///     prop_assert!(assembled.is_ok());
 /// });
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug)]
 pub struct DropInSets {
     version: i64,
-    readers: Vec<Release>,
-    conversions: bool,
+    reader: Release,
+    leaves: Vec<&'static Leaf>,
     any_text: bool,
+    conversions: bool,
 }
 
 impl DropInSets {
-    /// Sets of a config version: 2 for k0s 1.27 to 1.35, 3 for later ones.
+    /// Sets of a config version: 2 for k0s 1.27 to 1.35, 3 for later ones, without
+    /// the settings of the stream server then, which k0s refuses in a drop-in.
     pub fn of_version(version: i64) -> Self {
         let reader = match version {
             ..=2 => Release::new(1, 7, 20),
             _ => Release::new(2, 3, 3),
         };
+        let wanted = |leaf: &&Leaf| {
+            let address = Config::address(version, &leaf.path).unwrap_or_default();
+            let is_cri = matches!(address.as_slice(), [_, id, ..] if id == plugin::CRI);
+            leaf.is_read(version, reader) && !(is_cri && version > 2)
+        };
         DropInSets {
             version,
-            readers: vec![reader],
-            conversions: false,
+            reader,
+            leaves: settings::all().iter().filter(wanted).collect(),
             any_text: false,
+            conversions: false,
         }
     }
 
-    /// Only settings that these releases read, too.
-    pub fn read_by(mut self, releases: &[Release]) -> Self {
-        self.readers.extend(releases);
+    /// Only settings whose path is wanted, see
+    /// [`LegacyFiles::only`](super::LegacyFiles::only).
+    #[must_use]
+    pub fn only(mut self, wanted: impl Fn(&[&str]) -> bool) -> Self {
+        self.leaves.retain(|leaf| wanted(&leaf.path));
         self
     }
 
-    /// Settings that have a successor or another form in another release, too.
+    /// Only settings that these releases of containerd read, too.
+    #[must_use]
+    pub fn read_by(mut self, releases: &[Release]) -> Self {
+        let all = |leaf: &&Leaf| releases.iter().all(|release| leaf.is_read_by(*release));
+        self.leaves.retain(all);
+        self
+    }
+
+    /// Settings that have a successor or another form in another release, too, and
+    /// options in other spellings.
+    #[must_use]
     pub fn with_conversions(mut self) -> Self {
         self.conversions = true;
         self
@@ -93,49 +147,45 @@ impl DropInSets {
 
     /// Any texts and names, see
     /// [`LegacyFiles::any_text`](super::LegacyFiles::any_text).
+    #[must_use]
     pub fn any_text(mut self) -> Self {
         self.any_text = true;
         self
     }
 
     /// The strategy.
-    pub fn strategy(self) -> impl Strategy<Value = DropInSet> {
-        let edit = (any::<u16>(), any::<bool>(), 0u32..1000, 0usize..8);
-        let file = prop::collection::vec(edit, 1..8);
+    pub fn strategy(self) -> impl Strategy<Value = DropInFiles> {
+        let edit = (choices(), any::<bool>());
+        let file = (prop::collection::vec(edit, 1..8), notes());
         let again = (any::<Index>(), 0u32..1000);
         let files = prop::collection::vec(file, 1..5);
         (files, prop::collection::vec(again, 0..8))
-            .prop_map(move |(files, again)| self.make(files, &again))
+            .prop_map(move |(files, again)| self.make(&files, &again))
     }
 
-    fn make(&self, files: Vec<Vec<Numbers>>, again: &[(Index, u32)]) -> DropInSet {
-        let wanted = |leaf: &&Leaf| {
-            let read = |release: &Release| leaf.is_read(self.version.max(2), *release);
-            let in_all = self.readers.iter().all(|release| match release.is_2() {
-                // By the path that 2.x has it at.
-                true => leaf.is_read(3, *release) || read(release),
-                false => read(release),
-            });
-            let has_place = crate::Config::address(self.version, &leaf.path).is_some();
-            in_all && has_place && (self.conversions || !leaf.is_converted)
+    fn make(&self, files: &[File], again: &[(Index, u32)]) -> DropInFiles {
+        let wanted = |leaf: &&Leaf| self.conversions || !leaf.is_converted;
+        let leaves: Vec<&Leaf> = self.leaves.iter().copied().filter(wanted).collect();
+        let is_daemon = |leaf: &&Leaf| leaf.path.first() != Some(&"plugins");
+        let daemon: Vec<&Leaf> = leaves.iter().copied().filter(is_daemon).collect();
+        let maker = Maker {
+            release: self.reader,
+            any_text: self.any_text,
+            spellings: self.conversions && !self.reader.is_2(),
         };
-        let leaves: Vec<&Leaf> = settings::all().iter().filter(wanted).collect();
-        let daemon = leaves
-            .iter()
-            .position(|leaf| leaf.path.first() == Some(&"plugins"));
-        let daemon = daemon.unwrap_or(leaves.len());
         let mut all: Vec<Vec<Edit>> = Vec::new();
-        for numbers in files {
-            let edits = numbers
-                .into_iter()
-                .flat_map(|(at, of_daemon, number, name)| {
-                    // Few settings, so that files meet; all of the daemon's among them.
-                    let among = if of_daemon { daemon } else { leaves.len() };
-                    let leaf = leaves.get(usize::from(at) % among.max(1))?;
-                    Some(self.edit(leaf, number, name))
-                });
+        for (choices, _) in files {
             let mut file = Vec::new();
-            edits.flatten().for_each(|edit| put(&mut file, edit));
+            for (choice, of_daemon) in choices {
+                // Few settings, so that files meet; all of the daemon's among them.
+                let among = if *of_daemon && !daemon.is_empty() {
+                    &daemon
+                } else {
+                    &leaves
+                };
+                let made = maker.edits(among, choice).into_iter();
+                made.for_each(|edit| add(&mut file, edit));
+            }
             all.push(file);
         }
         // Settings of one file again in the next, with other values.
@@ -144,57 +194,31 @@ impl DropInSets {
             let to = (from + 1) % all.len();
             let edit = all.get(from).and_then(|file| file.last()).cloned();
             if let (Some(edit), Some(file)) = (edit, all.get_mut(to)) {
-                put(file, otherwise(edit, *number));
+                add(file, otherwise(edit, *number));
             }
         }
         let names = ["b", "a", "d", "c"];
-        let named = all.into_iter().enumerate().map(|(at, edits)| {
-            let letter = names.get(at % 4).copied().unwrap_or("e");
-            (format!("{letter}{at}.toml"), edits)
-        });
-        let edits: BTreeMap<String, Vec<Edit>> = named.collect();
-        let text = |edits: &Vec<Edit>| {
-            let mut table = Table::from([("version".to_owned(), Value::Integer(self.version))]);
-            edits
-                .iter()
-                .for_each(|edit| edit.put_into(&mut table, self.version));
-            Exposed::table(&table).to_toml()
-        };
-        DropInSet {
-            files: edits
-                .iter()
-                .map(|(name, edits)| (name.clone(), text(edits)))
-                .collect(),
+        let mut drop_ins = DropInFiles {
+            files: BTreeMap::new(),
             version: self.version,
-            edits,
+            edits: BTreeMap::new(),
+        };
+        for ((at, edits), (_, notes)) in all.into_iter().enumerate().zip(files) {
+            let letter = names.get(at % 4).copied().unwrap_or("e");
+            let name = format!("{letter}{at}.toml");
+            let mut table = Table::from([("version".to_owned(), Value::Integer(self.version))]);
+            let puts = edits.iter();
+            puts.for_each(|edit| edit.put_into(&mut table, self.version));
+            let text = with_notes(&Exposed::table(&table).to_toml(), notes);
+            drop_ins.files.insert(name.clone(), text);
+            drop_ins.edits.insert(name, edits);
         }
-    }
-
-    fn edit(&self, leaf: &Leaf, number: u32, name: usize) -> Vec<Edit> {
-        let name = values::name(&leaf.path, name, self.any_text);
-        let path = leaf.named(name);
-        let mut edits = Vec::new();
-        if let ["proxy_plugins", "*", last] = leaf.path.as_slice()
-            && *last != "type"
-        {
-            let mut path = path.clone();
-            path.pop();
-            path.push("type".to_owned());
-            let value = Value::String("snapshot".to_owned());
-            edits.push(Edit { path, value });
-        }
-        let value = values::value(&leaf.path, leaf.kind, number, self.any_text);
-        edits.push(Edit { path, value });
-        edits
+        drop_ins
     }
 }
 
-type Numbers = (u16, bool, u32, usize);
-
-fn put(edits: &mut Vec<Edit>, edit: Edit) {
-    edits.retain(|other| other.path != edit.path);
-    edits.push(edit);
-}
+/// Edits, of each of which it says whether it is one of the daemon's settings.
+type File = (Vec<(Choice, bool)>, Vec<Note>);
 
 /// The same setting with another value of its type.
 fn otherwise(mut edit: Edit, number: u32) -> Edit {

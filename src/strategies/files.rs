@@ -1,40 +1,62 @@
 //! Legacy files whose edits are known.
 
+use std::fmt;
+
 use proptest::prelude::*;
 use proptest::sample::select;
 
+use super::edits::{Choice, Maker, Note, add, at, choices, notes, with_notes};
+use super::secrets;
 use super::settings::{self, Edit, Leaf};
-use super::values;
 use crate::config::Config;
 use crate::config::declare::Declared;
 use crate::containerd::Release;
 use crate::containerd::load::{Effective, default_config};
 use crate::containerd::refusal::Refuses;
+use crate::containerd::releases::V1_7;
 use crate::document::Document;
 use crate::k0s;
 use crate::value::{Exposed, Table, Value};
 
-/// A legacy file, and what is known of it.
-#[derive(Clone, Debug)]
+/// A legacy file, and what is known of it. `Debug` shows the text, so that a failing
+/// property prints a file that can be read.
+#[derive(Clone)]
 #[non_exhaustive]
 pub struct LegacyFile {
     /// Its text.
     pub text: String,
-    /// Its config version.
+    /// Its config version; files of version 1 do not state it.
     pub version: i64,
     /// The release of containerd that it is for.
     pub containerd: Release,
     /// Whether it is the release's default dump with edits.
     pub is_dump: bool,
-    /// What it sets beside a dump, each setting once.
+    /// What it sets beside a dump and what k0s decides, each setting once. No
+    /// edit has the value that the dump has.
     pub edits: Vec<Edit>,
+}
+
+impl fmt::Debug for LegacyFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let LegacyFile {
+            text,
+            version,
+            containerd,
+            is_dump,
+            edits,
+        } = self;
+        let kind = if *is_dump { "dump" } else { "sparse file" };
+        writeln!(f, "{kind} of version {version} for containerd {containerd}")?;
+        writeln!(f, "edits: {edits:?}")?;
+        write!(f, "--- {}\n{text}---", k0s::CONFIG_FILE)
+    }
 }
 
 impl LegacyFile {
     /// The file as k0s has it.
     ///
     /// # Panics
-    /// Never: a file that is made parses.
+    /// If somebody changed the text so that it is no TOML: what is made parses.
     #[expect(
         clippy::expect_used,
         reason = "the text is written by this crate, for tests"
@@ -42,26 +64,38 @@ impl LegacyFile {
     pub fn document(&self) -> Document {
         Document::parse(k0s::CONFIG_FILE, self.text.as_bytes()).expect("a written file parses")
     }
+
+    /// What containerd makes of the file by itself, with nothing that k0s adds.
+    pub fn effective(&self) -> Effective {
+        Effective::load(self.containerd, [self.document().to_table()])
+    }
 }
 
-/// Which legacy files are made.
+/// Which legacy files are made: of all config versions, sparse ones and dumps, with
+/// comments and with k0s's documented boilerplate, that containerd starts with.
 ///
 /// ```
 /// use containerd_dropins::strategies::LegacyFiles;
 /// use proptest::prelude::*;
 ///
-/// let files = LegacyFiles::new().versions(&[3]).sparse().strategy();
+/// let files = LegacyFiles::new().versions(&[3]).sparse().at_most(3).strategy();
 /// proptest!(ProptestConfig::with_cases(16), |(file in files)| {
 ///     prop_assert_eq!(file.document().version(), Some(3));
+///     for edit in &file.edits {
+///         // Its path in this very file.
+///         prop_assert!(edit.address(3).is_some());
+///     }
 /// });
 /// ```
 #[derive(Clone, Debug)]
 pub struct LegacyFiles {
     versions: Vec<i64>,
     dumps: bool,
+    sparse: bool,
+    leaves: Vec<&'static Leaf>,
     conversions: bool,
     any_text: bool,
-    valid: bool,
+    secret: Option<String>,
     most: usize,
 }
 
@@ -72,33 +106,72 @@ impl Default for LegacyFiles {
 }
 
 impl LegacyFiles {
-    /// Files of all config versions, sparse ones and dumps, that containerd
-    /// starts with.
+    /// All of them, with at most eight edits.
     pub fn new() -> Self {
         LegacyFiles {
             versions: vec![2, 1, 3, 4],
             dumps: true,
+            sparse: true,
+            leaves: settings::all().iter().collect(),
             conversions: true,
             any_text: false,
-            valid: true,
+            secret: None,
             most: 8,
         }
     }
 
-    /// Only files of these config versions.
+    /// Only files of these config versions. They shrink towards the first.
+    #[must_use]
     pub fn versions(mut self, versions: &[i64]) -> Self {
         self.versions = versions.to_vec();
         self
     }
 
-    /// No dumps.
+    /// No dumps: files of a few keys.
+    #[must_use]
     pub fn sparse(mut self) -> Self {
         self.dumps = false;
         self
     }
 
-    /// No settings that have a successor or another form in another release: what
-    /// they become has another path.
+    /// Only dumps, with edits.
+    #[must_use]
+    pub fn dumps(mut self) -> Self {
+        self.sparse = false;
+        self
+    }
+
+    /// Only edits of settings whose path is wanted: the path in config version 2,
+    /// with `*` for the names of registries, handlers and the like. Dumps have all
+    /// their keys nonetheless, and a setting brings along what it does not do
+    /// without.
+    ///
+    /// ```
+    /// use containerd_dropins::strategies::LegacyFiles;
+    /// use proptest::prelude::*;
+    ///
+    /// let mirrors = LegacyFiles::new().only(|path| path.contains(&"mirrors"));
+    /// proptest!(ProptestConfig::with_cases(16), |(file in mirrors.strategy())| {
+    ///     prop_assert!(file.edits.iter().all(|edit| edit.path.ends_with(&["endpoint".into()])));
+    /// });
+    /// ```
+    #[must_use]
+    pub fn only(mut self, wanted: impl Fn(&[&str]) -> bool) -> Self {
+        self.leaves.retain(|leaf| wanted(&leaf.path));
+        self
+    }
+
+    /// Only settings that these releases of containerd read, too.
+    #[must_use]
+    pub fn read_by(mut self, releases: &[Release]) -> Self {
+        let all = |leaf: &&Leaf| releases.iter().all(|release| leaf.is_read_by(*release));
+        self.leaves.retain(all);
+        self
+    }
+
+    /// No settings that have a successor or another form in another release, and
+    /// no options in another spelling: what they become has another path.
+    #[must_use]
     pub fn without_conversions(mut self) -> Self {
         self.conversions = false;
         self
@@ -106,80 +179,95 @@ impl LegacyFiles {
 
     /// Any texts and names, with quotes, blanks and letters that have to be
     /// escaped. containerd need not start with such a file.
+    #[must_use]
     pub fn any_text(mut self) -> Self {
         self.any_text = true;
-        self.valid = false;
         self
     }
 
-    /// At most so many edits.
+    /// The text of a credential in every file, in one to three of the places where
+    /// people put one: registry credentials, URLs, headers, options and arguments,
+    /// keys that nobody knows, comments. It is for properties that ask that nothing
+    /// shows it; containerd need not start with such a file.
+    ///
+    /// ```
+    /// use containerd_dropins::migrate::{Options, plan};
+    /// use containerd_dropins::strategies::{LegacyFiles, targets};
+    /// use proptest::prelude::*;
+    ///
+    /// let files = LegacyFiles::new().with_secret("hunter2hunter2").strategy();
+    /// proptest!(ProptestConfig::with_cases(16), |(file in files, target in targets())| {
+    ///     prop_assert!(file.text.contains("hunter2hunter2"));
+    ///     let plan = plan(&file.document(), &[], &target, &Options::default());
+    ///     prop_assert!(!plan.to_string().contains("hunter2hunter2"));
+    /// });
+    /// ```
+    #[must_use]
+    pub fn with_secret(mut self, secret: &str) -> Self {
+        self.secret = Some(secret.to_owned());
+        self
+    }
+
+    /// At most so many edits, which are eight if nothing is said. What a setting
+    /// does not do without is not counted.
+    #[must_use]
     pub fn at_most(mut self, edits: usize) -> Self {
         self.most = edits;
         self
     }
 
     /// The strategy.
+    ///
+    /// # Panics
+    /// When values are made, if neither sparse files nor dumps of the config
+    /// versions are left; no release that is known prints version 1.
     pub fn strategy(self) -> impl Strategy<Value = LegacyFile> {
-        let bases = bases(&self.versions, self.dumps);
-        let edits = prop::collection::vec((any::<u16>(), 0u32..1000, 0usize..8), 0..=self.most);
-        let valid = self.valid;
-        (select(bases), edits)
-            .prop_map(move |(base, numbers)| self.make(base, &numbers))
+        let bases = bases(&self.versions, self.sparse, self.dumps);
+        let edits = prop::collection::vec(choices(), 0..=self.most);
+        let places = secrets::places(self.secret.is_some());
+        let must_start = !self.any_text && self.secret.is_none();
+        (select(bases), any::<bool>(), edits, notes(), places)
+            .prop_map(move |(base, boilerplate, choices, notes, places)| {
+                self.make(base, boilerplate, &choices, &notes, &places)
+            })
             .prop_filter("containerd starts with it", move |file| {
-                !valid || is_valid(file)
+                !must_start || is_valid(file)
             })
     }
 
-    fn make(&self, base: Base, numbers: &[(u16, u32, usize)]) -> LegacyFile {
+    fn make(
+        &self,
+        base: Base,
+        boilerplate: bool,
+        choices: &[Choice],
+        notes: &[Note],
+        places: &[usize],
+    ) -> LegacyFile {
         let wanted = |leaf: &&Leaf| {
             leaf.is_read(base.version, base.containerd) && (self.conversions || !leaf.is_converted)
         };
-        let leaves: Vec<&Leaf> = settings::all().iter().filter(wanted).collect();
+        let leaves: Vec<&Leaf> = self.leaves.iter().copied().filter(wanted).collect();
+        let maker = Maker {
+            release: base.containerd,
+            any_text: self.any_text,
+            spellings: self.conversions && !base.containerd.is_2(),
+        };
         let mut edits: Vec<Edit> = Vec::new();
-        for (at, number, name) in numbers {
-            let at = usize::from(*at) % leaves.len().max(1);
-            let Some(leaf) = leaves.get(at) else {
-                continue;
-            };
-            for edit in self.edit(leaf, *number, *name) {
-                edits.retain(|other| other.path != edit.path);
-                edits.push(edit);
-            }
+        for choice in choices {
+            let made = maker.edits(&leaves, choice).into_iter();
+            made.for_each(|edit| add(&mut edits, edit));
         }
-        base.file(edits)
-    }
-
-    /// A setting, and what it does not do without.
-    fn edit(&self, leaf: &Leaf, number: u32, name: usize) -> Vec<Edit> {
-        let name = values::name(&leaf.path, name, self.any_text);
-        let path = leaf.named(name);
-        let value = values::value(&leaf.path, leaf.kind, number, self.any_text);
-        let beside = |key: &str, text: &str| {
-            let mut path: Vec<String> = path.iter().take(2).cloned().collect();
-            path.push(key.to_owned());
-            Edit {
-                path,
-                value: Value::String(text.to_owned()),
-            }
-        };
-        let mut edits = match leaf.path.as_slice() {
-            ["proxy_plugins", "*", ..] => {
-                vec![
-                    beside("type", "snapshot"),
-                    beside("address", "/run/proxy.sock"),
-                ]
-            }
-            ["plugins", _, "containerd", "runtimes", "*", ..] => {
-                let mut path: Vec<String> = path.iter().take(5).cloned().collect();
-                path.push("runtime_type".to_owned());
-                let value = Value::String("io.containerd.runc.v2".to_owned());
-                vec![Edit { path, value }]
-            }
-            _ => Vec::new(),
-        };
-        edits.retain(|edit| edit.path != path);
-        edits.push(Edit { path, value });
-        edits
+        let secret = self.secret.as_deref().unwrap_or_default();
+        for place in places {
+            let made = secrets::edits(*place, secret).into_iter();
+            made.for_each(|edit| add(&mut edits, edit));
+        }
+        let mut file = base.file(edits, boilerplate);
+        file.text = with_notes(&file.text, notes);
+        if places.contains(&secrets::COMMENT) {
+            file.text.push_str(&format!("# password = \"{secret}\"\n"));
+        }
+        file
     }
 }
 
@@ -193,32 +281,32 @@ struct Base {
 
 /// Nothing in each version, for a release that reads it, and the dumps of releases
 /// that write it.
-fn bases(versions: &[i64], dumps: bool) -> Vec<Base> {
+fn bases(versions: &[i64], sparse: bool, dumps: bool) -> Vec<Base> {
     let base = |version, containerd, is_dump| Base {
         version,
         containerd,
         is_dump,
     };
-    // The plainest first.
-    let readers: [(i64, &[(u16, u16, u16)]); 4] = [
-        (1, &[(1, 2, 14), (1, 7, 20)]),
-        (2, &[(1, 7, 20), (1, 6, 20), (1, 4, 13)]),
-        (3, &[(2, 1, 9), (2, 3, 4)]),
-        (4, &[(2, 3, 4)]),
-    ];
     let all = || {
         let of_version = |version: &i64| {
-            let readers = readers.iter().filter(|(of, _)| of == version);
-            let releases = readers.flat_map(|(_, releases)| releases.iter());
-            releases
-                .map(|(major, minor, patch)| Release::new(*major, *minor, *patch))
-                .collect()
+            // The plainest first.
+            let readers: &[Release] = match version {
+                1 => &[Release::new(1, 2, 14), Release::new(1, 7, 20)],
+                2 => &[
+                    Release::new(1, 7, 20),
+                    Release::new(1, 6, 20),
+                    Release::new(1, 4, 13),
+                ],
+                3 => &[Release::new(2, 1, 9), Release::new(2, 3, 4)],
+                4 => &[Release::new(2, 3, 4)],
+                _ => &[],
+            };
+            readers.to_vec()
         };
-        versions
-            .iter()
-            .map(move |version| (*version, of_version(version)))
+        let versions = versions.iter();
+        versions.map(move |version| (*version, of_version(version)))
     };
-    let sparse = all().flat_map(|(version, releases): (i64, Vec<Release>)| {
+    let bare = all().flat_map(|(version, releases): (i64, Vec<Release>)| {
         releases
             .into_iter()
             .map(move |release| base(version, release, false))
@@ -228,21 +316,40 @@ fn bases(versions: &[i64], dumps: bool) -> Vec<Base> {
         let releases = releases.into_iter().filter(writes);
         releases.map(move |release| base(version, release, true))
     });
-    sparse.chain(dumped.filter(|_| dumps)).collect()
+    let bare = bare.filter(|_| sparse);
+    bare.chain(dumped.filter(|_| dumps)).collect()
 }
 
 impl Base {
-    fn file(self, edits: Vec<Edit>) -> LegacyFile {
-        let mut table = match self.is_dump {
+    fn file(self, mut edits: Vec<Edit>, boilerplate: bool) -> LegacyFile {
+        let dump = match self.is_dump {
             true => dump(self.containerd),
             false => Table::new(),
         };
+        let mut table = dump.clone();
         if self.version > 1 {
             table.insert("version".to_owned(), Value::Integer(self.version));
         }
-        for edit in &edits {
-            edit.put_into(&mut table, self.version);
+        // As k0s's documentation had it before 1.27.
+        let documented = [
+            (&["root"][..], "/var/lib/k0s/containerd"),
+            (&["state"], "/run/k0s/containerd"),
+            (&["grpc", "address"], "/run/k0s/containerd.sock"),
+        ];
+        for (path, text) in documented.into_iter().filter(|_| boilerplate) {
+            let path = path.iter().map(|key| (*key).to_owned()).collect();
+            let value = Value::String(text.to_owned());
+            Edit { path, value }.put_into(&mut table, self.version);
         }
+        // Of two spellings of an option of a handler, and of what a table and its
+        // key would both be, the later counts.
+        edits
+            .iter()
+            .for_each(|edit| edit.put_into(&mut table, self.version));
+        edits.retain(|edit| {
+            let address = edit.address(self.version);
+            address.is_some_and(|address| at(&dump, &address) != Some(&edit.value))
+        });
         LegacyFile {
             text: Exposed::table(&table).to_toml(),
             version: self.version,
@@ -269,17 +376,48 @@ fn dump(release: Release) -> Table {
 
 /// Whether containerd starts with a file, and its pods do.
 fn is_valid(file: &LegacyFile) -> bool {
-    let Ok(document) = Document::parse(k0s::CONFIG_FILE, file.text.as_bytes()) else {
-        return false;
-    };
-    let effective = Effective::load(file.containerd, [document.to_table()]);
-    let refusals = effective.refusals();
+    let refusals = file.effective().refusals();
     !refusals
         .iter()
         .any(|refusal| refusal.refuses > Refuses::Pull)
 }
 
+/// Settings with a value, each of which some release of containerd reads.
+///
+/// ```
+/// use containerd_dropins::Config;
+/// use containerd_dropins::strategies::settings;
+/// use proptest::prelude::*;
+///
+/// proptest!(ProptestConfig::with_cases(16), |(edit in settings())| {
+///     let path: Vec<&str> = edit.path.iter().map(String::as_str).collect();
+///     prop_assert!((1..=4).any(|version| Config::address(version, &path).is_some()));
+/// });
+/// ```
+pub fn settings() -> impl Strategy<Value = Edit> {
+    let leaves: Vec<&Leaf> = settings::all().iter().collect();
+    let maker = Maker {
+        release: V1_7,
+        any_text: true,
+        spellings: false,
+    };
+    choices().prop_filter_map("there are settings", move |choice| {
+        maker.edits(&leaves, &choice).pop()
+    })
+}
+
 /// The typed model of a file.
+///
+/// ```
+/// use containerd_dropins::strategies::configs;
+/// use proptest::prelude::*;
+///
+/// proptest!(ProptestConfig::with_cases(16), |(config in configs())| {
+///     let mut other = config.clone();
+///     other.version = Some(4);
+///     prop_assert!(other.to_toml().contains("version = 4"));
+/// });
+/// ```
 pub fn configs() -> impl Strategy<Value = Config> {
     LegacyFiles::new()
         .strategy()

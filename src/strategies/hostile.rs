@@ -1,10 +1,13 @@
 //! Documents that nobody would write on purpose.
 
+use std::collections::BTreeMap;
+
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 
-use super::files::{LegacyFile, LegacyFiles};
+use super::files::{LegacyFile, LegacyFiles, settings};
 use crate::containerd::plugin;
+use crate::value::{Exposed, Table, Value, put_at};
 
 /// Texts of any kind: files with lines cut out, doubled, swapped or spoiled; values
 /// of wrong types; odd names; deep nesting; all notations of TOML. Most parse.
@@ -28,6 +31,8 @@ pub fn hostile_texts() -> impl Strategy<Value = String> {
     prop_oneof![
         4 => lines(),
         3 => damaged(),
+        3 => odd_files(),
+        2 => files_of_mixed_versions(),
         1 => nested(),
         1 => ".{0,80}",
     ]
@@ -128,6 +133,154 @@ const VALUES: &[&str] = &[
     "[\"https://mirror.example\", \"http://u:p@h:99999/\"]",
     "\"10s\"",
     "\"io.containerd.runc.v2\"",
+];
+
+/// Files of a few keys, each in a table where it may or may not be a setting, with
+/// values of any type: what a person writes who has the wrong page of the
+/// documentation open. Most parse; a table that is a value elsewhere is no TOML.
+///
+/// ```
+/// use containerd_dropins::Document;
+/// use containerd_dropins::migrate::check;
+/// use containerd_dropins::strategies::odd_files;
+/// use proptest::prelude::*;
+///
+/// proptest!(ProptestConfig::with_cases(16), |(text in odd_files())| {
+///     if let Ok(document) = Document::parse("containerd.toml", text.as_bytes()) {
+///         prop_assert!(check(&document).iter().all(|finding| finding.span.is_some()));
+///     }
+/// });
+/// ```
+pub fn odd_files() -> impl Strategy<Value = String> {
+    let key = (select(PLACES), select(KEYS), select(ODD_VALUES));
+    (1i64..=4, prop::collection::vec(key, 1..5)).prop_map(|(version, keys)| {
+        let mut tables: BTreeMap<&str, BTreeMap<&str, &str>> = BTreeMap::new();
+        for (place, key, value) in keys {
+            tables.entry(place).or_default().insert(key, value);
+        }
+        let mut text = format!("version = {version}\n");
+        for (place, keys) in tables {
+            if !place.is_empty() {
+                text.push_str(&format!("[{place}]\n"));
+            }
+            for (key, value) in keys {
+                text.push_str(&format!("{key} = {value}\n"));
+            }
+        }
+        text
+    })
+}
+
+const PLACES: &[&str] = &[
+    "",
+    "plugins",
+    "plugins.'io.containerd.cri.v1.images'",
+    "plugins.'io.containerd.cri.v1.runtime'",
+    "plugins.'io.containerd.cri.v1.runtime'.cni",
+    "plugins.'io.containerd.grpc.v1.cri'",
+    "plugins.'io.containerd.grpc.v1.cri'.registry",
+    "plugins.'io.containerd.grpc.v1.cri'.registry.configs.'[::1]:5000'",
+    "plugins.'io.containerd.grpc.v1.cri'.containerd.runtimes.kata",
+    "plugins.'io.containerd.grpc.v1.cri'.containerd.runtimes.kata.options",
+    "plugins.cri.containerd",
+    "plugins.'io.containerd.server.v1.grpc-tcp'",
+    "plugins.'io.containerd.snapshotter.v1.aufs'",
+    "proxy_plugins.x",
+    "grpc",
+    "'a[b'",
+];
+
+const KEYS: &[&str] = &[
+    "registry",
+    "containerd",
+    "cni",
+    "bin_dir",
+    "runtime_type",
+    "options",
+    "CriuPath",
+    "sandbox_image",
+    "SANDBOX_IMAGE",
+    "stats_collect_period",
+    "address",
+    "uid",
+    "tls",
+    "'io.containerd.cri.v1.runtime'",
+    "'io.containerd.cri.v1.images'",
+    "'a.b'",
+    "'a\"b'",
+    "\"a\\u0001\"",
+    "'[x]'",
+    "foo",
+];
+
+const ODD_VALUES: &[&str] = &[
+    "0",
+    "''",
+    "'x'",
+    "true",
+    "1.5",
+    "[]",
+    "[{}]",
+    "['a', 1]",
+    "{}",
+    "{ a = 1, b = { c = 'x', d = {} } }",
+    "1979-05-27",
+    "'io.containerd.kata.v2'",
+];
+
+/// Files of some config version or none, in which settings stand where other
+/// versions have them, some with a value of a wrong type; and lists of plugins by
+/// the ids of all versions.
+///
+/// ```
+/// use containerd_dropins::{Config, Document};
+/// use containerd_dropins::strategies::files_of_mixed_versions;
+/// use proptest::prelude::*;
+///
+/// proptest!(ProptestConfig::with_cases(16), |(text in files_of_mixed_versions())| {
+///     let document = Document::parse("containerd.toml", text.as_bytes()).unwrap();
+///     prop_assert_eq!(Config::read(&document).to_table(), document.to_table());
+/// });
+/// ```
+pub fn files_of_mixed_versions() -> impl Strategy<Value = String> {
+    let version = prop_oneof![Just(None), (0i64..=5).prop_map(Some)];
+    let wrong = prop_oneof![
+        6 => Just(None),
+        1 => Just(Some(Value::Integer(-1))),
+        1 => Just(Some(Value::Table(Table::new()))),
+    ];
+    let entry = (settings(), 1i64..=4, wrong);
+    let entries = prop::collection::vec(entry, 0..6);
+    let ids = prop::collection::vec(select(IDS), 0..5);
+    (version, entries, ids).prop_map(|(version, entries, ids)| {
+        let mut table = Table::new();
+        for (edit, at, wrong) in entries {
+            if let Some(address) = edit.address(at) {
+                let address: Vec<&str> = address.iter().map(String::as_str).collect();
+                put_at(&mut table, &address, wrong.unwrap_or(edit.value));
+            }
+        }
+        if !ids.is_empty() {
+            let ids = ids.into_iter().map(|id| Value::String(id.to_owned()));
+            table.insert("disabled_plugins".to_owned(), Value::Array(ids.collect()));
+        }
+        table.extend(version.map(|version| ("version".to_owned(), Value::Integer(version))));
+        Exposed::table(&table).to_toml()
+    })
+}
+
+/// Ids of plugins in the spellings of all versions, and one that is nobody's.
+const IDS: &[&str] = &[
+    "cri",
+    "zfs",
+    "restart",
+    "io.containerd.grpc.v1.cri",
+    "io.containerd.cri.v1.images",
+    "io.containerd.snapshotter.v1.zfs",
+    "io.containerd.internal.v1.restart",
+    "io.containerd.monitor.container.v1.restart",
+    "io.containerd.monitor.task.v1.cgroups",
+    "nobody's",
 ];
 
 fn key() -> impl Strategy<Value = String> {

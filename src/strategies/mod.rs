@@ -24,29 +24,34 @@
 //!
 //! | strategy | makes |
 //! |---|---|
-//! | [`LegacyFiles`] | files of every config version, sparse or edits of a default dump, valid or of any texts |
+//! | [`LegacyFiles`] | files of every config version, sparse or edits of a default dump, that containerd starts with, or of any texts, or with a secret |
 //! | [`DropInSets`] | drop-ins that set the same settings, so that precedence matters |
-//! | [`configs`] | the typed model |
-//! | [`registries`] | mirrors, TLS and credentials of registries |
-//! | [`hosts_tomls`], [`certs_ds`] | `hosts.toml` files, and trees of them |
+//! | [`settings`], [`configs`] | one setting with a value; the typed model of a whole file |
+//! | [`registries`], [`odd_registries`] | mirrors, TLS and credentials of registries |
+//! | [`hosts_tomls`], [`hosts_toml_texts`], [`certs_ds`] | `hosts.toml` files, their odd notations, and trees of them |
 //! | [`k0s_releases`], [`containerd_releases`], [`targets`] | releases, and what plans are made for |
-//! | [`hostile_texts`], [`hostile_bytes`] | documents of any kind, most of which parse |
 //! | [`options`] | options of a migration |
+//! | [`odd_files`], [`files_of_mixed_versions`] | settings where they do not belong |
+//! | [`hostile_texts`], [`hostile_bytes`] | documents of any kind, most of which parse |
+//!
+//! What fails is printed as a person would want to read it: files as text.
 //!
 //! [proptest]: https://docs.rs/proptest/1
 
 mod drop_ins;
+mod edits;
 mod files;
 mod hostile;
 mod registry;
 mod releases;
+mod secrets;
 mod settings;
 mod values;
 
-pub use drop_ins::{DropInSet, DropInSets};
-pub use files::{LegacyFile, LegacyFiles, configs};
-pub use hostile::{hostile_bytes, hostile_texts};
-pub use registry::{certs_ds, hosts_tomls, registries};
+pub use drop_ins::{DropInFiles, DropInSets};
+pub use files::{LegacyFile, LegacyFiles, configs, settings};
+pub use hostile::{files_of_mixed_versions, hostile_bytes, hostile_texts, odd_files};
+pub use registry::{certs_ds, hosts_toml_texts, hosts_tomls, odd_registries, registries};
 pub use releases::{
     containerd_releases, k0s_releases, k0s_releases_of, options, targets, targets_of,
 };

@@ -30,20 +30,107 @@ pub fn registries() -> impl Strategy<Value = Registry> {
     let configs = prop::collection::btree_map(asked, registry_hosts(), 0..4);
     (mirrors, configs).prop_map(|(mirrors, configs)| {
         let mirror = |(host, endpoint): (String, Vec<String>)| {
-            let mut mirror = Mirror::default();
-            mirror.endpoint = Some(endpoint);
+            let mirror = Mirror {
+                endpoint: Some(endpoint),
+                ..Mirror::default()
+            };
             (host, mirror)
         };
-        let mut registry = Registry::default();
-        registry.mirrors = mirrors.into_iter().map(mirror).collect();
-        registry.configs = configs.into_iter().collect();
-        registry
+        Registry {
+            mirrors: mirrors.into_iter().map(mirror).collect(),
+            configs: configs.into_iter().collect(),
+            ..Registry::default()
+        }
     })
 }
 
 fn host_of(url: String) -> String {
     let (_, rest) = url.split_once("://").unwrap_or(("", &url));
     rest.split('/').next().unwrap_or(rest).to_owned()
+}
+
+/// The settings under `registry` as nobody would write them on purpose: hosts and
+/// URLs in all spellings, with users, odd paths and what is no URL, TLS files that
+/// are relative or empty.
+///
+/// ```
+/// use containerd_dropins::registry::{endpoints, hosts_named};
+/// use containerd_dropins::strategies::odd_registries;
+/// use proptest::prelude::*;
+///
+/// proptest!(ProptestConfig::with_cases(16), |(settings in odd_registries())| {
+///     for host in hosts_named(&settings) {
+///         let _ = endpoints(&settings, &host, "2.3.3".parse().unwrap());
+///     }
+/// });
+/// ```
+pub fn odd_registries() -> impl Strategy<Value = Registry> {
+    let name = prop_oneof![
+        8 => select(ODD_HOSTS).prop_map(str::to_owned),
+        3 => Just("*".to_owned()),
+        1 => "\\PC{0,8}",
+    ];
+    let mirror = prop::option::weighted(0.9, prop::collection::vec(odd_urls(), 0..4));
+    let mirrors = prop::collection::btree_map(name.clone(), mirror, 0..5);
+    let file = prop::option::of(select(&["/pem", "", "rel/pem", "../pem"][..]));
+    let verify = prop::option::of(any::<bool>());
+    let tls = (verify, file.clone(), file.clone(), file);
+    let configs = prop::collection::btree_map(name, tls, 0..5);
+    (mirrors, configs).prop_map(|(mirrors, configs)| {
+        let mut settings = Registry::default();
+        for (name, endpoint) in mirrors {
+            let mirror = Mirror {
+                endpoint,
+                ..Mirror::default()
+            };
+            settings.mirrors.insert(name, mirror);
+        }
+        for (name, (verify, ca, cert, key)) in configs {
+            let mut config = RegistryHost::default();
+            config.tls.insecure_skip_verify = verify;
+            config.tls.ca_file = ca.map(str::to_owned);
+            config.tls.cert_file = cert.map(str::to_owned);
+            config.tls.key_file = key.map(str::to_owned);
+            settings.configs.insert(name, config);
+        }
+        settings
+    })
+}
+
+const ODD_HOSTS: &[&str] = &[
+    "docker.io",
+    "registry-1.docker.io",
+    "gcr.io",
+    "gcr.io:5000",
+    "quay.io",
+    "localhost",
+    "localhost:5000",
+    "127.0.0.1:80",
+    "[::1]:5000",
+    "m.example",
+    "M.example",
+    "10.0.0.1:443",
+];
+
+fn odd_urls() -> impl Strategy<Value = String> {
+    let scheme = select(&["https://", "http://", "", "HTTPS://", "ftp://"][..]);
+    let paths = [
+        "",
+        "/",
+        "/v2",
+        "/v2/",
+        "/p",
+        "/p/",
+        "/a//b/../c",
+        "/p/v2",
+        "/%20é",
+        "?q",
+        "/p#f",
+    ];
+    let user = prop_oneof![3 => Just(""), 1 => Just("u:p@")];
+    let known = (scheme, user, select(ODD_HOSTS), select(paths.to_vec()))
+        .prop_map(|(scheme, user, host, path)| format!("{scheme}{user}{host}{path}"));
+    prop_oneof![20 => known, 1 => "\\PC{0,12}"]
 }
 
 /// TLS and credentials of one host.
@@ -87,8 +174,9 @@ fn registry_hosts() -> impl Strategy<Value = RegistryHost> {
 /// use proptest::prelude::*;
 ///
 /// proptest!(ProptestConfig::with_cases(16), |(file in hosts_tomls())| {
-///     let text = file.to_toml("2.3.3".parse().unwrap());
-///     prop_assert_eq!(HostsToml::parse(&text).unwrap(), file);
+///     let release = "2.3.3".parse().unwrap();
+///     let text = file.to_toml(release);
+///     prop_assert_eq!(HostsToml::parse(&text, release).unwrap(), file);
 /// });
 /// ```
 pub fn hosts_tomls() -> impl Strategy<Value = HostsToml> {
@@ -100,11 +188,11 @@ pub fn hosts_tomls() -> impl Strategy<Value = HostsToml> {
             host.settings = settings;
             host
         };
-        let mut file = HostsToml::default();
-        file.server = server;
-        file.settings = settings;
-        file.hosts = hosts.into_iter().map(host).collect();
-        file
+        HostsToml {
+            server,
+            settings,
+            hosts: hosts.into_iter().map(host).collect(),
+        }
     })
 }
 
@@ -126,29 +214,96 @@ fn host_settings() -> impl Strategy<Value = HostSettings> {
     let verify = select(vec![None, Some(true), Some(false)]);
     (capabilities, ca, client, header, verify, any::<bool>()).prop_map(
         |(capabilities, ca, client, header, verify, path)| {
-            let mut settings = HostSettings::default();
-            settings.capabilities = capabilities;
-            settings.ca = ca.into_iter().map(str::to_owned).collect();
             let certificate = |(certificate, key): (&str, Option<&str>)| {
                 ClientCertificate::new(certificate, key.map(str::to_owned))
             };
-            settings.client = client.into_iter().map(certificate).collect();
             let lines = |(name, lines): (&str, Vec<&str>)| {
-                (
-                    name.to_owned(),
-                    lines.into_iter().map(Secret::new).collect(),
-                )
+                let lines = lines.into_iter().map(Secret::new).collect();
+                (name.to_owned(), lines)
             };
-            settings.header = header.into_iter().map(lines).collect();
-            settings.skip_verify = verify;
-            settings.override_path = path;
-            settings
+            HostSettings {
+                capabilities,
+                ca: ca.into_iter().map(str::to_owned).collect(),
+                client: client.into_iter().map(certificate).collect(),
+                header: header.into_iter().map(lines).collect(),
+                skip_verify: verify,
+                override_path: path,
+                ..HostSettings::default()
+            }
         },
     )
 }
 
+/// Texts of `hosts.toml` files in which each host has a notation of its own: a
+/// table, keys with dots, an inline table, a table that begins anew further down.
+/// containerd takes some of them for files without that host, and refuses others.
+///
+/// ```
+/// use containerd_dropins::registry::CertsD;
+/// use containerd_dropins::strategies::hosts_toml_texts;
+/// use proptest::prelude::*;
+///
+/// proptest!(ProptestConfig::with_cases(16), |(text in hosts_toml_texts())| {
+///     let tree = CertsD::new("/etc/certs.d", [("registry.example/hosts.toml", text.as_str())]);
+///     prop_assert!(!tree.endpoints("registry.example", "2.3.3".parse().unwrap()).is_empty());
+/// });
+/// ```
+pub fn hosts_toml_texts() -> impl Strategy<Value = String> {
+    const CAN: &str = "capabilities = [\"pull\", \"resolve\"]\n";
+    let urls = [
+        "https://a.example",
+        "https://[fd00::1]:1",
+        "https://c.example",
+        "https://d.example/p",
+    ];
+    let notations = prop::collection::vec(0usize..7, urls.len());
+    let urls = Just(urls).prop_shuffle();
+    (any::<bool>(), any::<bool>(), notations, urls).prop_map(|(server, table, notations, urls)| {
+        let (mut top, mut inside) = (String::new(), String::new());
+        let (mut behind, mut back) = (String::new(), String::new());
+        if server {
+            top.push_str("server = \"https://up.example\"\n");
+        }
+        for (url, notation) in urls.iter().zip(notations) {
+            let header = format!("[host.\"{url}\".header]\nx = \"y\"\n");
+            match notation {
+                1 => behind.push_str(&format!("[host.\"{url}\"]\n{CAN}{header}")),
+                2 => behind.push_str(&header),
+                3 => inside.push_str(&format!("\"{url}\".{CAN}")),
+                4 => {
+                    inside.push_str(&format!("\"{url}\".{CAN}"));
+                    behind.push_str(&header);
+                }
+                5 => inside.push_str(&format!("\"{url}\" = {{ header = {{ x = \"y\" }} }}\n")),
+                6 => {
+                    behind.push_str(&format!("[host.\"{url}\"]\n"));
+                    back.push_str(&header);
+                }
+                _ => {}
+            }
+        }
+        if table || !inside.is_empty() {
+            inside.insert_str(0, "[host]\n");
+        }
+        [top, inside, behind, back].concat()
+    })
+}
+
 /// Trees of `hosts.toml` files for a release: their texts, by their paths below the
 /// directory that `config_path` names.
+///
+/// ```
+/// use containerd_dropins::registry::CertsD;
+/// use containerd_dropins::strategies::certs_ds;
+/// use proptest::prelude::*;
+///
+/// let files = certs_ds("2.3.3".parse()?);
+/// proptest!(ProptestConfig::with_cases(16), |(files in files)| {
+///     let texts = files.iter().map(|(path, text)| (path.as_str(), text.as_str()));
+///     prop_assert_eq!(CertsD::new("/etc/certs.d", texts).errors().count(), 0);
+/// });
+/// # Ok::<(), containerd_dropins::containerd::ReleaseError>(())
+/// ```
 pub fn certs_ds(release: Release) -> impl Strategy<Value = BTreeMap<String, String>> {
     let host = prop_oneof![4 => hosts(), 1 => Just("_default".to_owned())];
     prop::collection::btree_map(host, hosts_tomls(), 0..4).prop_map(move |files| {

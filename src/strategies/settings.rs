@@ -1,5 +1,6 @@
 //! The settings that a generated file can set, and where.
 
+use std::fmt;
 use std::sync::OnceLock;
 
 use crate::config::Config;
@@ -7,9 +8,10 @@ use crate::containerd::Release;
 use crate::containerd::releases::V1_2;
 use crate::containerd::setting::{History, Kind, Presence, Section, State};
 use crate::value::{Table, Value, put_at};
+use crate::write;
 
-/// One setting that a generated file sets.
-#[derive(Clone, Debug, PartialEq)]
+/// One setting that a generated file sets. `Debug` shows its value.
+#[derive(Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Edit {
     /// Its path in config version 2, or as [`Config::SETTINGS`] has it where that
@@ -17,6 +19,13 @@ pub struct Edit {
     pub path: Vec<String>,
     /// Its value.
     pub value: Value,
+}
+
+impl fmt::Debug for Edit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let path: Vec<&str> = self.path.iter().map(String::as_str).collect();
+        write!(f, "{} = {}", write::dotted(&path), self.value.exposed())
+    }
 }
 
 impl Edit {
@@ -63,6 +72,12 @@ impl Leaf {
         is_alive && Config::address(version, &self.path).is_some()
     }
 
+    /// Whether a release reads it from some config version: 2.x by the place that
+    /// it has in version 3 or later, or by that of version 2.
+    pub(super) fn is_read_by(&self, release: Release) -> bool {
+        (1..=release.config_version()).any(|version| self.is_read(version, release))
+    }
+
     /// Its path for the entries of maps that it is in.
     pub(super) fn named(&self, name: &str) -> Vec<String> {
         let key = |key: &&str| if *key == "*" { name } else { key }.to_owned();
@@ -81,6 +96,7 @@ pub(super) fn all() -> &'static [Leaf] {
             is_converted: false,
         };
         of_section(Config::SETTINGS, &mut Vec::new(), above, &mut leaves);
+        leaves.sort_by_key(|leaf| leaf.path.first() == Some(&"plugins"));
         leaves
     })
 }

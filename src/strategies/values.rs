@@ -111,6 +111,9 @@ const NAMES: &[&str] = &[
     "quoted \"name\"",
 ];
 
+/// Names of runtime handlers; there is one called runc without being set.
+const HANDLERS: &[&str] = &["nvidia", "runc", "kata-qemu", "a.b"];
+
 /// Names of registry hosts.
 const HOSTS: &[&str] = &[
     "registry.example",
@@ -121,13 +124,23 @@ const HOSTS: &[&str] = &[
     "localhost:5000",
 ];
 
+/// What mirrors stand under: `*` is for all hosts that have none.
+const MIRRORED: &[&str] = &[
+    "registry.example",
+    "docker.io",
+    "registry.example:5000",
+    "*",
+];
+
 /// A name for an entry of the map that a path leads through, by a number.
 pub(super) fn name(path: &[&str], number: usize, any_text: bool) -> &'static str {
-    let is_registry = path.contains(&"registry");
-    let names = match (is_registry, any_text) {
-        (true, _) => HOSTS,
-        (false, true) => NAMES,
-        (false, false) => NAMES.get(..4).unwrap_or(NAMES),
+    let is_in = |table: &str| path.contains(&table);
+    let names = match any_text {
+        _ if is_in("mirrors") => MIRRORED,
+        _ if is_in("registry") => HOSTS,
+        true => NAMES,
+        false if is_in("runtimes") => HANDLERS,
+        false => NAMES.get(..4).unwrap_or(NAMES),
     };
     names
         .get(number % names.len().max(1))

@@ -40,6 +40,7 @@ mod refusals;
 mod refused;
 mod registry;
 mod secrets;
+mod strategies;
 mod support;
 mod targets;
 mod version_3;

@@ -1,0 +1,210 @@
+//! How numbers become edits.
+
+use proptest::prelude::*;
+use proptest::sample::Index;
+
+use super::settings::{Edit, Leaf};
+use super::values;
+use crate::containerd::Release;
+use crate::containerd::handler::spellings;
+use crate::containerd::load::default_config;
+use crate::containerd::plugin;
+use crate::containerd::setting::Kind;
+use crate::value::{Table, Value};
+
+/// One edit, before it is known which settings there are to choose from. It shrinks
+/// towards the first of them, with a plain value, under a plain name.
+#[derive(Clone, Debug)]
+pub(super) struct Choice {
+    leaf: Index,
+    content: Content,
+    name: usize,
+    spelling: usize,
+}
+
+/// What a setting is set to.
+#[derive(Clone, Copy, Debug)]
+enum Content {
+    /// A value of its type, by a number.
+    Plain(u32),
+    /// The zero value of its type.
+    Zero,
+    /// What the release has by default, as somebody copies it from a dump.
+    Default,
+}
+
+pub(super) fn choices() -> impl Strategy<Value = Choice> {
+    let content = prop_oneof![
+        8 => (0u32..1000).prop_map(Content::Plain),
+        1 => Just(Content::Zero),
+        1 => Just(Content::Default),
+    ];
+    let spelling = prop_oneof![6 => Just(0usize), 1 => 1usize..4];
+    (any::<Index>(), content, 0usize..8, spelling).prop_map(|(leaf, content, name, spelling)| {
+        Choice {
+            leaf,
+            content,
+            name,
+            spelling,
+        }
+    })
+}
+
+/// What edits are made for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Maker {
+    /// Whose defaults are copied.
+    pub(super) release: Release,
+    /// Texts and names of any letters.
+    pub(super) any_text: bool,
+    /// Options of handlers in the other spellings that containerd 1.x reads.
+    pub(super) spellings: bool,
+}
+
+impl Maker {
+    /// A setting among those that there are, and before it what it does not do
+    /// without.
+    pub(super) fn edits(&self, leaves: &[&Leaf], choice: &Choice) -> Vec<Edit> {
+        if leaves.is_empty() {
+            return Vec::new();
+        }
+        let Some(leaf) = leaves.get(choice.leaf.index(leaves.len())) else {
+            return Vec::new();
+        };
+        let name = values::name(&leaf.path, choice.name, self.any_text);
+        let mut path = leaf.named(name);
+        let mut value = self.value(leaf, &path, choice.content);
+        let mut edits = Vec::new();
+        match leaf.path.as_slice() {
+            ["proxy_plugins", "*", ..] => {
+                edits.push(text(&path, 2, "type", "snapshot"));
+                edits.push(text(&path, 2, "address", "/run/proxy.sock"));
+            }
+            [
+                "plugins",
+                plugin::CRI,
+                "containerd",
+                "runtimes",
+                "*",
+                rest @ ..,
+            ] => {
+                let is_kata = name.starts_with("kata");
+                let runtime_type = match is_kata {
+                    true => "io.containerd.kata.v2",
+                    false => "io.containerd.runc.v2",
+                };
+                edits.push(text(&path, 5, "runtime_type", runtime_type));
+                match rest {
+                    ["runtime_type"] => value = Value::String(runtime_type.to_owned()),
+                    // Which options count depends on the type.
+                    ["options", _] if is_kata => {
+                        let option = text(&path, 6, "ConfigPath", "/etc/kata/configuration.toml");
+                        (path, value) = (option.path, option.value);
+                    }
+                    _ => {}
+                }
+                if let (["options", _], Some(key), true) = (rest, path.last_mut(), self.spellings) {
+                    let mut all = spellings(key).into_iter();
+                    key.clone_from(&all.nth(choice.spelling).unwrap_or_default());
+                }
+            }
+            _ => {}
+        }
+        edits.retain(|edit: &Edit| edit.path != path);
+        edits.push(Edit { path, value });
+        edits
+    }
+
+    fn value(&self, leaf: &Leaf, path: &[String], content: Content) -> Value {
+        let plain = |number| values::value(&leaf.path, leaf.kind, number, self.any_text);
+        match content {
+            Content::Plain(number) => plain(number),
+            Content::Zero => zero(leaf.kind).unwrap_or_else(|| plain(0)),
+            Content::Default => self.default(path).unwrap_or_else(|| plain(0)),
+        }
+    }
+
+    fn default(&self, path: &[String]) -> Option<Value> {
+        let edit = Edit {
+            path: path.to_vec(),
+            value: Value::Boolean(false),
+        };
+        let address = edit.address(self.release.config_version())?;
+        at(&default_config(self.release), &address).cloned()
+    }
+}
+
+/// A text beside a setting, in the table that the first keys of its path lead to.
+fn text(path: &[String], depth: usize, key: &str, text: &str) -> Edit {
+    let table = path.iter().take(depth).cloned();
+    Edit {
+        path: table.chain([key.to_owned()]).collect(),
+        value: Value::String(text.to_owned()),
+    }
+}
+
+fn zero(kind: Kind) -> Option<Value> {
+    Some(match kind {
+        Kind::Bool => Value::Boolean(false),
+        Kind::Int => Value::Integer(0),
+        Kind::Float => Value::Float(0.0),
+        Kind::Str | Kind::Duration => Value::String(String::new()),
+        Kind::Strs | Kind::Bytes => Value::Array(Vec::new()),
+        _ => return None,
+    })
+}
+
+/// The value at a path.
+pub(super) fn at<'t>(table: &'t Table, path: &[String]) -> Option<&'t Value> {
+    let (last, tables) = path.split_last()?;
+    let mut table = table;
+    for key in tables {
+        table = table.get(key)?.as_table()?;
+    }
+    table.get(last)
+}
+
+/// Adds an edit; what was at its path goes.
+pub(super) fn add(edits: &mut Vec<Edit>, edit: Edit) {
+    edits.retain(|other| other.path != edit.path);
+    edits.push(edit);
+}
+
+/// Where a comment or a blank line goes, and what it says.
+pub(super) type Note = (Index, usize);
+
+/// Comments above and behind lines, and blank lines.
+pub(super) fn notes() -> impl Strategy<Value = Vec<Note>> {
+    let note = (any::<Index>(), 0usize..6);
+    prop_oneof![
+        2 => Just(Vec::new()),
+        1 => prop::collection::vec(note, 0..4),
+    ]
+}
+
+/// Puts notes into a text that has one key a line.
+pub(super) fn with_notes(text: &str, notes: &[Note]) -> String {
+    if notes.is_empty() {
+        return text.to_owned();
+    }
+    let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+    for (index, number) in notes {
+        let at = index.index(lines.len() + 1);
+        let above = |line: &str| line.to_owned();
+        match (number, lines.get_mut(at)) {
+            (0, _) => lines.insert(at, above("# because of the audit")),
+            (1, _) => lines.insert(at, above("  ## see \"ticket\" 12 = [é]")),
+            (2, _) => lines.insert(at, above("")),
+            // A setting that somebody switched off.
+            (3, _) => lines.insert(at, above("#snapshotter = \"native\"")),
+            (_, Some(line)) if !line.trim().is_empty() && !line.contains('#') => {
+                line.push_str(" # ticket 12");
+            }
+            (_, _) => lines.insert(at, above("#")),
+        }
+    }
+    lines
+        .iter()
+        .flat_map(|line| [line.as_str(), "\n"])
+        .collect()
+}

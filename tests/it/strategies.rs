@@ -1,0 +1,116 @@
+//! What the strategies promise: valid files are valid, and what fails shrinks to a
+//! file that a person would have written to show it.
+
+use containerd_dropins::strategies::{DropInSets, LegacyFiles, hostile_texts, registries};
+use proptest::prelude::*;
+use proptest::test_runner::{Config, RngAlgorithm, TestError, TestRng, TestRunner};
+
+/// What the inputs that make a property fail shrink to, each once.
+fn minimal<S: Strategy>(strategy: S, fails: impl Fn(&S::Value) -> bool) -> Vec<S::Value> {
+    let mut found = Vec::new();
+    for seed in 0..12 {
+        let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &[seed; 32]);
+        let config = Config {
+            cases: 2000,
+            failure_persistence: None,
+            ..Config::default()
+        };
+        let mut runner = TestRunner::new_with_rng(config, rng);
+        let result = runner.run(&strategy, |input| {
+            prop_assert!(!fails(&input));
+            Ok(())
+        });
+        if let Err(TestError::Fail(_, input)) = result {
+            found.push(input);
+        }
+    }
+    assert!(found.len() >= 10, "{} of 12 fail", found.len());
+    found
+}
+
+const CRI: &str = "plugins.\"io.containerd.grpc.v1.cri\"";
+
+#[test]
+fn legacy_files_shrink_to_one_key() {
+    let all = || LegacyFiles::new().strategy();
+    let texts = |fails: &dyn Fn(&str) -> bool| {
+        let found = minimal(all(), |file| fails(&file.text));
+        let mut texts: Vec<String> = found.into_iter().map(|file| file.text).collect();
+        texts.sort();
+        texts.dedup();
+        texts
+    };
+    let endpoint = format!(
+        "version = 2\n\n[{CRI}.registry.mirrors.\"registry.example\"]\nendpoint = [\"https://mirror.example\"]\n"
+    );
+    assert_eq!(texts(&|text| text.contains("https://mirror")), [endpoint]);
+    let one = format!("version = 2\n\n[{CRI}]\nmax_concurrent_downloads = 1\n");
+    assert_eq!(
+        texts(&|text| text.contains("max_concurrent_downloads") && text.len() < 900),
+        [one]
+    );
+    let handler = format!(
+        "version = 2\n\n[{CRI}.containerd.runtimes.nvidia]\nruntime_type = \"io.containerd.runc.v2\"\n\n[{CRI}.containerd.runtimes.nvidia.options]\nSystemdCgroup = true\n"
+    );
+    assert_eq!(
+        texts(&|text| text.contains("nvidia.options") && text.contains("SystemdCgroup")),
+        [handler]
+    );
+    assert_eq!(texts(&|_| true), ["version = 2\n"]);
+    assert_eq!(
+        texts(&|text| text.contains("ticket 12\n")),
+        ["version = 2 # ticket 12\n"]
+    );
+    // Among dumps nothing but the dump is left.
+    let dumps = minimal(LegacyFiles::new().dumps().strategy(), |file| {
+        file.version == 3
+    });
+    assert!(
+        dumps
+            .iter()
+            .all(|file| file.edits.is_empty() && !file.text.contains('#'))
+    );
+}
+
+#[test]
+fn any_setting_shrinks_to_a_file_with_it() {
+    let found = minimal(LegacyFiles::new().strategy(), |file| !file.edits.is_empty());
+    for file in found {
+        let keys = file
+            .text
+            .lines()
+            .filter(|line| line.contains(" = "))
+            .count();
+        assert_eq!((keys, file.edits.len()), (2, 1), "{file:?}");
+        assert!(file.text.starts_with("version = 2\n"), "{file:?}");
+    }
+}
+
+#[test]
+fn sets_shrink_to_the_files_that_meet() {
+    let meet = |set: &containerd_dropins::strategies::DropInFiles| {
+        let mut seen = std::collections::BTreeMap::new();
+        let all = set.edits.values().flatten();
+        all.into_iter().any(|edit| {
+            let before = seen.insert(edit.path.clone(), edit.value.clone());
+            before.is_some_and(|before| before != edit.value)
+        })
+    };
+    for set in minimal(DropInSets::of_version(2).strategy(), meet) {
+        assert_eq!(set.files.len(), 2, "{set:?}");
+        for text in set.files.values() {
+            assert!(text.lines().count() <= 5, "{set:?}");
+        }
+    }
+}
+
+#[test]
+fn registries_and_texts_shrink_to_little() {
+    for settings in minimal(registries(), |settings| !settings.mirrors.is_empty()) {
+        assert_eq!(settings.mirrors.len(), 1);
+        assert!(settings.configs.is_empty());
+    }
+    for text in minimal(hostile_texts(), |text| text.contains('[')) {
+        assert!(text.lines().count() <= 1, "{text}");
+    }
+}
