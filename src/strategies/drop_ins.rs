@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use proptest::prelude::*;
-use proptest::sample::Index;
 
 use super::edits::{Choice, Maker, Note, add, choices, notes, with_notes};
+use super::plainest::below;
 use super::settings::{self, Edit, Leaf};
 use crate::containerd::{Release, plugin};
 use crate::k0s;
@@ -154,48 +154,45 @@ impl DropInSets {
     }
 
     /// The strategy.
-    pub fn strategy(self) -> impl Strategy<Value = DropInFiles> {
-        let edit = (choices(), any::<bool>());
-        let file = (prop::collection::vec(edit, 1..8), notes());
-        let again = (any::<Index>(), 0u32..1000);
-        let files = prop::collection::vec(file, 1..5);
-        (files, prop::collection::vec(again, 0..8))
-            .prop_map(move |(files, again)| self.make(&files, &again))
+    pub fn strategy(mut self) -> impl Strategy<Value = DropInFiles> {
+        let conversions = self.conversions;
+        self.leaves.retain(|leaf| conversions || !leaf.is_converted);
+        let is_daemon = |leaf: &&&Leaf| leaf.path.first() != Some(&"plugins");
+        let all = self.leaves.len();
+        // They come first.
+        let daemon = self.leaves.iter().filter(is_daemon).count();
+        // Few settings, so that files meet; all of the daemon's among them.
+        let among = if daemon == 0 { all } else { daemon };
+        let edit = prop_oneof![choices(among), choices(all)];
+        let edits = prop::collection::vec(edit, 1..8);
+        let again = prop::collection::vec((below(4, 4), below(1000, 1)), 0..3);
+        let files = prop::collection::vec((again, edits, notes()), 1..5);
+        files.prop_map(move |files| self.make(&files))
     }
 
-    fn make(&self, files: &[File], again: &[(Index, u32)]) -> DropInFiles {
-        let wanted = |leaf: &&Leaf| self.conversions || !leaf.is_converted;
-        let leaves: Vec<&Leaf> = self.leaves.iter().copied().filter(wanted).collect();
-        let is_daemon = |leaf: &&Leaf| leaf.path.first() != Some(&"plugins");
-        let daemon: Vec<&Leaf> = leaves.iter().copied().filter(is_daemon).collect();
+    fn make(&self, files: &[File]) -> DropInFiles {
         let maker = Maker {
             release: self.reader,
             any_text: self.any_text,
             spellings: self.conversions && !self.reader.is_2(),
         };
         let mut all: Vec<Vec<Edit>> = Vec::new();
-        for (choices, _) in files {
+        for (again, choices, _) in files {
             let mut file = Vec::new();
-            for (choice, of_daemon) in choices {
-                // Few settings, so that files meet; all of the daemon's among them.
-                let among = if *of_daemon && !daemon.is_empty() {
-                    &daemon
-                } else {
-                    &leaves
-                };
-                let made = maker.edits(among, choice).into_iter();
+            for choice in choices {
+                let leaf = choice.leaf(&self.leaves);
+                let made = leaf.into_iter().flat_map(|leaf| maker.edits(leaf, choice));
                 made.for_each(|edit| add(&mut file, edit));
             }
-            all.push(file);
-        }
-        // Settings of one file again in the next, with other values.
-        for (index, number) in again {
-            let from = index.index(all.len());
-            let to = (from + 1) % all.len();
-            let edit = all.get(from).and_then(|file| file.last()).cloned();
-            if let (Some(edit), Some(file)) = (edit, all.get_mut(to)) {
-                add(file, otherwise(edit, *number));
+            // Settings of the file before with other values.
+            for (back, number) in again {
+                let before = all
+                    .last()
+                    .and_then(|file| file.get(back % file.len().max(1)));
+                let edit = before.map(|edit| otherwise(edit.clone(), *number));
+                edit.into_iter().for_each(|edit| add(&mut file, edit));
             }
+            all.push(file);
         }
         let names = ["b", "a", "d", "c"];
         let mut drop_ins = DropInFiles {
@@ -203,7 +200,7 @@ impl DropInSets {
             version: self.version,
             edits: BTreeMap::new(),
         };
-        for ((at, edits), (_, notes)) in all.into_iter().enumerate().zip(files) {
+        for ((at, edits), (_, _, notes)) in all.into_iter().enumerate().zip(files) {
             let letter = names.get(at % 4).copied().unwrap_or("e");
             let name = format!("{letter}{at}.toml");
             let mut table = Table::from([("version".to_owned(), Value::Integer(self.version))]);
@@ -217,14 +214,17 @@ impl DropInSets {
     }
 }
 
-/// Edits, of each of which it says whether it is one of the daemon's settings.
-type File = (Vec<(Choice, bool)>, Vec<Note>);
+/// What of the file before it sets, too, and how; its own edits; comments.
+type File = (Vec<(usize, usize)>, Vec<Choice>, Vec<Note>);
 
 /// The same setting with another value of its type.
-fn otherwise(mut edit: Edit, number: u32) -> Edit {
+fn otherwise(mut edit: Edit, number: usize) -> Edit {
     edit.value = match edit.value {
         Value::Boolean(flag) => Value::Boolean(!flag),
-        Value::Integer(_) => Value::Integer(i64::from(number % 1000) + 1001),
+        Value::Integer(_) => Value::Integer(i64::try_from(number).unwrap_or_default() + 1001),
+        Value::String(text) if text.starts_with("/path/") => {
+            Value::String(format!("/path/{}", number + 1001))
+        }
         other => other,
     };
     edit

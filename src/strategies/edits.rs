@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 use proptest::sample::Index;
 
+use super::plainest::below;
 use super::settings::{Edit, Leaf};
 use super::values;
 use crate::containerd::Release;
@@ -12,11 +13,11 @@ use crate::containerd::plugin;
 use crate::containerd::setting::Kind;
 use crate::value::{Table, Value};
 
-/// One edit, before it is known which settings there are to choose from. It shrinks
-/// towards the first of them, with a plain value, under a plain name.
-#[derive(Clone, Debug)]
+/// One edit, as numbers. It shrinks towards a plain value under a plain name, and
+/// towards the first setting if any will do.
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Choice {
-    leaf: Index,
+    leaf: usize,
     content: Content,
     name: usize,
     spelling: usize,
@@ -33,21 +34,32 @@ enum Content {
     Default,
 }
 
-pub(super) fn choices() -> impl Strategy<Value = Choice> {
-    let content = prop_oneof![
-        8 => (0u32..1000).prop_map(Content::Plain),
-        1 => Just(Content::Zero),
-        1 => Just(Content::Default),
-    ];
+/// Edits of a number of settings.
+pub(super) fn choices(settings: usize) -> impl Strategy<Value = Choice> {
+    let content = below(10, 1).prop_flat_map(|kind| {
+        below(1000, 4).prop_map(move |number| match kind {
+            8 => Content::Zero,
+            9 => Content::Default,
+            _ => Content::Plain(u32::try_from(number).unwrap_or_default()),
+        })
+    });
     let spelling = prop_oneof![6 => Just(0usize), 1 => 1usize..4];
-    (any::<Index>(), content, 0usize..8, spelling).prop_map(|(leaf, content, name, spelling)| {
-        Choice {
+    (below(settings, 1), content, below(8, 8), spelling).prop_map(
+        |(leaf, content, name, spelling)| Choice {
             leaf,
             content,
             name,
             spelling,
-        }
-    })
+        },
+    )
+}
+
+impl Choice {
+    /// The setting, of those that there are to choose from. It is the same whatever
+    /// it is put into: what is no edit there is left out by the caller.
+    pub(super) fn leaf<'l>(&self, leaves: &[&'l Leaf]) -> Option<&'l Leaf> {
+        leaves.get(self.leaf).copied()
+    }
 }
 
 /// What edits are made for.
@@ -62,15 +74,8 @@ pub(super) struct Maker {
 }
 
 impl Maker {
-    /// A setting among those that there are, and before it what it does not do
-    /// without.
-    pub(super) fn edits(&self, leaves: &[&Leaf], choice: &Choice) -> Vec<Edit> {
-        if leaves.is_empty() {
-            return Vec::new();
-        }
-        let Some(leaf) = leaves.get(choice.leaf.index(leaves.len())) else {
-            return Vec::new();
-        };
+    /// A setting, and before it what it does not do without.
+    pub(super) fn edits(&self, leaf: &Leaf, choice: &Choice) -> Vec<Edit> {
         let name = values::name(&leaf.path, choice.name, self.any_text);
         let mut path = leaf.named(name);
         let mut value = self.value(leaf, &path, choice.content);
@@ -175,7 +180,7 @@ pub(super) type Note = (Index, usize);
 
 /// Comments above and behind lines, and blank lines.
 pub(super) fn notes() -> impl Strategy<Value = Vec<Note>> {
-    let note = (any::<Index>(), 0usize..6);
+    let note = (any::<Index>(), below(6, 6));
     prop_oneof![
         2 => Just(Vec::new()),
         1 => prop::collection::vec(note, 0..4),

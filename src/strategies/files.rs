@@ -3,9 +3,9 @@
 use std::fmt;
 
 use proptest::prelude::*;
-use proptest::sample::select;
 
 use super::edits::{Choice, Maker, Note, add, at, choices, notes, with_notes};
+use super::plainest::one_of;
 use super::secrets;
 use super::settings::{self, Edit, Leaf};
 use crate::config::Config;
@@ -222,12 +222,14 @@ impl LegacyFiles {
     /// When values are made, if neither sparse files nor dumps of the config
     /// versions are left; no release that is known prints version 1.
     pub fn strategy(self) -> impl Strategy<Value = LegacyFile> {
-        let bases = bases(&self.versions, self.sparse, self.dumps);
-        let edits = prop::collection::vec(choices(), 0..=self.most);
+        let bases = one_of(bases(&self.versions, self.sparse, self.dumps));
+        let edits = prop::collection::vec(choices(self.leaves.len()), 0..=self.most);
         let places = secrets::places(self.secret.is_some());
         let must_start = !self.any_text && self.secret.is_none();
-        (select(bases), any::<bool>(), edits, notes(), places)
-            .prop_map(move |(base, boilerplate, choices, notes, places)| {
+        // They shrink in this order: edits that do not matter go, and what is left
+        // gets a plainer base.
+        (edits, notes(), places, any::<bool>(), bases)
+            .prop_map(move |(choices, notes, places, boilerplate, base)| {
                 self.make(base, boilerplate, &choices, &notes, &places)
             })
             .prop_filter("containerd starts with it", move |file| {
@@ -246,7 +248,6 @@ impl LegacyFiles {
         let wanted = |leaf: &&Leaf| {
             leaf.is_read(base.version, base.containerd) && (self.conversions || !leaf.is_converted)
         };
-        let leaves: Vec<&Leaf> = self.leaves.iter().copied().filter(wanted).collect();
         let maker = Maker {
             release: base.containerd,
             any_text: self.any_text,
@@ -254,7 +255,8 @@ impl LegacyFiles {
         };
         let mut edits: Vec<Edit> = Vec::new();
         for choice in choices {
-            let made = maker.edits(&leaves, choice).into_iter();
+            let leaf = choice.leaf(&self.leaves).filter(wanted);
+            let made = leaf.into_iter().flat_map(|leaf| maker.edits(leaf, choice));
             made.for_each(|edit| add(&mut edits, edit));
         }
         let secret = self.secret.as_deref().unwrap_or_default();
@@ -327,7 +329,7 @@ impl Base {
             false => Table::new(),
         };
         let mut table = dump.clone();
-        if self.version > 1 {
+        if self.is_dump && self.version > 1 {
             table.insert("version".to_owned(), Value::Integer(self.version));
         }
         // As k0s's documentation had it before 1.27.
@@ -350,8 +352,14 @@ impl Base {
             let address = edit.address(self.version);
             address.is_some_and(|address| at(&dump, &address) != Some(&edit.value))
         });
+        let mut text = Exposed::table(&table).to_toml();
+        if !self.is_dump && self.version > 1 {
+            // Where a person writes it.
+            let blank = if text.starts_with('[') { "\n" } else { "" };
+            text = format!("version = {}\n{blank}{text}", self.version);
+        }
         LegacyFile {
-            text: Exposed::table(&table).to_toml(),
+            text,
             version: self.version,
             containerd: self.containerd,
             is_dump: self.is_dump,
@@ -401,8 +409,8 @@ pub fn settings() -> impl Strategy<Value = Edit> {
         any_text: true,
         spellings: false,
     };
-    choices().prop_filter_map("there are settings", move |choice| {
-        maker.edits(&leaves, &choice).pop()
+    choices(leaves.len()).prop_filter_map("there are settings", move |choice| {
+        maker.edits(choice.leaf(&leaves)?, &choice).pop()
     })
 }
 

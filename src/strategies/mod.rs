@@ -42,6 +42,7 @@ mod drop_ins;
 mod edits;
 mod files;
 mod hostile;
+mod plainest;
 mod registry;
 mod releases;
 mod secrets;
