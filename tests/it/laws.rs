@@ -1,25 +1,190 @@
-//! The laws of the product, over generated legacy files.
+//! The laws of the product, each a property of its own: for every way in which k0s
+//! treats drop-ins, and for legacy files and existing drop-ins where it speaks of
+//! both.
+//!
+//! `LAW_CASES=10000 cargo test --release --features proptest1 --test it -- law_` runs
+//! each with so many cases.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Debug;
 
+use containerd_dropins::containerd::Release;
 use containerd_dropins::containerd::load::{Effective, default_config};
 use containerd_dropins::containerd::pull::{BUILT_IN_CONFIG_PATH, ImagePull};
 use containerd_dropins::containerd::refusal::Rule;
-use containerd_dropins::diagnostic::Code;
-use containerd_dropins::k0s::{self, assemble};
+use containerd_dropins::diagnostic::{Code, Severity};
+use containerd_dropins::k0s::{self, Regime, assemble};
 use containerd_dropins::migrate::{
     Companion, Fate, LedgerEntry, Options, Plan, Redacted, Target, plan, plan_drop_ins,
+};
+use containerd_dropins::strategies::{
+    DropInFiles, DropInSets, LegacyFile, LegacyFiles, hostile_bytes, options, targets_of,
 };
 use containerd_dropins::value::{Table, Value};
 use containerd_dropins::{Config, Document};
 use proptest::prelude::*;
+use proptest::test_runner::{TestError, TestRunner};
 
-use crate::generate::{Case, FROM, TO, cases, drop_ins};
 use crate::support;
 
+/// Checks a property of as many inputs as `LAW_CASES` says, or of a few.
+#[track_caller]
+pub fn holds<S: Strategy>(strategy: S, check: impl Fn(S::Value) -> Result<(), TestCaseError>)
+where
+    S::Value: Debug,
+{
+    let cases = std::env::var("LAW_CASES").map(|cases| cases.parse().expect("a number"));
+    let config = ProptestConfig {
+        cases: cases.unwrap_or(QUICK),
+        max_shrink_iters: 4096,
+        max_local_rejects: u32::MAX,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    };
+    match TestRunner::new(config).run(&strategy, check) {
+        Ok(()) => {}
+        Err(TestError::Fail(why, input)) => panic!("{why}\n{input:#?}"),
+        Err(other) => panic!("{other}"),
+    }
+}
+
+const QUICK: u32 = 24;
+
+const DIRECTORY: &str = "/etc/k0s/containerd.d";
+
+/// A legacy file, what it is migrated for, and what must be in effect there.
+#[derive(Clone)]
+struct Case {
+    text: String,
+    file: LegacyFile,
+    target: Target,
+    version: i64,
+    /// By path in the version that the target's containerd writes; nothing else may be.
+    effect: BTreeMap<Vec<String>, Value>,
+}
+
+impl Debug for Case {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} of {:?}", self.target.release, self.file)
+    }
+}
+
+impl Case {
+    fn of(file: LegacyFile, target: Target) -> Case {
+        let version = target.containerd().config_version();
+        let edits = file.edits.iter();
+        let effect = edits.map(|edit| {
+            (
+                edit.address(version).unwrap_or_default(),
+                edit.value.clone(),
+            )
+        });
+        Case {
+            text: file.text.clone(),
+            version: file.version,
+            effect: effect.collect(),
+            file,
+            target,
+        }
+    }
+
+    fn plan(&self) -> Plan {
+        plan(
+            &self.file.document(),
+            &[],
+            &self.target,
+            &Options::default(),
+        )
+        .exposed()
+    }
+}
+
+/// The releases of containerd that k0s carries where it treats drop-ins in one way.
+fn carried(regime: Regime) -> Vec<Release> {
+    let all = k0s::Release::all().filter(|release| release.regime == regime);
+    let all: BTreeSet<Release> = all.map(|release| release.containerd).collect();
+    all.into_iter().collect()
+}
+
+/// Settings that are judged or have effect by rules of their own, of which the tests of edits, conversions
+/// and findings tell.
+fn is_plain(path: &[&str]) -> bool {
+    const SPECIAL: &[&str] = &[
+        "sandbox_image",
+        "disabled_plugins",
+        "required_plugins",
+        "env",
+        "runtime_platforms",
+        "ttrpc",
+    ];
+    let own_snapshotter = path.contains(&"runtimes") && path.ends_with(&["snapshotter"]);
+    !own_snapshotter && !path.iter().any(|key| SPECIAL.contains(key))
+}
+
+/// Files of settings that the target has as they are.
+fn plain(regime: Regime) -> impl Strategy<Value = Case> {
+    let files = || {
+        let files = LegacyFiles::new().without_conversions().only(is_plain);
+        files.read_by(&carried(regime))
+    };
+    let files = prop_oneof![files().strategy(), files().any_text().strategy()];
+    (files, targets_of(regime)).prop_map(|(file, target)| Case::of(file, target))
+}
+
+/// Files of any settings.
+fn any(regime: Regime) -> impl Strategy<Value = Case> {
+    let files = prop_oneof![
+        LegacyFiles::new().strategy(),
+        LegacyFiles::new().any_text().strategy(),
+    ];
+    (files, targets_of(regime)).prop_map(|(file, target)| Case::of(file, target))
+}
+
+/// Drop-ins that a node has, and what it gets.
+#[derive(Clone)]
+struct Existing {
+    set: DropInFiles,
+    target: Target,
+}
+
+impl Debug for Existing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} with {:?}", self.target.release, self.set)
+    }
+}
+
+impl Existing {
+    fn plan(&self) -> Plan {
+        carried_over(&self.set.documents(), &self.target)
+    }
+}
+
+fn carried_over(documents: &[Document], target: &Target) -> Plan {
+    let existing = support::existing(DIRECTORY, documents, &[]);
+    plan_drop_ins(&existing, target, &Options::default()).exposed()
+}
+
+/// Drop-ins of the version that k0s up to 1.35 reads, or that later ones do.
+fn sets(regime: Regime, any_settings: bool) -> impl Strategy<Value = Existing> {
+    let sets = move |version| {
+        let sets = DropInSets::of_version(version);
+        let sets = match any_settings {
+            true => sets.with_conversions(),
+            false => sets.only(is_plain).read_by(&carried(regime)),
+        };
+        prop_oneof![sets.clone().strategy(), sets.any_text().strategy()]
+    };
+    let sets = prop_oneof![sets(2), sets(3)];
+    (sets, targets_of(regime)).prop_map(|(set, target)| Existing { set, target })
+}
+
+/// Texts that nobody would write on purpose.
+fn hostile(regime: Regime) -> impl Strategy<Value = (Vec<u8>, Target, Options)> {
+    (hostile_bytes(), targets_of(regime), options())
+}
+
 /// What is in effect with drop-ins, whose text is read anew.
-fn effective(k0s: &str, drop_ins: &BTreeMap<String, Table>) -> Effective {
-    let (release, _) = k0s::Release::find(k0s).unwrap();
+fn effective(target: &Target, drop_ins: &BTreeMap<String, Table>) -> Effective {
     let texts: BTreeMap<String, String> = drop_ins
         .iter()
         .map(|(name, table)| {
@@ -27,7 +192,7 @@ fn effective(k0s: &str, drop_ins: &BTreeMap<String, Table>) -> Effective {
             (name.clone(), text)
         })
         .collect();
-    assemble(&release, &release.pause_image, &support::set(&texts))
+    assemble(&target.release, target.pause_image(), &support::set(&texts))
         .unwrap()
         .effective()
 }
@@ -58,29 +223,31 @@ fn had_no_effect(plan: &Plan, path: &[String]) -> bool {
     keys.any(|key| key == last || key == "sandbox_mode" && last == "sandboxer")
 }
 
-/// Laws 1 and 2: what differs is what was edited, with the values of the edits.
-fn keeps_the_edits_and_nothing_else(case: &Case, plan: &Plan) -> Result<(), TestCaseError> {
-    let with = effective(case.k0s, &parsed(plan));
-    let without = effective(case.k0s, &BTreeMap::new());
-    for (path, value) in &case.effect {
-        if had_no_effect(plan, path) {
-            continue;
-        }
-        let keys: Vec<&str> = path.iter().map(String::as_str).collect();
-        let found = with.get(&keys);
-        prop_assert!(
-            found.as_ref() == Some(value) || found.is_none() && value.is_zero(),
-            "{path:?} should be {value:?}, is {found:?}"
-        );
-    }
-    for path in paths(&without, &with) {
+/// Law 2: what differs is what was edited.
+fn changes_nothing_else(case: &Case, plan: &Plan) -> Result<(), TestCaseError> {
+    let with = effective(&case.target, &parsed(plan));
+    let without = effective(&case.target, &BTreeMap::new());
+    differs_in(
+        plan,
+        &paths(&without, &with),
+        &case.effect.keys().cloned().collect(),
+    )
+}
+
+/// What is different is edited, or owed to what is.
+fn differs_in(
+    plan: &Plan,
+    different: &BTreeSet<Vec<String>>,
+    edits: &BTreeSet<Vec<String>>,
+) -> Result<(), TestCaseError> {
+    for path in different {
         // A new entry of a map is reported as a whole.
-        let mut edited = case.effect.keys().any(|edit| edit.starts_with(&path));
+        let mut edited = edits.iter().any(|edit| edit.starts_with(path));
         // The mirror of old dumps stays where that of all hosts would count.
         let any = |edit: &Vec<String>| {
             edit.contains(&"mirrors".to_owned()) && edit.contains(&"*".to_owned())
         };
-        edited |= path.contains(&"docker.io".to_owned()) && case.effect.keys().any(any);
+        edited |= path.contains(&"docker.io".to_owned()) && edits.iter().any(any);
         let owed =
             |companion: &Companion| companion.key.replace('"', "").starts_with(&path.join("."));
         edited |= plan.companions.iter().any(owed);
@@ -92,7 +259,7 @@ fn keeps_the_edits_and_nothing_else(case: &Case, plan: &Plan) -> Result<(), Test
 /// Law 3: without any one key, something else is in effect.
 fn has_no_superfluous_key(case: &Case, plan: &Plan) -> Result<(), TestCaseError> {
     let files = parsed(plan);
-    let with = effective(case.k0s, &files);
+    let with = effective(&case.target, &files);
     for name in files.keys() {
         for key in leaf_paths(&files[name]) {
             if key == ["version"] {
@@ -100,7 +267,7 @@ fn has_no_superfluous_key(case: &Case, plan: &Plan) -> Result<(), TestCaseError>
             }
             let mut fewer = files.clone();
             remove(fewer.get_mut(name).unwrap(), &key);
-            let less = effective(case.k0s, &fewer);
+            let less = effective(&case.target, &fewer);
             prop_assert!(
                 !with.differences(&less).is_empty(),
                 "{name}: {key:?} is superfluous"
@@ -136,7 +303,7 @@ fn pulls_as_before(case: &Case, plan: &Plan) -> Result<(), TestCaseError> {
         effective.image_pull() == ImagePull::Local && effective.hosts_directories() == built_in
     };
     let of_1_x = case.version < 3;
-    let with = effective(case.k0s, &files);
+    let with = effective(&case.target, &files);
     prop_assert!(
         !(fails(&with) || of_1_x && wakes(&with)),
         "{:?} {:?}",
@@ -151,7 +318,7 @@ fn pulls_as_before(case: &Case, plan: &Plan) -> Result<(), TestCaseError> {
             shown == companion.key.replace('"', "")
         });
         remove(table, &key.unwrap());
-        let less = effective(case.k0s, &fewer);
+        let less = effective(&case.target, &fewer);
         prop_assert!(
             fails(&less) || wakes(&less) || differs_in_handlers(&companion.key),
             "{companion:?} is superfluous"
@@ -233,10 +400,13 @@ fn does_not_depend_on_order(case: &Case, plan: &Plan) -> Result<(), TestCaseErro
             false => (format!("{:03}.toml", count - at), table.clone()),
         })
         .collect();
-    let (one, other) = (effective(case.k0s, &files), effective(case.k0s, &renamed));
+    let (one, other) = (
+        effective(&case.target, &files),
+        effective(&case.target, &renamed),
+    );
     prop_assert_eq!(paths(&one, &other), BTreeSet::new());
     let mut seen = BTreeSet::new();
-    let merged_by_k0s = !case.k0s.starts_with("v1.36");
+    let merged_by_k0s = case.target.release.regime != Regime::ImportsV3;
     for table in files.values() {
         let cri = support::at(table, &["plugins", support::CRI]).is_some();
         for path in leaf_paths(table) {
@@ -257,7 +427,7 @@ fn does_not_depend_on_order(case: &Case, plan: &Plan) -> Result<(), TestCaseErro
 
 /// Law 6: the result, migrated again, is the same.
 fn is_idempotent(case: &Case, plan_1: &Plan) -> Result<(), TestCaseError> {
-    let target = Target::find(case.k0s).unwrap();
+    let target = &case.target;
     let main = format!(
         "# k0s_managed=true\nversion = {}\nimports = [\"/etc/k0s/containerd.d/*.toml\"]\n",
         target.release.config_version()
@@ -269,7 +439,7 @@ fn is_idempotent(case: &Case, plan_1: &Plan) -> Result<(), TestCaseError> {
             Document::parse(format!("/etc/k0s/containerd.d/{name}"), text.as_bytes()).unwrap()
         })
         .collect();
-    let again = plan(&main, &imports, &target, &Options::default());
+    let again = plan(&main, &imports, target, &Options::default());
     prop_assert_eq!(support::drop_ins(&again), support::drop_ins(plan_1));
     let said: Vec<_> = again
         .findings
@@ -282,7 +452,7 @@ fn is_idempotent(case: &Case, plan_1: &Plan) -> Result<(), TestCaseError> {
         // As existing drop-ins they stay as they are, to the byte.
         let existing =
             support::existing("/etc/k0s/containerd.d", &imports, &[]).with_main(Some(&main));
-        let again = plan_drop_ins(&existing, &target, &Options::default());
+        let again = plan_drop_ins(&existing, target, &Options::default());
         prop_assert_eq!(support::drop_ins(&again), support::drop_ins(plan_1));
         prop_assert!(support::keeps_all(&again), "{:?}", again.findings);
     }
@@ -318,7 +488,7 @@ fn lists_what_changes(case: &Case, plan: &Plan) -> Result<(), TestCaseError> {
     config.state = None;
     config.grpc.address = None;
     let before = Effective::load(running.containerd, [config.to_table()]);
-    let after = effective(case.k0s, &parsed(plan));
+    let after = effective(&case.target, &parsed(plan));
     let unquoted = |path: &str| path.replace('"', "");
     let differences = before.differences(&after);
     let changes = || plan.changes.iter().chain(&plan.release_changes);
@@ -380,144 +550,469 @@ fn lists_what_changes(case: &Case, plan: &Plan) -> Result<(), TestCaseError> {
     Ok(())
 }
 
-proptest! {
-    #[test]
-    fn laws_hold(case in cases()) {
-        let plan = support::migrate(&case.text, case.k0s).exposed();
-        prop_assert!(support::keeps_all(&plan), "{:?}", plan.findings);
-        keeps_the_edits_and_nothing_else(&case, &plan)?;
-        has_no_superfluous_key(&case, &plan)?;
-        accounts_for_every_key(&case, &plan)?;
-        does_not_depend_on_order(&case, &plan)?;
-        is_idempotent(&case, &plan)?;
-        lists_what_changes(&case, &plan)?;
-        pulls_as_before(&case, &plan)?;
-        // Law 8.
-        let again = support::migrate(&case.text, case.k0s).exposed();
-        prop_assert_eq!(serde_json::to_string(&plan).unwrap(), serde_json::to_string(&again).unwrap());
-        prop_assert_eq!(support::drop_ins(&plan), support::drop_ins(&again));
-    }
+/// The ledger's entry of an edit of the file.
+fn entry<'p>(
+    plan: &'p Plan,
+    case: &Case,
+    edit: &containerd_dropins::strategies::Edit,
+) -> Option<&'p LedgerEntry> {
+    let address = edit.address(case.version)?;
+    plan.ledger.iter().find(|entry| {
+        let keys = toml_edit::Key::parse(&entry.key).unwrap_or_default();
+        keys.iter()
+            .map(toml_edit::Key::get)
+            .eq(address.iter().map(String::as_str))
+    })
+}
 
-    /// Carried over, existing drop-ins mean what they meant: each key that any
-    /// of them sets has the value that it had, or neither has one.
-    #[test]
-    fn existing_drop_ins_mean_what_they_meant(set in drop_ins()) {
-        let effective = |k0s: &str, files: &BTreeMap<String, String>| {
-            let release = k0s::Release::find(k0s).unwrap().0;
-            assemble(&release, &release.pause_image, &support::set(files)).map(|assembled| assembled.effective())
-        };
-        let none = BTreeMap::new();
-        let before = effective(FROM, &set.files).unwrap();
-        let directory = "/etc/k0s/containerd.d";
-        let documents: Vec<Document> = set.files.iter()
-            .map(|(name, text)| Document::parse(format!("{directory}/{name}"), text.as_bytes()).unwrap())
-            .collect();
-        let existing = support::existing(directory, &documents, &[]);
-        let plan = plan_drop_ins(&existing, &Target::find(TO).unwrap(), &Options::default());
-        prop_assert!(support::keeps_all(&plan), "{:?}", plan.findings);
-        let after = effective(TO, &support::drop_ins(&plan)).unwrap();
-        let [unset_before, unset_after] = [FROM, TO].map(|k0s| effective(k0s, &none).unwrap());
-        for path in &set.touched {
-            if had_no_effect(&plan, path) {
+fn has_error(plan: &Plan) -> bool {
+    plan.severity() == Some(Severity::Error)
+}
+
+/// Law 1, and what is said where it cannot hold.
+fn keeps_the_edits(case: &Case, plan: &Plan) -> Result<(), TestCaseError> {
+    let with = effective(&case.target, &parsed(plan));
+    let version = case.target.containerd().config_version();
+    for edit in &case.file.edits {
+        let found = entry(plan, case, edit);
+        prop_assert!(found.is_some(), "{edit:?} is not in {:?}", plan.ledger);
+        match found.map(|entry| &entry.fate) {
+            Some(Fate::NoEffect) => continue,
+            Some(Fate::NotExpressible) => {
+                prop_assert!(has_error(plan), "{edit:?} is lost without a word");
                 continue;
             }
-            let path: Vec<&str> = path.iter().map(String::as_str).collect();
-            let address = Config::address(4, &path).unwrap();
-            let address: Vec<&str> = address.iter().map(String::as_str).collect();
-            let zero = |value: Option<Value>| value.filter(|value| !value.is_zero());
-            let was = zero(before.get(&path));
-            let is = zero(after.get(&address));
-            let key = address.join(".");
-            let owed = plan.companions.iter().any(|companion| companion.key.replace('"', "") == key);
-            if owed && was.is_none() {
-                continue;
-            }
-            let neither = was == zero(unset_before.get(&path)) && is == zero(unset_after.get(&address));
-            prop_assert!(was == is || neither, "{path:?} was {was:?} and is {is:?}");
+            _ => {}
         }
-        // And once more nothing is left to do.
-        let documents: Vec<Document> = support::drop_ins(&plan).iter()
-            .map(|(name, text)| Document::parse(format!("{directory}/{name}"), text.as_bytes()).unwrap())
-            .collect();
-        let existing = support::existing(directory, &documents, &[]);
-        let again = plan_drop_ins(&existing, &Target::find(TO).unwrap(), &Options::default());
-        prop_assert_eq!(support::drop_ins(&again), support::drop_ins(&plan));
-        prop_assert_eq!(again.steps.len(), 1);
+        let address = edit.address(version).unwrap();
+        let keys: Vec<&str> = address.iter().map(String::as_str).collect();
+        let is = with.get(&keys);
+        prop_assert!(
+            is.as_ref() == Some(&edit.value) || is.is_none() && edit.value.is_zero(),
+            "{edit:?} is {is:?}"
+        );
     }
+    Ok(())
+}
 
-    /// With a file from elsewhere, which a drop-in imports and nobody rewrites:
-    /// accounts, and nothing left to do the second time.
-    #[test]
-    fn imports_from_elsewhere_keep_the_laws(set in drop_ins(), other in drop_ins()) {
-        let (directory, path) = ("/etc/k0s/containerd.d", "/etc/containerd/conf.d/x.toml");
-        let text = other.files.values().next().unwrap();
-        let imported = [Document::parse(path, text.as_bytes()).unwrap()];
-        let planned = |files: &BTreeMap<String, String>, k0s: &str| {
-            let documents: Vec<Document> = files.iter()
-                .map(|(name, text)| Document::parse(format!("{directory}/{name}"), text.as_bytes()).unwrap())
-                .collect();
-            let existing = support::existing(directory, &documents, &imported);
-            plan_drop_ins(&existing, &Target::find(k0s).unwrap(), &Options::default())
-        };
-        let mut files = set.files.clone();
-        files.insert("60-import.toml".to_owned(), format!("version = 2\nimports = [{path:?}]\n"));
-        let leaves = |text: &String| support::leaves(&support::parse(text)).len();
-        let keys = files.values().chain([text]).map(leaves).sum::<usize>();
-        for k0s in [FROM, TO] {
-            let plan = planned(&files, k0s);
-            let defects: Vec<_> = plan.findings.iter().filter(|finding| finding.code == Code::Internal).collect();
-            prop_assert!(defects.is_empty(), "{defects:?}");
-            let bare = |value: &Value| value.as_table().is_some_and(BTreeMap::is_empty);
-            let entries = plan.ledger.iter().filter(|entry| !bare(entry.value.expose()));
-            prop_assert_eq!(entries.count(), keys);
-            let left = plan.ledger.iter().filter(|entry| entry.span.file == path).count();
-            prop_assert!(left >= leaves(text), "{:?}", plan.ledger);
+macro_rules! laws {
+    ($($(#[$meta:meta])* mod $law:ident { $($test:ident: $inputs:expr, $check:expr;)+ })+) => {
+        $($(#[$meta])* mod $law {
+            use super::*;
+
+            $(#[test]
+            fn $test() {
+                holds($inputs, $check);
+            })+
+        })+
+    };
+}
+
+/// A plan for a k0s without drop-ins has none, and says that all edits are lost.
+fn has_no_drop_ins(case: &Case) -> Result<(), TestCaseError> {
+    let plan = case.plan();
+    prop_assert!(plan.drop_ins.is_empty() && plan.hosts_files.is_empty());
+    prop_assert!(has_error(&plan) && !plan.is_sound(), "{:?}", plan.findings);
+    Ok(())
+}
+
+/// Law 1 for drop-ins: each key that any of them sets has the value that it had, or
+/// neither has one.
+fn means_what_it_meant(existing: &Existing, plan: &Plan) -> Result<(), TestCaseError> {
+    let release = &existing.target.release;
+    let running = &plan.running;
+    let effective = |release: &k0s::Release, files: &BTreeMap<String, String>| {
+        let assembled = assemble(release, &release.pause_image, &support::set(files));
+        assembled.map(|assembled| assembled.effective())
+    };
+    // k0s does not start with them, and says so.
+    let Ok(before) = effective(running, &existing.set.files) else {
+        prop_assert!(has_error(plan), "{:?}", plan.findings);
+        return Ok(());
+    };
+    let after = effective(release, &support::drop_ins(plan)).unwrap();
+    let none = BTreeMap::new();
+    let unset_before = effective(running, &none).unwrap();
+    let unset_after = effective(release, &none).unwrap();
+    let get = |effective: &Effective, release: &k0s::Release, path: &[&str]| {
+        let address = Config::address(release.containerd.config_version(), path)?;
+        let address: Vec<&str> = address.iter().map(String::as_str).collect();
+        effective.get(&address).filter(|value| !value.is_zero())
+    };
+    for edit in existing.set.edits.values().flatten() {
+        if had_no_effect(plan, &edit.path) {
+            continue;
         }
-        let plan = planned(&files, TO);
+        let path: Vec<&str> = edit.path.iter().map(String::as_str).collect();
+        let was = get(&before, running, &path);
+        let is = get(&after, release, &path);
+        let version = release.containerd.config_version();
+        let key = edit.address(version).unwrap_or_default().join(".");
+        let owed = plan
+            .companions
+            .iter()
+            .any(|companion| companion.key.replace('"', "") == key);
+        let unset =
+            was == get(&unset_before, running, &path) && is == get(&unset_after, release, &path);
+        prop_assert!(
+            was == is || unset || owed && was.is_none(),
+            "{path:?} was {was:?} and is {is:?}"
+        );
+    }
+    Ok(())
+}
+
+/// Law 2 for drop-ins.
+fn drop_ins_change_nothing_else(existing: &Existing, plan: &Plan) -> Result<(), TestCaseError> {
+    let with = effective(&existing.target, &parsed(plan));
+    let without = effective(&existing.target, &BTreeMap::new());
+    let version = existing.target.containerd().config_version();
+    let edits = existing.set.edits.values().flatten();
+    let edits = edits.filter_map(|edit| edit.address(version)).collect();
+    differs_in(plan, &paths(&without, &with), &edits)
+}
+
+/// Law 4 for any input.
+fn accounts_for_texts<'t>(
+    texts: impl Iterator<Item = &'t String>,
+    plan: &Plan,
+) -> Result<(), TestCaseError> {
+    let leaves: usize = texts
+        .map(|text| support::leaves(&support::parse(text)).len())
+        .sum();
+    let bare = |value: &Value| value.as_table().is_some_and(BTreeMap::is_empty);
+    let entries = plan
+        .ledger
+        .iter()
+        .filter(|entry| !bare(entry.value.expose()));
+    prop_assert_eq!(entries.count(), leaves, "{:?}", plan.ledger);
+    for entry in &plan.ledger {
+        prop_assert!(
+            !entry.reason.is_empty() && entry.span.line > 0,
+            "{:?}",
+            entry
+        );
+    }
+    Ok(())
+}
+
+/// Law 4 with a file from elsewhere, which a drop-in imports and nobody rewrites.
+fn accounts_for_imports((existing, other): (Existing, DropInFiles)) -> Result<(), TestCaseError> {
+    let path = "/etc/containerd/conf.d/x.toml";
+    let text = other.files.values().next().unwrap();
+    let imported = [Document::parse(path, text.as_bytes()).unwrap()];
+    let planned = |files: &BTreeMap<String, String>| {
+        let parse = |(name, text): (&String, &String)| {
+            Document::parse(format!("{DIRECTORY}/{name}"), text.as_bytes()).unwrap()
+        };
+        let documents: Vec<Document> = files.iter().map(parse).collect();
+        let existing_drop_ins = support::existing(DIRECTORY, &documents, &imported);
+        plan_drop_ins(&existing_drop_ins, &existing.target, &Options::default())
+    };
+    let mut files = existing.set.files.clone();
+    let version = existing.set.version;
+    let import = format!("version = {version}\nimports = [{path:?}]\n");
+    files.insert("60-import.toml".to_owned(), import);
+    let plan = planned(&files);
+    is_no_defect(&plan)?;
+    accounts_for_texts(files.values().chain([text]), &plan)?;
+    let left = plan
+        .ledger
+        .iter()
+        .filter(|entry| entry.span.file == path)
+        .count();
+    prop_assert!(
+        left >= support::leaves(&support::parse(text)).len(),
+        "{:?}",
+        plan.ledger
+    );
+    if existing.target.release.regime == Regime::ImportsV3 {
         prop_assert!(plan.verified, "{:?}", plan.findings);
-        prop_assert!(support::drop_ins(&plan)["60-import.toml"].contains(path));
-        let again = planned(&support::drop_ins(&plan), TO);
-        prop_assert_eq!(support::drop_ins(&again), support::drop_ins(&plan));
+        let first = support::drop_ins(&plan);
+        prop_assert!(first["60-import.toml"].contains(path));
+        prop_assert_eq!(support::drop_ins(&planned(&first)), first);
     }
+    Ok(())
+}
 
-    /// The typed model writes back what it read.
-    #[test]
-    fn the_typed_model_keeps_everything(case in cases()) {
-        let document = Document::parse("t", case.text.as_bytes()).unwrap();
-        let config = Config::read(&document);
-        prop_assert_eq!(config.to_table(), document.to_table());
-        let written = Document::parse("t", config.to_toml().as_bytes()).unwrap();
-        prop_assert_eq!(written.to_table(), document.to_table());
-        let json = serde_json::to_string(&containerd_dropins::Exposed::table(&config.to_table())).unwrap();
-        let back: Config = serde_json::from_str(&json).unwrap();
-        prop_assert_eq!(back.to_table(), config.to_table());
-    }
+/// Law 5 for drop-ins: it does not matter in which order they are handed in.
+fn does_not_depend_on_reading_order(existing: &Existing, plan: &Plan) -> Result<(), TestCaseError> {
+    let mut documents = existing.set.documents();
+    documents.reverse();
+    is_same(plan, &carried_over(&documents, &existing.target))
+}
 
-    /// Law 7: any bytes end in a plan or an error.
-    #[test]
-    fn any_bytes_end_well(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-        if let Ok(document) = Document::parse("t", &bytes) {
-            let _ = plan(&document, &[], &Target::find("1.30.4").unwrap(), &Options::default());
-        }
+/// Law 6 for drop-ins: nothing is left to do.
+fn is_done(existing: &Existing, plan: &Plan) -> Result<(), TestCaseError> {
+    let files = support::drop_ins(plan);
+    let parse = |(name, text): (&String, &String)| {
+        Document::parse(format!("{DIRECTORY}/{name}"), text.as_bytes()).unwrap()
+    };
+    let documents: Vec<Document> = files.iter().map(parse).collect();
+    let again = carried_over(&documents, &existing.target);
+    prop_assert_eq!(support::drop_ins(&again), files);
+    prop_assert!(again.removed.is_empty());
+    if support::keeps_all(plan) {
+        prop_assert_eq!(again.steps.len(), 1, "{:?}", again.steps);
     }
+    Ok(())
+}
 
-    /// Law 7, for texts that parse: real files with pieces cut out or doubled.
-    #[test]
-    fn damaged_files_end_well(case in cases(), from in any::<prop::sample::Index>(), to in any::<prop::sample::Index>(), double: bool) {
-        let lines: Vec<&str> = case.text.lines().collect();
-        let (from, to) = (from.index(lines.len()), to.index(lines.len()));
-        let (from, to) = (from.min(to), from.max(to));
-        let mut damaged: Vec<&str> = lines[..from].to_vec();
-        if double {
-            damaged.extend(&lines[from..to]);
-            damaged.extend(&lines[from..]);
-        } else {
-            damaged.extend(&lines[to..]);
+fn is_no_defect(plan: &Plan) -> Result<(), TestCaseError> {
+    let internal =
+        |finding: &&containerd_dropins::diagnostic::Finding| finding.code == Code::Internal;
+    let defects: Vec<_> = plan.findings.iter().filter(internal).collect();
+    prop_assert!(defects.is_empty(), "{defects:?}");
+    Ok(())
+}
+
+/// Law 7: any bytes end in a plan, or an error with a place.
+fn ends_well((bytes, target, options): (Vec<u8>, Target, Options)) -> Result<(), TestCaseError> {
+    let path = format!("{DIRECTORY}/x.toml");
+    let (legacy, drop_in) = (
+        Document::parse("/etc/k0s/containerd.toml", &bytes),
+        Document::parse(path, &bytes),
+    );
+    let (Ok(legacy), Ok(drop_in)) = (legacy, drop_in) else {
+        return Ok(());
+    };
+    let planned = plan(&legacy, &[], &target, &options);
+    is_no_defect(&planned)?;
+    let _ = (planned.to_string(), format!("{planned:?}"));
+    let drop_ins = [drop_in];
+    let existing = support::existing(DIRECTORY, &drop_ins, &[]);
+    let planned = plan_drop_ins(&existing, &target, &options);
+    is_no_defect(&planned)?;
+    let _ = (planned.to_string(), format!("{planned:?}"));
+    Ok(())
+}
+
+/// Law 8.
+fn is_same(plan: &Plan, again: &Plan) -> Result<(), TestCaseError> {
+    let json = |plan: &Plan| serde_json::to_string(plan).unwrap();
+    prop_assert_eq!(json(plan), json(again));
+    prop_assert_eq!(plan.to_string(), again.to_string());
+    prop_assert_eq!(support::drop_ins(plan), support::drop_ins(again));
+    Ok(())
+}
+
+/// Law 9: one key or header a line, nothing but basic strings of TOML 0.5.
+fn is_portable(plan: &Plan) -> Result<(), TestCaseError> {
+    let drop_ins = plan.drop_ins.iter().map(|file| file.text());
+    let texts = drop_ins.chain(plan.hosts_files.iter().map(|file| file.text()));
+    for text in texts {
+        prop_assert!(
+            text.ends_with('\n') && !text.contains(['\r', '\u{feff}']),
+            "{text:?}"
+        );
+        let forbidden = |c: char| c.is_control() && c != '\n';
+        prop_assert!(!text.contains(forbidden), "{text:?}");
+        let table = support::parse(text);
+        let (mut keys, mut seen) = (0, BTreeSet::new());
+        for line in text
+            .lines()
+            .filter(|line| !line.is_empty() && !line.starts_with('#'))
+        {
+            if line.starts_with('[') {
+                prop_assert!(line.ends_with(']') && seen.insert(line), "{line}");
+                continue;
+            }
+            // A line is a file by itself, with one key that has one part.
+            let own: toml_edit::DocumentMut = line.parse().unwrap();
+            prop_assert_eq!(own.len(), 1, "{}", line);
+            let (key, value) = own.iter().next().unwrap();
+            prop_assert!(
+                value.is_value()
+                    && !value
+                        .as_inline_table()
+                        .is_some_and(|table| table.is_dotted()),
+                "{line}"
+            );
+            prop_assert!(!key.is_empty());
+            prop_assert!(
+                !line.contains("\\e") && !line.contains("\\x") && !line.contains("\"\"\""),
+                "{line}"
+            );
+            keys += 1;
         }
-        if let Ok(document) = Document::parse("t", damaged.join("\n").as_bytes()) {
-            let plan = plan(&document, &[], &Target::find(case.k0s).unwrap(), &Options::default());
-            let defects: Vec<_> = plan.findings.iter().filter(|finding| finding.code == Code::Internal).collect();
-            prop_assert!(defects.is_empty(), "{defects:?}");
-        }
+        prop_assert!(keys <= leaf_paths(&table).len() && keys > 0, "{text}");
     }
+    Ok(())
+}
+
+/// Law 10: what the node's containerd starts with, that of the target starts with.
+fn node_works(case: &Case, plan: &Plan) -> Result<(), TestCaseError> {
+    let after = effective(&case.target, &parsed(plan)).refusals();
+    let said = plan.findings.iter().any(support::is_refusal);
+    prop_assert!(
+        after.is_empty() || said,
+        "{after:?} is not said: {:?}",
+        plan.findings
+    );
+    pulls_as_before(case, plan)
+}
+
+/// Law 11: what is called a stale default is what some release prints there.
+fn judges_by_what_is_printed(case: &Case, plan: &Plan, all: &[Table]) -> Result<(), TestCaseError> {
+    for entry in plan
+        .ledger
+        .iter()
+        .filter(|entry| entry.fate == Fate::StaleDefault)
+    {
+        // Images and what distributions shift are tables of their own.
+        let shifted = [
+            "sandbox_image",
+            "sandbox",
+            "bin_dir",
+            "bin_dirs",
+            "platforms",
+            "unpack_config",
+        ];
+        let keys = toml_edit::Key::parse(&entry.key).unwrap();
+        let last = keys.last().unwrap().get().to_owned();
+        if shifted.contains(&last.as_str()) || case.version == 1 {
+            continue;
+        }
+        let path: Vec<&str> = keys.iter().map(toml_edit::Key::get).collect();
+        let mut printed = all.iter().filter_map(|table| support::at(table, &path));
+        prop_assert!(
+            printed.any(|value| value == entry.value.expose()),
+            "{entry:?}"
+        );
+    }
+    lists_what_changes(case, plan)
+}
+
+fn with_plan(
+    check: impl Fn(&Case, &Plan) -> Result<(), TestCaseError>,
+) -> impl Fn(Case) -> Result<(), TestCaseError> {
+    move |case| check(&case, &case.plan())
+}
+
+fn with_plan_of_set(
+    check: impl Fn(&Existing, &Plan) -> Result<(), TestCaseError>,
+) -> impl Fn(Existing) -> Result<(), TestCaseError> {
+    move |existing| check(&existing, &existing.plan())
+}
+
+/// What all known releases print.
+fn all_defaults() -> Vec<Table> {
+    let releases: BTreeSet<Release> = k0s::Release::all()
+        .map(|release| release.containerd)
+        .collect();
+    let bases = [(1, 4, 13), (1, 6, 20), (1, 7, 20), (2, 1, 9), (2, 3, 4)];
+    let bases = bases.map(|(major, minor, patch)| Release::new(major, minor, patch));
+    releases
+        .into_iter()
+        .chain(bases)
+        .map(default_config)
+        .collect()
+}
+
+use Regime::{CriAppend, CriMerge, ImportsV3, Monolith};
+
+laws! {
+    mod law_01_preservation {
+        append: plain(CriAppend), with_plan(keeps_the_edits);
+        merge: plain(CriMerge), with_plan(keeps_the_edits);
+        imports: plain(ImportsV3), with_plan(keeps_the_edits);
+        monolith: plain(Monolith), |case: Case| has_no_drop_ins(&case);
+        drop_ins_for_append: sets(CriAppend, false), with_plan_of_set(means_what_it_meant);
+        drop_ins_for_merge: sets(CriMerge, false), with_plan_of_set(means_what_it_meant);
+        drop_ins_for_imports: sets(ImportsV3, false), with_plan_of_set(means_what_it_meant);
+    }
+    mod law_02_non_interference {
+        append: plain(CriAppend), with_plan(changes_nothing_else);
+        merge: plain(CriMerge), with_plan(changes_nothing_else);
+        imports: plain(ImportsV3), with_plan(changes_nothing_else);
+        drop_ins_for_imports: sets(ImportsV3, false), with_plan_of_set(drop_ins_change_nothing_else);
+    }
+    /// Of legacy files: existing drop-ins stay as they are as far as that goes.
+    mod law_03_minimality {
+        append: plain(CriAppend), with_plan(has_no_superfluous_key);
+        merge: plain(CriMerge), with_plan(has_no_superfluous_key);
+        imports: plain(ImportsV3), with_plan(has_no_superfluous_key);
+    }
+    mod law_04_accounting {
+        append: any(CriAppend), with_plan(accounts_for_every_key);
+        merge: any(CriMerge), with_plan(accounts_for_every_key);
+        imports: any(ImportsV3), with_plan(accounts_for_every_key);
+        monolith: any(Monolith), with_plan(accounts_for_every_key);
+        drop_ins_for_append: sets(CriAppend, true), with_plan_of_set(|existing, plan| accounts_for_texts(existing.set.files.values(), plan));
+        drop_ins_for_merge: sets(CriMerge, true), with_plan_of_set(|existing, plan| accounts_for_texts(existing.set.files.values(), plan));
+        drop_ins_for_imports: sets(ImportsV3, true), with_plan_of_set(|existing, plan| accounts_for_texts(existing.set.files.values(), plan));
+        files_from_elsewhere_for_merge: (sets(CriMerge, false), DropInSets::of_version(2).any_text().strategy()), accounts_for_imports;
+        files_from_elsewhere_for_imports: (sets(ImportsV3, false), DropInSets::of_version(2).any_text().strategy()), accounts_for_imports;
+    }
+    mod law_05_order_independence {
+        append: plain(CriAppend), with_plan(does_not_depend_on_order);
+        merge: plain(CriMerge), with_plan(does_not_depend_on_order);
+        imports: plain(ImportsV3), with_plan(does_not_depend_on_order);
+        drop_ins_for_merge: sets(CriMerge, true), with_plan_of_set(does_not_depend_on_reading_order);
+        drop_ins_for_imports: sets(ImportsV3, true), with_plan_of_set(does_not_depend_on_reading_order);
+    }
+    mod law_06_idempotence {
+        append: plain(CriAppend), with_plan(is_idempotent);
+        merge: plain(CriMerge), with_plan(is_idempotent);
+        imports: plain(ImportsV3), with_plan(is_idempotent);
+        drop_ins_for_imports: sets(ImportsV3, true), with_plan_of_set(is_done);
+    }
+    /// Both fronts, each with the same bytes.
+    mod law_07_totality {
+        append: hostile(CriAppend), ends_well;
+        merge: hostile(CriMerge), ends_well;
+        imports: hostile(ImportsV3), ends_well;
+        monolith: hostile(Monolith), ends_well;
+    }
+    mod law_08_determinism {
+        append: any(CriAppend), with_plan(|case, plan| is_same(plan, &case.plan()));
+        merge: any(CriMerge), with_plan(|case, plan| is_same(plan, &case.plan()));
+        imports: any(ImportsV3), with_plan(|case, plan| is_same(plan, &case.plan()));
+        monolith: any(Monolith), with_plan(|case, plan| is_same(plan, &case.plan()));
+        drop_ins_for_merge: sets(CriMerge, true), with_plan_of_set(|existing, plan| is_same(plan, &existing.plan()));
+        drop_ins_for_imports: sets(ImportsV3, true), with_plan_of_set(|existing, plan| is_same(plan, &existing.plan()));
+    }
+    mod law_09_portability {
+        append: any(CriAppend), with_plan(|_, plan| is_portable(plan));
+        merge: any(CriMerge), with_plan(|_, plan| is_portable(plan));
+        imports: any(ImportsV3), with_plan(|_, plan| is_portable(plan));
+        drop_ins_for_imports: sets(ImportsV3, true), with_plan_of_set(|existing, plan| match existing.set.version {
+            2 => is_portable(plan),
+            // They stay as they are.
+            _ => Ok(()),
+        });
+    }
+    mod law_10_the_node_works {
+        append: plain(CriAppend), with_plan(node_works);
+        merge: plain(CriMerge), with_plan(node_works);
+        imports: plain(ImportsV3), with_plan(node_works);
+    }
+    mod law_11_judgement {
+        append: plain(CriAppend), { let all = all_defaults(); with_plan(move |case, plan| judges_by_what_is_printed(case, plan, &all)) };
+        merge: plain(CriMerge), { let all = all_defaults(); with_plan(move |case, plan| judges_by_what_is_printed(case, plan, &all)) };
+        imports: plain(ImportsV3), { let all = all_defaults(); with_plan(move |case, plan| judges_by_what_is_printed(case, plan, &all)) };
+    }
+}
+
+/// The typed model writes back what it read.
+#[test]
+fn the_typed_model_keeps_everything() {
+    holds(
+        prop_oneof![
+            LegacyFiles::new().strategy(),
+            LegacyFiles::new().any_text().strategy()
+        ],
+        |file| {
+            let document = file.document();
+            let config = Config::read(&document);
+            prop_assert_eq!(config.to_table(), document.to_table());
+            let written = Document::parse("t", config.to_toml().as_bytes()).unwrap();
+            prop_assert_eq!(written.to_table(), document.to_table());
+            let json =
+                serde_json::to_string(&containerd_dropins::Exposed::table(&config.to_table()));
+            let back: Config = serde_json::from_str(&json.unwrap()).unwrap();
+            prop_assert_eq!(back.to_table(), config.to_table());
+            Ok(())
+        },
+    );
 }

@@ -22,7 +22,6 @@ mod endpoints;
 mod existing;
 mod findings;
 mod fuzzed;
-mod generate;
 mod handlers;
 mod hostile;
 mod in_place;
