@@ -243,7 +243,7 @@ const ODD_VALUES: &[&str] = &[
 /// });
 /// ```
 pub fn files_of_mixed_versions() -> impl Strategy<Value = String> {
-    let version = prop_oneof![Just(None), (0i64..=5).prop_map(Some)];
+    let version = prop_oneof![Just(None), (0i64..=4).prop_map(Some)];
     let wrong = prop_oneof![
         6 => Just(None),
         1 => Just(Some(Value::Integer(-1))),

@@ -87,7 +87,7 @@ pub(super) fn value(path: &[&str], kind: Kind, number: u32, any_text: bool) -> V
     match kind {
         Kind::Bool => Value::Boolean(number.is_multiple_of(2)),
         Kind::Int => Value::Integer(i64::from(number % 1000) + 1),
-        Kind::Float => Value::Float(f64::from(number % 10) / 20.0 + 0.05),
+        Kind::Float => Value::Float(f64::from(number % 10 + 1) / 20.0),
         Kind::Duration => Value::String(format!("{}m1s", number % 1000 + 1)),
         Kind::Strs => {
             let count = number % 3 + 1;

@@ -12,6 +12,7 @@ use containerd_dropins::registry::{
     CertsD, Conversion, HostsToml, Remark, RemarkKind, convert, diagnose, endpoints, endpoints_in,
     hosts_named, same_pulls, unneeded_mirrors,
 };
+use containerd_dropins::strategies::{self, hostile_texts, hosts_toml_texts, odd_registries};
 use containerd_dropins::{Config, Document};
 use proptest::prelude::*;
 
@@ -892,120 +893,8 @@ fn users_of_urls_stay_away() {
     );
 }
 
-fn host() -> impl Strategy<Value = &'static str> {
-    prop::sample::select(vec![
-        "docker.io",
-        "registry-1.docker.io",
-        "gcr.io",
-        "gcr.io:5000",
-        "quay.io",
-        "localhost",
-        "localhost:5000",
-        "127.0.0.1:80",
-        "[::1]:5000",
-        "m.example",
-        "M.example",
-        "10.0.0.1:443",
-    ])
-}
-
-fn endpoint() -> impl Strategy<Value = String> {
-    let scheme = prop::sample::select(vec!["", "http://", "https://", "HTTPS://", "ftp://"]);
-    let path = prop::sample::select(vec![
-        "",
-        "/",
-        "/v2",
-        "/v2/",
-        "/p",
-        "/p/",
-        "/a//b/../c",
-        "/p/v2",
-        "/%20é",
-        "?q",
-        "/p#f",
-    ]);
-    let user = prop::sample::select(vec!["", "", "", "u:p@"]);
-    let known = (scheme, user, host(), path)
-        .prop_map(|(scheme, user, host, path)| format!("{scheme}{user}{host}{path}"));
-    prop_oneof![20 => known, 1 => "\\PC{0,12}"]
-}
-
 fn registries() -> impl Strategy<Value = Registry> {
-    let name = prop_oneof![8 => host().prop_map(str::to_owned), 3 => Just("*".to_owned()), 1 => "\\PC{0,8}"];
-    let mirror = prop::option::weighted(0.9, prop::collection::vec(endpoint(), 0..4));
-    let mirrors = prop::collection::btree_map(name.clone(), mirror, 0..5);
-    let file = prop::option::of(prop::sample::select(vec!["", "/pem", "rel/pem", "../pem"]));
-    let tls = (
-        prop::option::of(any::<bool>()),
-        file.clone(),
-        file.clone(),
-        file,
-    );
-    let configs = prop::collection::btree_map(name, tls, 0..5);
-    (mirrors, configs).prop_map(|(mirrors, configs)| {
-        let mut settings = Registry::default();
-        for (name, endpoint) in mirrors {
-            let mut mirror = Mirror::default();
-            mirror.endpoint = endpoint;
-            settings.mirrors.insert(name, mirror);
-        }
-        for (name, (skip, ca, cert, key)) in configs {
-            let mut config = RegistryHost::default();
-            config.tls.insecure_skip_verify = skip;
-            config.tls.ca_file = ca.map(str::to_owned);
-            config.tls.cert_file = cert.map(str::to_owned);
-            config.tls.key_file = key.map(str::to_owned);
-            settings.configs.insert(name, config);
-        }
-        settings
-    })
-}
-
-/// Texts of `hosts.toml` in which each host has a notation of its own.
-fn notations() -> impl Strategy<Value = String> {
-    let urls = [
-        "https://a.example",
-        "https://[fd00::1]:1",
-        "https://c.example",
-        "https://d.example/p",
-    ];
-    let notations = prop::collection::vec(0..7, urls.len());
-    (
-        any::<bool>(),
-        any::<bool>(),
-        notations,
-        Just(urls).prop_shuffle(),
-    )
-        .prop_map(|(server, table, notations, urls)| {
-            const CAN: &str = "capabilities = [\"pull\", \"resolve\"]\n";
-            let (mut top, mut inside, mut behind) = (String::new(), String::new(), String::new());
-            if server {
-                top.push_str("server = \"https://up.example\"\n");
-            }
-            let mut back = String::new();
-            for (url, notation) in urls.iter().zip(notations) {
-                let header = format!("[host.\"{url}\".header]\nx = \"y\"\n");
-                match notation {
-                    0 => behind.push_str(&format!("[host.\"{url}\"]\n{CAN}{header}")),
-                    1 => behind.push_str(&header),
-                    2 => inside.push_str(&format!("\"{url}\".{CAN}")),
-                    3 => {
-                        inside.push_str(&format!("\"{url}\".{CAN}"));
-                        behind.push_str(&header);
-                    }
-                    4 => inside.push_str(&format!("\"{url}\" = {{ header = {{ x = \"y\" }} }}\n")),
-                    5 => {
-                        behind.push_str(&format!("[host.\"{url}\"]\n"));
-                        back.push_str(&header);
-                    }
-                    _ => {}
-                }
-            }
-            if table || !inside.is_empty() {
-                inside.insert_str(0, "[host]\n");
-            }
-            [top, inside, behind, back].concat()
-        })
+    prop_oneof![1 => strategies::registries(), 3 => odd_registries()]
 }
 
 proptest! {
@@ -1129,7 +1018,7 @@ proptest! {
     /// A file in any notation that is read for a release and written for it has
     /// that release ask the same.
     #[test]
-    fn a_file_that_is_read_asks_the_same_when_written(text in notations()) {
+    fn a_file_that_is_read_asks_the_same_when_written(text in hosts_toml_texts()) {
         let ask = |text: &str, release| {
             let files = [("reg.example/hosts.toml".to_owned(), text.to_owned())];
             let mut urls = Vec::new();
@@ -1155,7 +1044,7 @@ proptest! {
     }
 
     #[test]
-    fn no_hosts_toml_panics(text in "\\PC{0,80}", host in "\\PC{0,20}") {
+    fn no_hosts_toml_panics(text in hostile_texts(), host in "\\PC{0,20}") {
         let files = [("_default/hosts.toml".to_owned(), text)];
         for release in [Release::new(1, 5, 0), OLD, NEW] {
             let _ = certs_d(&files).endpoints(&host, release);
