@@ -197,6 +197,16 @@ mod tests {
         }
     }
 
+    /// config version 3 has the stream server's settings, and nothing else, in the
+    /// plugin of that name.
+    #[test]
+    fn an_empty_table_of_the_stream_server_is_written_as_it_was() {
+        for key in ["disable_tcp_service", "x509_key_pair_streaming"] {
+            let text = format!("version = 3\n\n[plugins.\"io.containerd.grpc.v1.cri\".{key}]\n");
+            assert_eq!(read(&text).to_toml(), text);
+        }
+    }
+
     #[test]
     fn unknown_keys_and_wrong_types_are_kept() {
         let text = "oom_score = \"high\"\nversion = 2\nx = 1\n\n[grpc]\ny = [{ z = 1 }]\n\n[plugins.foo]\na = 1\n\n[proxy_plugins]\n\n[timeouts]\nb = 3\n";

@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 use crate::config::Config;
 use crate::containerd::Release;
 use crate::containerd::releases::V1_2;
-use crate::containerd::setting::{History, Kind, Presence, Section, State};
+use crate::containerd::setting::{History, Kind, Presence, Section, State, state_at};
 use crate::value::{Table, Value, put_at};
 use crate::write;
 
@@ -50,6 +50,8 @@ impl Edit {
 pub(super) struct Leaf {
     pub(super) path: Vec<&'static str>,
     pub(super) kind: Kind,
+    /// Its own; there may be releases without it between others.
+    history: History,
     since: Release,
     gone: Option<Release>,
     /// It, or a table that it is in, has a successor or another form in another
@@ -69,7 +71,8 @@ impl Leaf {
     /// Whether a release of containerd reads it from files of a config version.
     pub(super) fn is_read(&self, version: i64, release: Release) -> bool {
         let is_alive = self.since <= release && self.gone.is_none_or(|gone| release < gone);
-        is_alive && Config::address(version, &self.path).is_some()
+        let is_there = state_at(self.history, release) != State::Absent;
+        is_alive && is_there && Config::address(version, &self.path).is_some()
     }
 
     /// Whether a release reads it from some config version: 2.x by the place that
@@ -124,12 +127,18 @@ fn of_section(
             is_converted: above.is_converted || setting.successor.is_some(),
         };
         path.push(setting.key);
-        of_kind(&setting.kind, path, here, leaves);
+        of_kind(&setting.kind, setting.history, path, here, leaves);
         path.pop();
     }
 }
 
-fn of_kind(kind: &Kind, path: &mut Vec<&'static str>, above: Above, leaves: &mut Vec<Leaf>) {
+fn of_kind(
+    kind: &Kind,
+    history: History,
+    path: &mut Vec<&'static str>,
+    above: Above,
+    leaves: &mut Vec<Leaf>,
+) {
     match kind {
         // What counts among the options of a handler depends on its type: these are
         // of the type that is made.
@@ -137,7 +146,7 @@ fn of_kind(kind: &Kind, path: &mut Vec<&'static str>, above: Above, leaves: &mut
             for key in ["BinaryName", "SystemdCgroup", "IoUid"] {
                 if let Some(setting) = section.get(key) {
                     path.push(key);
-                    of_kind(&setting.kind, path, above, leaves);
+                    of_kind(&setting.kind, setting.history, path, above, leaves);
                     path.pop();
                 }
             }
@@ -145,13 +154,14 @@ fn of_kind(kind: &Kind, path: &mut Vec<&'static str>, above: Above, leaves: &mut
         Kind::Section(section) => of_section(section, path, above, leaves),
         Kind::Map(kind) => {
             path.push("*");
-            of_kind(kind, path, above, leaves);
+            of_kind(kind, history, path, above, leaves);
             path.pop();
         }
         Kind::Tables(_) => {}
         kind => leaves.push(Leaf {
             path: path.clone(),
             kind: *kind,
+            history,
             since: above.since,
             gone: above.gone,
             is_converted: above.is_converted,

@@ -265,7 +265,13 @@ fn written(path: &[String], version: i64) -> Option<Vec<String>> {
                 }
                 let mut address = of(version, &keys);
                 address.push(key);
-                address.extend(path.iter().skip(at + 1).map(String::as_str));
+                // What is in it may be marked, too.
+                let inside = path.iter().skip(at + 1).map(|key| {
+                    let marked = key.strip_prefix(ASIDE);
+                    let plain = marked.and_then(|rest| rest.split_once(": "));
+                    plain.map_or(key.as_str(), |(_, key)| key)
+                });
+                address.extend(inside);
                 return Some(address.into_iter().map(str::to_owned).collect());
             }
         }
