@@ -152,7 +152,9 @@ fn zero(kind: Kind) -> Option<Value> {
         Kind::Bool => Value::Boolean(false),
         Kind::Int => Value::Integer(0),
         Kind::Float => Value::Float(0.0),
-        Kind::Str | Kind::Duration => Value::String(String::new()),
+        Kind::Str => Value::String(String::new()),
+        // containerd 1.x exits on an empty one.
+        Kind::Duration => Value::String("0s".to_owned()),
         Kind::Strs | Kind::Bytes => Value::Array(Vec::new()),
         _ => return None,
     })

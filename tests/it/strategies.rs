@@ -1,11 +1,18 @@
 //! What the strategies promise: valid files are valid, and what fails shrinks to a
 //! file that a person would have written to show it.
 
+use std::time::Duration;
+
+use containerd_dropins::containerd::Release;
 use containerd_dropins::strategies::{
     DropInFiles, DropInSets, LegacyFile, LegacyFiles, hostile_texts, registries,
 };
 use proptest::prelude::*;
+use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, RngAlgorithm, TestError, TestRng, TestRunner};
+
+use crate::daemon::{Run, in_parallel};
+use crate::support;
 
 /// What the inputs that make a property fail shrink to, each once.
 fn minimal<S: Strategy>(strategy: S, fails: impl Fn(&S::Value) -> bool) -> Vec<S::Value> {
@@ -119,5 +126,86 @@ fn registries_and_texts_shrink_to_little() {
     }
     for text in minimal(hostile_texts(), |text| text.contains('[')) {
         assert!(text.lines().count() <= 5, "{text}");
+    }
+}
+
+/// containerd starts with valid files, CRI and all: as many of each kind as
+/// `LAW_CASES` says, or a few. Without what depends on the machine: file systems,
+/// addresses, files that a setting names.
+#[test]
+fn containerd_starts_with_valid_files() {
+    let count = std::env::var("LAW_CASES").map_or(8, |cases| cases.parse().unwrap());
+    for (line, versions, release) in [
+        ("1.7", &[2, 1][..], Release::new(1, 7, 20)),
+        ("2", &[3], Release::new(2, 1, 9)),
+    ] {
+        let Some(binary) = support::containerd(line) else {
+            return;
+        };
+        let of_machine = [
+            "temp",
+            "debug",
+            "metrics",
+            "grpc",
+            "ttrpc",
+            "cgroup",
+            "oom_score",
+            "io.containerd.internal.v1.opt",
+            "io.containerd.nri.v1.nri",
+            "io.containerd.tracing.processor.v1.otlp",
+            "io.containerd.internal.v1.tracing",
+            "enable_tls_streaming",
+            "x509_key_pair_streaming",
+            "stream_server_address",
+            "stream_server_port",
+            "enable_selinux",
+            "rdt_config_file",
+            "blockio_config_file",
+            "required_plugins",
+            "disabled_plugins",
+            "plugin_dir",
+            "conf_template",
+            "base_runtime_spec",
+            "path",
+        ];
+        let files = LegacyFiles::new().versions(versions).sparse().only(|path| {
+            let is_plugin = path
+                .get(1)
+                .is_some_and(|id| id.contains(".snapshotter.v1."));
+            !is_plugin && !path.iter().any(|key| of_machine.contains(key))
+        });
+        let strategy = files.strategy();
+        let mut runner = TestRunner::deterministic();
+        let is_for_it =
+            |file: &LegacyFile| file.containerd == release && !file.text.contains("/var/lib/k0s");
+        let mut made = std::iter::repeat_with(|| strategy.new_tree(&mut runner).unwrap().current())
+            .filter(is_for_it);
+        let files: Vec<LegacyFile> = made.by_ref().take(count).collect();
+        let runs = in_parallel(files.len(), |at| {
+            let name = format!("valid-{line}-{at}");
+            let patience = Duration::from_millis(300);
+            let run = Run::new(&binary, &name, &files[at].text, patience);
+            let is_well = !run.exited && run.loads_cri();
+            let told = || {
+                let bad = |line: &&str| {
+                    line.contains("level=fatal")
+                        || line.contains("failed to load")
+                        || line.starts_with("containerd:")
+                };
+                run.log.lines().filter(bad).collect::<Vec<_>>().join("\n")
+            };
+            (!is_well).then(told)
+        });
+        let wrong: Vec<String> = files
+            .iter()
+            .zip(runs)
+            .filter_map(|(file, told)| Some(format!("{file:?}\n{}", told?)))
+            .collect();
+        assert!(
+            wrong.is_empty(),
+            "{} of {count}: {}",
+            wrong.len(),
+            wrong.join("\n\n")
+        );
     }
 }
