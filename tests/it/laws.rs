@@ -23,7 +23,7 @@ use containerd_dropins::strategies::{
 use containerd_dropins::value::{Table, Value};
 use containerd_dropins::{Config, Document};
 use proptest::prelude::*;
-use proptest::test_runner::{TestError, TestRunner};
+use proptest::test_runner::{RngSeed, TestError, TestRunner};
 
 use crate::support;
 
@@ -47,8 +47,14 @@ pub fn holds_in<S: Strategy>(
     S::Value: Debug,
 {
     let cases = std::env::var("LAW_CASES").map(|cases| cases.parse().expect("a number"));
+    // The few are always the same, the many never.
+    let rng_seed = match cases {
+        Ok(_) => RngSeed::Random,
+        Err(_) => RngSeed::Fixed(1),
+    };
     let config = ProptestConfig {
         cases: cases.unwrap_or(QUICK * times),
+        rng_seed,
         max_shrink_iters: 4096,
         max_local_rejects: u32::MAX,
         failure_persistence: None,
@@ -532,6 +538,12 @@ fn lists_what_changes(case: &Case, plan: &Plan) -> Result<(), TestCaseError> {
         // The platform is the machine's, and the list of directories has another
         // form from 2.1 on. The socket of ttrpc is beside that of k0s.
         let other = [".platforms", ".bin_dir", ".bin_dirs", ".unpack_config"];
+        let is_old_table = |key: &String| {
+            matches!(
+                key.as_str(),
+                "default_runtime" | "untrusted_workload_runtime"
+            )
+        };
         let other = other.iter().any(|key| path.ends_with(key)) || path.ends_with("ttrpc.address");
         // What is dropped, and the node's containerd does not print, it may not know.
         let keys: Vec<&str> = difference.path.iter().map(String::as_str).collect();
@@ -556,6 +568,8 @@ fn lists_what_changes(case: &Case, plan: &Plan) -> Result<(), TestCaseError> {
                 || unknown
                 || accounted
                 || converted
+                // Tables of handlers that 1.2 printed say nothing by themselves.
+                || difference.path.iter().any(is_old_table)
                 || had_no_effect(plan, &difference.path),
             "{path} changes: {difference:?} is not among {:?}",
             plan.changes
