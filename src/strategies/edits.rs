@@ -35,12 +35,10 @@ enum Content {
 
 /// Edits of a number of settings.
 pub(super) fn choices(settings: usize) -> impl Strategy<Value = Choice> {
-    let content = below(10, 1).prop_flat_map(|kind| {
-        below(1000, 4).prop_map(move |number| match kind {
-            8 => Content::Zero,
-            9 => Content::Default,
-            _ => Content::Plain(u32::try_from(number).unwrap_or_default()),
-        })
+    let content = (below(10, 1), below(1000, 4)).prop_map(|(kind, number)| match kind {
+        8 => Content::Zero,
+        9 => Content::Default,
+        _ => Content::Plain(u32::try_from(number).unwrap_or_default()),
     });
     let spelling = prop_oneof![6 => Just(0usize), 1 => 1usize..4];
     (below(settings, 1), content, below(8, 8), spelling).prop_map(
