@@ -26,7 +26,7 @@
 //! |---|---|
 //! | [`LegacyFiles`] | files of every config version, sparse or edits of a default dump, that containerd starts with, or of any texts, or with a secret |
 //! | [`DropInSets`] | drop-ins that set the same settings, so that precedence matters |
-//! | [`settings`], [`configs`] | one setting with a value; the typed model of a whole file |
+//! | [`settings()`], [`configs`] | one setting with a value; the typed model of a whole file |
 //! | [`registries`], [`odd_registries`] | mirrors, TLS and credentials of registries |
 //! | [`hosts_tomls`], [`hosts_toml_texts`], [`certs_ds`] | `hosts.toml` files, their odd notations, and trees of them |
 //! | [`k0s_releases`], [`containerd_releases`], [`targets`] | releases, and what plans are made for |
