@@ -183,18 +183,12 @@ pub(crate) fn put_together<'a>(
         }
         Regime::CriAppend => {
             let (with_cri, others, rest) = classify(tables);
-            let mut text = write::document(&generated_cri(release, pause_image));
-            let mut cri = None;
-            for (name, _) in with_cri {
-                text.push_str(&format!("# appended from {name}\n"));
-                text.push_str(parsed.get(name).map_or("", |parsed| parsed.raw()));
-                let appended = toml_edit::Document::parse(text.as_str());
-                let appended = appended.map_err(|error| AssembleError::Append {
-                    file: name.to_owned(),
-                    message: error.message().to_owned(),
-                })?;
-                cri = Some(table_of(appended.as_table()));
-            }
+            let pasted = with_cri.iter().map(|(name, _)| *name);
+            let cri = match with_cri.is_empty() {
+                true => None,
+                false => Some(append(&generated_cri(release, pause_image), pasted, parsed)?),
+            };
+            drop(with_cri);
             let cri = cri.unwrap_or_else(|| generated_cri(release, pause_image));
             Ok(Assembled {
                 main: main_of_version_2(),
@@ -205,6 +199,33 @@ pub(crate) fn put_together<'a>(
             })
         }
     }
+}
+
+/// The text of drop-ins, each of which parses, behind that of the generated CRI
+/// settings. It is parsed once: the first that does not fit is the one that the
+/// parser stumbles in.
+fn append<'a>(
+    generated: &Table,
+    names: impl Iterator<Item = &'a str>,
+    parsed: &Parsed<'a>,
+) -> Result<Table, AssembleError> {
+    let mut text = write::document(generated);
+    let mut ends = Vec::new();
+    for name in names {
+        text.push_str(&format!("# appended from {name}\n"));
+        text.push_str(parsed.get(name).map_or("", |parsed| parsed.raw()));
+        ends.push((text.len(), name));
+    }
+    let appended = toml_edit::Document::parse(text.as_str()).map_err(|error| {
+        let at = error.span().map_or(text.len(), |span| span.start);
+        let first = ends.partition_point(|(end, _)| *end <= at);
+        let file = ends.get(first).or(ends.last());
+        AssembleError::Append {
+            file: file.map_or("", |(_, name)| name).to_owned(),
+            message: error.message().to_owned(),
+        }
+    })?;
+    Ok(table_of(appended.as_table()))
 }
 
 fn main_of_version_2() -> Table {

@@ -1,6 +1,6 @@
 //! Which drop-in a kept setting goes to: one for each concern.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fmt;
 
 use super::edits;
@@ -162,6 +162,7 @@ pub(super) fn split(tree: &mut Tree, target: Release) -> Vec<(Concern, Id)> {
 /// The same for existing drop-ins, called `names`, which stay apart.
 pub(super) fn split_by_file(tree: &Tree, target: Release, names: &[String]) -> Vec<(Concern, Id)> {
     let ids = kept(tree, target);
+    let known: HashSet<&str> = names.iter().map(String::as_str).collect();
     let file = |id: Id| tree.node(id).sources.last().map_or(0, |source| source.file);
     // The last of the files that have a part of it holds all of it.
     let mut together: BTreeMap<Vec<&str>, usize> = BTreeMap::new();
@@ -198,7 +199,7 @@ pub(super) fn split_by_file(tree: &Tree, target: Release, names: &[String]) -> V
         let nested = Concern::Nested(name);
         // A file of that name that is imported already will do.
         let there = nested.file_name();
-        match names.contains(&there) {
+        match known.contains(there.as_str()) {
             true => Concern::File(there),
             false => nested,
         }

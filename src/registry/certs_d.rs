@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use super::endpoint::{Capability, ClientCertificate, Endpoint, upstream};
-use super::hosts_toml::{self, HostSettings, HostsTomlError, Read};
+use super::hosts_toml::{self, HostSettings, HostsToml, HostsTomlError, Read};
 use crate::containerd::releases::V1_6;
 use crate::containerd::url::{Url, clean, is_localhost, split_port};
 use crate::containerd::{Release, duration};
@@ -108,14 +108,37 @@ impl CertsD {
     ///
     /// By containerd 1.5 to 2.3 (`remotes/docker/config`).
     pub fn endpoints(&self, host: &str, release: Release) -> Vec<Endpoint> {
-        let folder = folders_of(host).find_map(|name| self.folders.get_key_value(&name));
-        let Some((name, folder)) = folder else {
+        let Some((name, folder)) = self.folder(host) else {
             return vec![by_default(host, release)];
         };
         let base = format!("{}/{name}", self.root);
         let read = folder.hosts.as_ref().and_then(|read| read.as_ref().ok());
         let read = read.and_then(|read| by_hosts_toml(read, &base, host, release));
         read.unwrap_or_else(|| vec![by_certificates(&folder.others, &base, host, release)])
+    }
+
+    /// The folder that counts for a registry host.
+    fn folder(&self, host: &str) -> Option<(&String, &Folder)> {
+        folders_of(host).find_map(|name| self.folders.get_key_value(&name))
+    }
+
+    /// What the file in `_default` says about all registry hosts that lead to it:
+    /// the endpoints in front of the last.
+    pub(super) fn for_all(&self, release: Release) -> Option<Vec<Endpoint>> {
+        let (base, read) = self.default_file()?;
+        hosts_of(read, &base, release)
+    }
+
+    /// The last endpoint for a registry host that leads to the file in `_default`.
+    pub(super) fn last_for_all(&self, host: &str, release: Release) -> Option<Endpoint> {
+        self.folder(host).filter(|(name, _)| *name == DEFAULT)?;
+        let (base, read) = self.default_file()?;
+        last_of(&read.file, &base, host, release)
+    }
+
+    fn default_file(&self) -> Option<(String, &Read)> {
+        let read = self.folders.get(DEFAULT)?.hosts.as_ref()?.as_ref().ok()?;
+        Some((format!("{}/{DEFAULT}", self.root), read))
     }
 
     /// Whether a registry host has a folder, `_default` included.
@@ -158,8 +181,16 @@ fn folders_of(host: &str) -> impl Iterator<Item = String> {
         .chain([host.to_owned(), DEFAULT.to_owned()])
 }
 
-/// `None` where the release cannot read the file.
+/// The endpoints of a file, and the last of them for a registry host. `None`
+/// where the release cannot read the file.
 fn by_hosts_toml(read: &Read, base: &str, host: &str, release: Release) -> Option<Vec<Endpoint>> {
+    let mut list = hosts_of(read, base, release)?;
+    list.push(last_of(&read.file, base, host, release)?);
+    Some(list)
+}
+
+/// The endpoints that a file has for whatever registry host leads to it.
+fn hosts_of(read: &Read, base: &str, release: Release) -> Option<Vec<Endpoint>> {
     let Read {
         file,
         headed,
@@ -179,16 +210,22 @@ fn by_hosts_toml(read: &Read, base: &str, host: &str, release: Release) -> Optio
     {
         list.push(Asked::at(&entry.url, &entry.settings, release)?.endpoint(base, release));
     }
+    // Even if it is not looked at, the last must be readable.
+    last_of(file, base, "", release)?;
+    Some(list)
+}
+
+/// What comes behind the hosts of a file. `None` where the release cannot read
+/// it.
+fn last_of(file: &HostsToml, base: &str, host: &str, release: Release) -> Option<Endpoint> {
     let stated = file.server.as_deref().filter(|server| !server.is_empty());
     let stated = match stated {
         Some(server) => Some(Asked::at(server, &file.settings, release)?),
-        // Even if it is not looked at, it must be readable.
         None => is_readable(&file.settings, release).then_some(None)?,
     };
     let last = stated.filter(|asked| !asked.url.host.is_empty());
     let last = last.unwrap_or_else(|| Asked::by_name(host, &file.settings, release));
-    list.push(last.endpoint(base, release));
-    Some(list)
+    Some(last.endpoint(base, release))
 }
 
 /// A host as a file, or the name of a registry host, has it.

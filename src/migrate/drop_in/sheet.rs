@@ -1,9 +1,9 @@
 //! The text of one drop-in.
 
 use std::borrow::Cow;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 
-use super::{Existing, Style};
+use super::{Existing, Style, Used};
 use crate::config::address;
 use crate::containerd::plugin;
 use crate::migrate::split::Concern;
@@ -92,7 +92,7 @@ impl<'a> Sheet<'a> {
         lines
     }
 
-    pub(super) fn text(&self, used: &mut BTreeSet<Id>, redacted: bool) -> String {
+    pub(super) fn text(&self, used: &mut Used, redacted: bool) -> String {
         let mut writer = Writer::default();
         writer.comment(&self.header());
         let [top, end] = match redacted {
@@ -201,7 +201,7 @@ impl<'a> Sheet<'a> {
         &self,
         header: &[&str],
         ids: &[Id],
-        used: &mut BTreeSet<Id>,
+        used: &mut Used,
         redacted: bool,
     ) -> (Vec<&'a str>, Vec<Line<'a>>) {
         let mut above = Vec::new();
@@ -255,7 +255,7 @@ impl<'a> Sheet<'a> {
 
     /// The tables that a node is in, or is, outermost first: those that no
     /// drop-in has had yet.
-    fn tables_around(&self, id: Id, used: &mut BTreeSet<Id>) -> Vec<Id> {
+    fn tables_around(&self, id: Id, used: &mut Used) -> Vec<Id> {
         let mut tables = Vec::new();
         let mut at = match self.tree.value(id) {
             Some(_) => self.tree.node(id).above(),

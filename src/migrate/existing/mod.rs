@@ -4,6 +4,8 @@
 mod set;
 mod stay;
 
+use std::collections::HashMap;
+
 use super::changes::Changes;
 use super::companions::Pulls;
 use super::drop_in::{self, DropIn, Existing, Style};
@@ -184,11 +186,12 @@ pub fn plan_drop_ins(existing: &ExistingDropIns<'_>, target: &Target, options: &
     };
     let names: Vec<String> = emptied.into_iter().map(|(name, _)| name).collect();
     let failed = findings.iter().any(|f| f.severity == Severity::Error);
-    let as_it_was = |drop_in: &DropIn| {
-        documents.iter().any(|existing| {
-            existing.name == drop_in.name && existing.document.text() == drop_in.text()
-        })
-    };
+    let texts: HashMap<&str, &str> = documents
+        .iter()
+        .map(|existing| (existing.name.as_str(), existing.document.text()))
+        .collect();
+    let as_it_was =
+        |drop_in: &DropIn| texts.get(drop_in.name.as_str()) == Some(&drop_in.text());
     let unchanged = names.is_empty() && drop_ins.iter().all(as_it_was);
     if unchanged {
         // Said when the drop-in was made.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::ExistingDropIns;
 use crate::Document;
 use crate::containerd::Import;
-use crate::containerd::import::load_order;
+use crate::containerd::import::{Paths, load_order};
 use crate::diagnostic::{Code, Finding};
 use crate::k0s::{self, Regime};
 use crate::migrate::Target;
@@ -291,6 +291,8 @@ impl<'a> Set<'a> {
             .filter(|id| tree.path(*id) == ["imports"])
             .collect();
         let mut written: BTreeSet<String> = parts.iter().map(|(c, _)| c.file_name()).collect();
+        let paths: Vec<String> = self.names.iter().map(|name| k0s::path_of(name)).collect();
+        let paths = Paths::of(paths.iter().map(String::as_str));
         // What is imported last is settled first.
         for id in imports.into_iter().rev() {
             let Some(file) = tree.node(id).sources.first().map(|source| source.file) else {
@@ -300,7 +302,7 @@ impl<'a> Set<'a> {
             else {
                 continue;
             };
-            let left = self.imports_left(tree, id, [importer, &k0s::path_of(name)], &written);
+            let left = self.imports_left(tree, id, [importer, &k0s::path_of(name)], &paths, &written);
             if left.is_empty() {
                 continue;
             }
@@ -320,17 +322,15 @@ impl<'a> Set<'a> {
         tree: &Tree,
         id: Id,
         [before, now]: [&str; 2],
+        paths: &Paths,
         written: &BTreeSet<String>,
     ) -> Vec<Value> {
         let entries = tree.value(id).and_then(Value::as_array).unwrap_or_default();
         let left = entries.iter().filter_map(|entry| {
             let text = entry.as_str()?;
             let import = Import::new(before, text);
-            let mut reached = self
-                .names
-                .iter()
-                .filter(|name| import.matches(&k0s::path_of(name)))
-                .peekable();
+            let reached = paths.reached(&import);
+            let mut reached = reached.filter_map(|at| self.names.get(at)).peekable();
             let leads_on = reached.peek().is_none() || reached.any(|name| written.contains(name));
             let moves = import != Import::new(now, text);
             leads_on.then(|| match moves {
