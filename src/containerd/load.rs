@@ -1,7 +1,7 @@
 //! How containerd loads a main file and its imports, and what is in effect
 //! afterwards.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use super::difference::{self, Difference, Unknown};
@@ -67,6 +67,7 @@ impl Effective {
         let all_stated: Vec<i64> = files.iter().filter_map(stated_version).collect();
         let stated = all_stated.last().copied();
         let mut table = Table::new();
+        let mut lists = Lists::default();
         for file in files {
             let (version, lenient) = match release.is_2() {
                 true => (version_on_2(&file), true),
@@ -83,7 +84,7 @@ impl Effective {
             if version == 1 && !release.is_2() {
                 in_lower_case(&Config::place(), &mut file);
             }
-            merge(&Config::place(), &mut table, file, release);
+            merge(&Config::place(), &mut table, &mut lists, file, release);
         }
         Effective {
             table,
@@ -241,18 +242,29 @@ fn paths_of(release: Release) -> i64 {
     release.config_version().max(2)
 }
 
-/// Appends a list of names, from containerd 2.0 on each once.
-pub(crate) fn append(into: &mut Vec<Value>, from: Vec<Value>, once: bool) {
-    let name = |item: &Value| item.as_str().map(str::to_owned);
-    let mut seen: BTreeSet<String> = match once {
-        true => into.iter().filter_map(name).collect(),
-        false => BTreeSet::new(),
-    };
-    into.extend(
-        from.into_iter()
-            .filter(|item| !once || name(item).is_none_or(|name| seen.insert(name))),
-    );
+/// The names in a list that more and more files append to.
+#[derive(Debug, Default)]
+pub(crate) struct Names(Option<BTreeSet<String>>);
+
+impl Names {
+    /// Appends a list of names, from containerd 2.0 on each once. `into` is the
+    /// same list each time.
+    pub(crate) fn append(&mut self, into: &mut Vec<Value>, from: Vec<Value>, once: bool) {
+        if !once {
+            into.extend(from);
+            return;
+        }
+        let name = |item: &Value| item.as_str().map(str::to_owned);
+        let seen = self
+            .0
+            .get_or_insert_with(|| into.iter().filter_map(name).collect());
+        let is_first = |item: &Value| name(item).is_none_or(|name| seen.insert(name));
+        into.extend(from.into_iter().filter(is_first));
+    }
 }
+
+/// The names in the lists of a table, by key.
+type Lists = BTreeMap<String, Names>;
 
 /// Spells keys in upper case as they are declared: go-toml 1.9, the parser of
 /// containerd 1.x, looks for a key in lower case and then in upper case.
@@ -291,7 +303,7 @@ fn version_on_2(file: &Table) -> i64 {
     }
 }
 
-fn merge(place: &Place, into: &mut Table, from: Table, release: Release) {
+fn merge(place: &Place, into: &mut Table, lists: &mut Lists, from: Table, release: Release) {
     for (key, value) in from {
         let Some(child) = place.child(&key) else {
             // containerd ignores it; the later file's shows.
@@ -300,7 +312,8 @@ fn merge(place: &Place, into: &mut Table, from: Table, release: Release) {
         };
         match (child.merge, into.get_mut(&key), value) {
             (Merge::Append, Some(Value::Array(into)), Value::Array(from)) => {
-                append(into, from, release.is_2());
+                let names = lists.entry(key).or_default();
+                names.append(into, from, release.is_2());
             }
             (Merge::Entry, Some(Value::Table(into)), Value::Table(from)) => {
                 match release.is_2() && key == "plugins" {
@@ -309,15 +322,18 @@ fn merge(place: &Place, into: &mut Table, from: Table, release: Release) {
                 }
             }
             (Merge::NonZero, Some(Value::Table(into)), Value::Table(from)) => {
-                merge(&child, into, from, release);
+                merge(&child, into, &mut Lists::new(), from, release);
             }
             (Merge::NonZero, _, Value::Table(from)) => {
                 let mut table = Table::new();
-                merge(&child, &mut table, from, release);
+                merge(&child, &mut table, &mut Lists::new(), from, release);
                 into.insert(key, Value::Table(table));
             }
             (Merge::NonZero, _, value) if value.is_zero() => {}
-            (_, _, value) => drop(into.insert(key, value)),
+            (_, _, value) => {
+                lists.remove(&key);
+                into.insert(key, value);
+            }
         }
     }
 }

@@ -92,14 +92,13 @@ pub(super) fn foreign(document: &Document, tree: &Tree) -> Option<Finding> {
         k0s::is_place(&path).then(|| k0s::whose(&path, tree.value(*id).and_then(Value::as_str)))
     };
     // Such keys stand at the top, or in the table of a server there.
-    let top = tree.children(ROOT).iter();
-    let (tables, keys): (Vec<usize>, Vec<usize>) = top
-        .copied()
-        .partition(|id| matches!(tree.node(*id).content, Content::Table(_)));
+    let top = tree.children(ROOT);
+    let (tables, keys): (Vec<usize>, Vec<usize>) =
+        top.partition(|id| matches!(tree.node(*id).content, Content::Table(_)));
     let servers = tables
         .into_iter()
         .filter(|id| tree.node(*id).key == "grpc")
-        .flat_map(|id| tree.children(id).to_vec());
+        .flat_map(|id| tree.children(id).collect::<Vec<_>>());
     let places: Vec<Whose> = keys
         .into_iter()
         .chain(servers)
@@ -127,7 +126,7 @@ pub(super) fn foreign(document: &Document, tree: &Tree) -> Option<Finding> {
 /// Whether a file disables CRI, by whatever name: a dump of version 2 may have
 /// the short one.
 fn disables_cri(tree: &Tree) -> bool {
-    let top = tree.children(ROOT).iter().copied();
+    let top = tree.children(ROOT);
     let lists = top.filter(|id| tree.node(*id).key == "disabled_plugins");
     let values = |id: usize| [tree.value(id), tree.node(id).original.as_ref()];
     let mut ids = lists
@@ -320,7 +319,7 @@ pub(super) fn proxy_plugins(tree: &mut Tree, files: Files<'_>, target: &Target) 
     let Some(map) = tree.find(&["proxy_plugins"]) else {
         return findings;
     };
-    for entry in tree.children(map).to_vec() {
+    for entry in tree.children(map).collect::<Vec<_>>() {
         let kind = tree.child(entry, "type");
         let kind = kind
             .and_then(|kind| tree.value(kind))

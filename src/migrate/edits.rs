@@ -86,7 +86,7 @@ pub(super) fn judge(
     }
     for map in ["proxy_plugins", "stream_processors"] {
         if let Some(map) = tree.find(&[map]) {
-            for entry in tree.children(map).to_vec() {
+            for entry in tree.children(map).collect::<Vec<_>>() {
                 judge.whole_entry(tree, entry);
             }
         }
@@ -551,9 +551,8 @@ pub(super) fn entry_is_built_in(tree: &Tree, entry: Id, release: Release) -> boo
     place.each_declared(&mut |key, child| {
         let id = tree
             .children(entry)
-            .iter()
-            .find(|id| tree.node(**id).key == key);
-        let value = id.and_then(|id| tree.value(*id));
+            .find(|id| tree.node(*id).key == key);
+        let value = id.and_then(|id| tree.value(id));
         same &= match value {
             Some(value) => child.state(release).is_default(value),
             None => child

@@ -286,7 +286,7 @@ impl Attempt<'_> {
         // Their names count, whatever else is said of them.
         if let Some(configs) = tree.child(registry, "configs") {
             for entry in tree.children(configs) {
-                let name = tree.node(*entry).key.clone();
+                let name = tree.node(entry).key.clone();
                 settings.configs.entry(name).or_default();
             }
         }
@@ -336,7 +336,7 @@ fn settings_in(tree: &mut Tree, registry: Id, target: &Target) -> Nodes {
         let Some(table) = tree.child(registry, map) else {
             return;
         };
-        for entry in tree.children(table).to_vec() {
+        for entry in tree.children(table).collect::<Vec<_>>() {
             let name = tree.node(entry).key.clone();
             let node = match inner {
                 Some(inner) => tree.child(entry, inner),
@@ -594,7 +594,7 @@ fn detach(tree: &mut Tree, nodes: BTreeSet<Id>) {
     tree.detach_all(&nodes);
     let is_empty = |id: &Id| {
         let is_entry = tree.node(*id).place.is_some_and(|place| place.is_entry);
-        is_entry && tree.children(*id).is_empty()
+        is_entry && tree.children(*id).next().is_none()
     };
     let empty: BTreeSet<Id> = parents.into_iter().filter(is_empty).collect();
     tree.detach_all(&empty);

@@ -75,10 +75,10 @@ impl<'a> Outside<'a> {
     /// The plugins that it has sections of.
     fn sections(&self) -> BTreeSet<&str> {
         let tree = self.tree();
-        let tables = tree.children(ROOT).iter();
-        let plugins = tables.filter(|id| tree.node(**id).key == "plugins");
-        let sections = plugins.flat_map(|id| tree.children(*id));
-        sections.map(|id| tree.node(*id).key.as_str()).collect()
+        let tables = tree.children(ROOT);
+        let plugins = tables.filter(|id| tree.node(*id).key == "plugins");
+        let sections = plugins.flat_map(|id| tree.children(id));
+        sections.map(|id| tree.node(id).key.as_str()).collect()
     }
 
     fn has_section(&self, id: &str) -> bool {

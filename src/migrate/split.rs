@@ -289,14 +289,14 @@ pub(super) fn is_bare_entry(tree: &Tree, id: Id, target: Release) -> bool {
     if tree.path(node.parent) == ["proxy_plugins"] {
         return false;
     }
-    let inner_entry = |inner: &Id| *inner != id && is_bare_entry(tree, *inner, target);
+    let inner_entry = |inner: Id| inner != id && is_bare_entry(tree, inner, target);
     let unsaid = tree.leaves(id).iter().all(|leaf| {
         matches!(
             tree.verdict(*leaf),
             Some(Verdict::Drop(super::tree::Dropped::TargetDefault, _))
         )
     });
-    unsaid && !tree.children(id).iter().any(inner_entry)
+    unsaid && !tree.children(id).any(inner_entry)
 }
 
 fn concern(tree: &Tree, id: Id, target: Release, default_runtime: Option<&str>) -> Concern {

@@ -246,7 +246,7 @@ impl Steps<'_> {
         let Some(auths) = self.tree.child(registry, "auths") else {
             return;
         };
-        for entry in self.tree.children(auths).to_vec() {
+        for entry in self.tree.children(auths).collect::<Vec<_>>() {
             let url = self.tree.node(entry).key.clone();
             let leaves = self.tree.leaves(entry);
             let (host, why_not) = host_of(&url);
@@ -295,7 +295,7 @@ impl Steps<'_> {
     pub(super) fn runtimes(&mut self) -> Vec<Id> {
         let runtimes = self.tree.find(&RUNTIMES);
         runtimes
-            .map(|id| self.tree.children(id).to_vec())
+            .map(|id| self.tree.children(id).collect::<Vec<_>>())
             .unwrap_or_default()
     }
 

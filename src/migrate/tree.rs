@@ -45,6 +45,9 @@ pub(super) struct Node {
     /// The table that the key stands in, where that is not the one of its
     /// setting: config version 3 moved it.
     pub(super) shell: Option<Id>,
+    /// Its place among the children of its parent; none of one that was taken
+    /// out.
+    pub(super) slot: Option<usize>,
     /// Which of two keys of a file that are the same setting counts.
     pub(super) rank: u8,
     /// A table without a single key in the input.
@@ -83,6 +86,7 @@ impl Node {
             sources: Vec::new(),
             original: None,
             shell: None,
+            slot: None,
             rank: address::OWN,
             is_empty: false,
             is_made: false,
@@ -287,10 +291,16 @@ impl Tree {
             index.insert(node.key.clone(), id);
         }
         self.nodes.push(node);
-        if let Content::Table(children) = &mut self.node_mut(parent).content {
-            children.push(id);
-        }
+        self.put_under(parent, id);
         id
+    }
+
+    fn put_under(&mut self, parent: Id, id: Id) {
+        if let Content::Table(children) = &mut self.node_mut(parent).content {
+            let slot = children.len();
+            children.push(id);
+            self.node_mut(id).slot = Some(slot);
+        }
     }
 
     /// Adds a table of the input that no setting is: what is in it has its
@@ -303,9 +313,7 @@ impl Tree {
     /// Puts a child that was taken out back into its parent.
     pub(super) fn attach(&mut self, id: Id) {
         let parent = self.node(id).parent;
-        if let Content::Table(children) = &mut self.node_mut(parent).content {
-            children.push(id);
-        }
+        self.put_under(parent, id);
         self.reindex(id);
     }
 
@@ -323,9 +331,7 @@ impl Tree {
         if let Some(index) = self.index.get_mut(&parent) {
             index.remove(&key);
         }
-        if let Content::Table(children) = &mut self.node_mut(parent).content {
-            children.retain(|child| *child != id);
-        }
+        self.node_mut(id).slot = None;
     }
 
     /// Takes many out, each of its parent.
@@ -333,9 +339,9 @@ impl Tree {
         let parents: BTreeSet<Id> = ids.iter().map(|id| self.node(*id).parent).collect();
         for parent in parents {
             self.index.remove(&parent);
-            if let Content::Table(children) = &mut self.node_mut(parent).content {
-                children.retain(|child| !ids.contains(child));
-            }
+        }
+        for id in ids {
+            self.node_mut(*id).slot = None;
         }
     }
 
@@ -359,20 +365,24 @@ impl Tree {
         self.dropped.get(&id)
     }
 
-    pub(super) fn children(&self, id: Id) -> &[Id] {
-        match &self.node(id).content {
+    /// What hangs under a node. Whoever was taken out leaves its slot behind, as
+    /// closing up would take a step for each of the others.
+    pub(super) fn children(&self, id: Id) -> impl DoubleEndedIterator<Item = Id> {
+        let slots: &[Id] = match &self.node(id).content {
             Content::Table(children) => children,
             Content::Leaf { .. } => &[],
-        }
+        };
+        let slots = slots.iter().enumerate();
+        slots.filter_map(|(slot, id)| (self.node(*id).slot == Some(slot)).then_some(*id))
     }
 
     /// The child of this name, by way of an index that is made at the first
     /// search below a node.
     pub(super) fn child(&mut self, id: Id, key: &str) -> Option<Id> {
         if !self.index.contains_key(&id) {
-            let names = self.children(id).iter();
+            let names = self.children(id);
             let index = names
-                .map(|child| (self.node(*child).key.clone(), *child))
+                .map(|child| (self.node(child).key.clone(), child))
                 .collect();
             self.index.insert(id, index);
         }
@@ -473,9 +483,8 @@ impl Tree {
         while let Some(at) = stack.pop() {
             order.push(at);
             let is_leaf = |id: &Id| matches!(self.node(*id).content, Content::Leaf { .. });
-            let children = self.children(at);
-            order.extend(children.iter().copied().filter(is_leaf));
-            stack.extend(children.iter().rev().copied().filter(|id| !is_leaf(id)));
+            order.extend(self.children(at).filter(is_leaf));
+            stack.extend(self.children(at).rev().filter(|id| !is_leaf(id)));
         }
         order
     }
@@ -510,6 +519,23 @@ impl Tree {
         }
     }
 
+    /// Takes the items of a list that go into another one; the ledger goes on to
+    /// show what the input has there.
+    pub(super) fn take_list(&mut self, id: Id) -> Vec<Value> {
+        let node = self.node_mut(id);
+        let Content::Leaf {
+            value: Value::Array(items),
+            ..
+        } = &mut node.content
+        else {
+            return Vec::new();
+        };
+        let taken = std::mem::take(items);
+        node.original
+            .get_or_insert_with(|| Value::Array(taken.clone()));
+        taken
+    }
+
     pub(super) fn verdict(&self, id: Id) -> Option<&Verdict> {
         match &self.node(id).content {
             Content::Leaf { verdict, .. } => Some(verdict),
@@ -532,7 +558,8 @@ impl Tree {
             Some(place) => place.is_secret(value),
             None => above.is_some_and(|above| above.hides_unknown_keys()),
         };
-        self.value(id).is_some_and(|value| {
+        let mut values = self.value(id).into_iter().chain(&node.original);
+        values.any(|value| {
             declared(value) || is_secret_name(&node.key) || is_secret_value(value)
         })
     }

@@ -199,7 +199,7 @@ impl Steps<'_> {
         let Some(platforms) = self.tree.find(&RUNTIME_PLATFORMS) else {
             return;
         };
-        for platform in self.tree.children(platforms).to_vec() {
+        for platform in self.tree.children(platforms).collect::<Vec<_>>() {
             let Some(id) = self.kept(Some(platform), "snapshotter") else {
                 continue;
             };

@@ -1,7 +1,6 @@
 //! How what a later file says goes over what an earlier one says.
 
 use super::{Ignored, Reader, Rules};
-use crate::containerd::load;
 use crate::containerd::setting::Merge;
 use crate::diagnostic::{Code, Finding};
 use crate::migrate::tree::{Content, Dropped, Files, Id, Node, ROOT, Tree, Verdict, shown};
@@ -132,24 +131,16 @@ impl Reader<'_> {
         }
         let append = !by_key && is_list;
         let by_value = !by_key && scalar;
+        let both_lists = matches!(self.input.tree.value(old), Some(Value::Array(_)))
+            && matches!(node_value(&node), Some(Value::Array(_)));
+        if append && both_lists {
+            self.append(old, node);
+            return;
+        }
         let Content::Leaf { value, .. } = &mut node.content else {
             return;
         };
         match (self.input.tree.value(old), value) {
-            (Some(Value::Array(old_items)), value @ Value::Array(_)) if append => {
-                let mut items = old_items.clone();
-                let more = value.as_array().unwrap_or_default().to_vec();
-                load::append(&mut items, more, self.rules == Rules::Containerd2);
-                let own = std::mem::replace(value, Value::Array(items));
-                node.original.get_or_insert(own);
-                self.input.tree.detach(old);
-                let id = self.input.tree.push(parent, node);
-                let why = "the lists of all files are appended".to_owned();
-                self.input
-                    .tree
-                    .judge(old, Verdict::Converted(vec![id], why));
-                return;
-            }
             (_, value) if by_value && value.is_zero() => {
                 self.say_zero(node);
                 return;
@@ -167,6 +158,34 @@ impl Reader<'_> {
         let new = self.input.tree.push(parent, node);
         if let Some(below) = below {
             self.hidden.insert(new, below);
+        }
+    }
+
+    /// Appends a list to that of earlier files.
+    fn append(&mut self, old: Id, mut node: Node) {
+        let (mut earlier, mut names) = self.appended.remove(&old).unwrap_or_default();
+        let tree = &mut self.input.tree;
+        let mut items = tree.take_list(old);
+        if let Content::Leaf { value, .. } = &mut node.content {
+            let more = value.as_array().unwrap_or_default().to_vec();
+            names.append(&mut items, more, self.rules == Rules::Containerd2);
+            let own = std::mem::replace(value, Value::Array(items));
+            node.original.get_or_insert(own);
+        }
+        tree.detach(old);
+        let id = tree.push(node.parent, node);
+        earlier.push(old);
+        self.appended.insert(id, (earlier, names));
+    }
+
+    /// Says of the lists of all files but the last where they went.
+    pub(super) fn settle_appended(&mut self) {
+        let why = "the lists of all files are appended";
+        for (id, (earlier, _)) in std::mem::take(&mut self.appended) {
+            for old in earlier {
+                let verdict = Verdict::Converted(vec![id], why.to_owned());
+                self.input.tree.judge(old, verdict);
+            }
         }
     }
 

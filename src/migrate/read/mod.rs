@@ -14,6 +14,7 @@ use names::Known;
 use super::tree::{Content, Files, Id, Node, ROOT, ReadAs, Source, Tree, Verdict, shown};
 use crate::Document;
 use crate::config::address::{self, Cursor, OWN};
+use crate::containerd::load::Names;
 use crate::containerd::setting::Kind;
 use crate::containerd::{Release, plugin};
 use crate::diagnostic::{Code, Finding, Span};
@@ -116,6 +117,7 @@ pub(super) fn read(files: &[&Document], rules: Rules, names: &[String], target: 
         stays: (!names.is_empty() && rules == Rules::K0sMerge && !target.is_2()).then_some(target),
         shadowed: BTreeMap::new(),
         hidden: BTreeMap::new(),
+        appended: BTreeMap::new(),
     };
     reader.input.tree.read_as(reader.input.version);
     if rules == Rules::K0sMerge {
@@ -142,6 +144,7 @@ pub(super) fn read(files: &[&Document], rules: Rules, names: &[String], target: 
         let cursor = Cursor::root(reader.version, lenient);
         reader.file(file.root(), cursor);
     }
+    reader.settle_appended();
     reader.say_shadowed();
     let stays = reader.stays.is_some();
     let mut input = reader.input;
@@ -193,6 +196,8 @@ struct Reader<'a> {
     shadowed: BTreeMap<(usize, usize), Vec<Id>>,
     /// What a setting of k0s's merge hides, by the setting.
     hidden: BTreeMap<Id, Id>,
+    /// The earlier files' lists in one that has all of them, and its names.
+    appended: BTreeMap<Id, (Vec<Id>, Names)>,
 }
 
 /// A table that is yet to be read.
