@@ -14,6 +14,7 @@ use crate::containerd::plugin;
 use crate::redacted::redacted;
 use crate::value::{Table, Value, table_of};
 use crate::write;
+use crate::{Exceeded, Limits, Size};
 
 /// Why k0s would not start containerd, or containerd would not start.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -47,6 +48,9 @@ pub enum AssembleError {
         /// What the parser says.
         message: String,
     },
+    /// The drop-ins are together more than is read.
+    #[error("the drop-ins have {0}")]
+    TooLarge(Exceeded),
     /// The pre-flight check rejects a drop-in (1.36 and later).
     #[error("{0}")]
     Rejected(#[from] Rejection),
@@ -102,8 +106,38 @@ impl fmt::Debug for Assembled<'_> {
 /// [`preflight`]: super::preflight()
 ///
 /// # Errors
-/// If k0s or containerd would not start.
+/// If k0s or containerd would not start, or if there is more than the default
+/// [`Limits`] let pass.
 pub fn assemble<'a>(
+    release: &'a Release,
+    pause_image: &str,
+    drop_ins: impl IntoIterator<Item = (&'a str, &'a str)>,
+) -> Result<Assembled<'a>, AssembleError> {
+    assemble_within(release, pause_image, drop_ins, Limits::default())
+}
+
+/// The same with other limits of how much is read, of all drop-ins together.
+///
+/// # Errors
+/// As [`assemble`] returns them.
+pub fn assemble_within<'a>(
+    release: &'a Release,
+    pause_image: &str,
+    drop_ins: impl IntoIterator<Item = (&'a str, &'a str)>,
+    limits: Limits,
+) -> Result<Assembled<'a>, AssembleError> {
+    let mut size = Size::default();
+    let mut admitted = Vec::new();
+    for (name, text) in drop_ins {
+        let fits = limits.admit_more(&mut size, text);
+        fits.map_err(AssembleError::TooLarge)?;
+        admitted.push((name, text));
+    }
+    assemble_all(release, pause_image, admitted)
+}
+
+/// The same for texts of whatever size: what is to be parsed has been let in.
+pub(crate) fn assemble_all<'a>(
     release: &'a Release,
     pause_image: &str,
     drop_ins: impl IntoIterator<Item = (&'a str, &'a str)>,

@@ -1,6 +1,7 @@
 //! What k0s 1.36 and later demand of drop-ins before they start.
 
 use super::is_drop_in;
+use crate::{Exceeded, Limits, Size};
 use crate::containerd::plugin;
 
 /// Why k0s 1.36 and later exit at start because of a drop-in.
@@ -21,6 +22,10 @@ pub enum RejectionReason {
     /// The file is not TOML.
     #[error("not TOML that k0s can parse: {0}")]
     Unparsable(String),
+    /// The drop-ins up to here are together more than the default
+    /// [`Limits`](crate::Limits) let pass, so that it was not looked at.
+    #[error("not looked at: the drop-ins have {0}")]
+    TooLarge(Exceeded),
     /// `version` is there and not 3.
     #[error("config version {0}, and k0s takes 3 or none")]
     Version(i64),
@@ -57,6 +62,12 @@ pub enum RejectionReason {
 /// ```
 pub fn preflight<'a>(drop_ins: impl IntoIterator<Item = (&'a str, &'a str)>) -> Vec<Rejection> {
     let drop_ins = drop_ins.into_iter().filter(|(name, _)| is_drop_in(name));
+    let mut size = Size::default();
+    let reasons = |text| match Limits::default().admit_more(&mut size, text) {
+        Ok(()) => reasons(text),
+        Err(exceeded) => vec![RejectionReason::TooLarge(exceeded)],
+    };
+    let mut reasons = reasons;
     drop_ins
         .flat_map(|(file, text)| rejections(file, reasons(text)))
         .collect()

@@ -544,7 +544,7 @@ impl Moved {
         options: &Options,
     ) -> Result<(), String> {
         let texts = files.iter().map(|file| (file.name.as_str(), file.text()));
-        let certs_d = CertsD::new(&options.config_path, texts);
+        let certs_d = CertsD::of_all(&options.config_path, texts);
         if let Some((path, error)) = certs_d.errors().next() {
             return Err(format!("{path}: {error}"));
         }

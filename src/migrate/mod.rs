@@ -55,6 +55,7 @@ pub use target::{Stated, Target, TargetError};
 pub use crate::redacted::Redacted;
 
 use crate::Document;
+use crate::Limits;
 use crate::containerd;
 use crate::containerd::releases::{V1_7, V2_0};
 use crate::diagnostic::{Code, Finding};
@@ -114,6 +115,7 @@ pub struct Options {
     pub(crate) config_path: String,
     pub(crate) running: Option<k0s::Release>,
     pub(crate) unverified: bool,
+    pub(crate) limits: Limits,
 }
 
 impl Default for Options {
@@ -125,6 +127,7 @@ impl Default for Options {
             config_path: CONFIG_PATH.to_owned(),
             running: None,
             unverified: false,
+            limits: Limits::default(),
         }
     }
 }
@@ -186,6 +189,14 @@ impl Options {
     /// files.
     pub(crate) fn path_of(&self, name: &str) -> String {
         format!("{}/{name}", self.config_path)
+    }
+
+    /// How large the input may be, all files together. A plan for more does
+    /// nothing and says so: [`Code::InputTooLarge`].
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
     }
 
     /// Leaves the verification out, and with it the look at what containerd would

@@ -19,7 +19,7 @@ use super::{
     Options, Target, behaviour, checks, dormant, edits, imports, refusals, servers, split, steps,
     successors,
 };
-use crate::Document;
+use crate::{Document, Size};
 use crate::containerd::load::Effective;
 use crate::diagnostic::{Code, Finding, Severity};
 use crate::k0s::{self, Regime};
@@ -126,6 +126,10 @@ impl Plan {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn plan(legacy: &Document, imported: &[Document], target: &Target, options: &Options) -> Plan {
+    let all = std::iter::once(legacy).chain(imported);
+    if let Some(refused) = too_large(all, legacy.name(), target, options) {
+        return refused;
+    }
     let managed = legacy.marker().is_managed_for(&target.release);
     let trapped = checks::marker_trap(legacy, target);
     // What an earlier k0s wrote leads to drop-ins, which are not part of it.
@@ -234,6 +238,44 @@ pub fn plan(legacy: &Document, imported: &[Document], target: &Target, options: 
         steps,
     }
     .finish(options)
+}
+
+/// The plan for more files than are read: to do nothing.
+pub(super) fn too_large<'d>(
+    files: impl Iterator<Item = &'d Document>,
+    file: &str,
+    target: &Target,
+    options: &Options,
+) -> Option<Plan> {
+    let size = files.fold(Size::default(), |size, file| size + file.size());
+    let exceeded = options.limits.check(size).err()?;
+    let mut tree = Tree::new();
+    let running = Running::with_files(&[], target, options);
+    let sandbox = SandboxImages::of(&mut tree, target, &running);
+    let mut findings = target.findings();
+    let message = format!("the files have {exceeded}");
+    findings.push(Finding::new(Code::InputTooLarge, message));
+    findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
+    Some(Plan {
+        schema: SCHEMA,
+        target: target.clone(),
+        file: file.to_owned(),
+        config_version: tree.version(),
+        k0s_managed: false,
+        origin: origin::of(&mut tree, options.origin),
+        drop_ins: Vec::new(),
+        hosts_files: Vec::new(),
+        removed: Vec::new(),
+        ledger: Vec::new(),
+        companions: Vec::new(),
+        running: running.target.release,
+        changes: Vec::new(),
+        release_changes: Vec::new(),
+        sandbox,
+        findings,
+        steps: steps::for_nothing_read(),
+        verified: false,
+    })
 }
 
 /// Tells the user's settings from the rest, and converts them for the target.
@@ -411,7 +453,7 @@ pub(super) fn with_outside(
         .iter()
         .map(|file| (file.name.as_str(), file.text()));
     let texts = texts.chain(outside::texts(outside));
-    let assembled = k0s::assemble(&target.release, target.pause_image(), texts);
+    let assembled = k0s::assemble_all(&target.release, target.pause_image(), texts);
     assembled.ok().map(k0s::Assembled::effective)
 }
 

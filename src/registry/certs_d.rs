@@ -9,6 +9,7 @@ use crate::containerd::releases::V1_6;
 use crate::containerd::url::{Url, clean, is_localhost, split_port};
 use crate::containerd::{Release, duration};
 use crate::write;
+use crate::{Limits, Size};
 
 /// The directory for registry hosts that have none of their own.
 pub(super) const DEFAULT: &str = "_default";
@@ -69,7 +70,41 @@ impl CertsD {
     /// (`docker.io/hosts.toml`). Of Docker's certificate files (`*.crt`,
     /// `*.cert`, `*.key`) only the names matter. A folder without files, which
     /// hides others all the same, has a path that ends in `/`.
+    ///
+    /// A file with which all of them are more than the default [`Limits`] let pass
+    /// is not read; [`CertsD::errors`] tells it.
     pub fn new<'f>(root: &str, files: impl IntoIterator<Item = (&'f str, &'f str)>) -> Self {
+        Self::within(root, files, Limits::default())
+    }
+
+    /// The same with other limits.
+    pub fn within<'f>(
+        root: &str,
+        files: impl IntoIterator<Item = (&'f str, &'f str)>,
+        limits: Limits,
+    ) -> Self {
+        let mut size = Size::default();
+        let read = |text: &str| {
+            let fits = limits.admit_more(&mut size, text);
+            fits.map_err(HostsTomlError::TooLarge)?;
+            hosts_toml::read(text)
+        };
+        Self::by(root, files, read)
+    }
+
+    /// The same for files of whatever size: what they were made of has been let in.
+    pub(crate) fn of_all<'f>(
+        root: &str,
+        files: impl IntoIterator<Item = (&'f str, &'f str)>,
+    ) -> Self {
+        Self::by(root, files, hosts_toml::read)
+    }
+
+    fn by<'f>(
+        root: &str,
+        files: impl IntoIterator<Item = (&'f str, &'f str)>,
+        mut read: impl FnMut(&str) -> Result<Read, HostsTomlError>,
+    ) -> Self {
         let mut certs_d = CertsD {
             root: root.trim_end_matches('/').to_owned(),
             ..CertsD::default()
@@ -80,7 +115,7 @@ impl CertsD {
             };
             let folder = certs_d.folders.entry(folder.to_owned()).or_default();
             match name {
-                FILE => folder.hosts = (!text.is_empty()).then(|| hosts_toml::read(text)),
+                FILE => folder.hosts = (!text.is_empty()).then(|| read(text)),
                 name => drop(folder.others.insert(name.to_owned())),
             }
         }

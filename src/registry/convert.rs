@@ -74,6 +74,12 @@ const MOST_HOSTS_EACH: usize = 20;
 /// So many may be written in any case.
 const FEW_HOSTS: usize = 10_000;
 
+/// Beyond so many, the files may not be much larger than the settings.
+const MANY_HOSTS: usize = 200_000;
+
+/// So many may then still be written for each endpoint and name.
+const LEAST_HOSTS_EACH: usize = 3;
+
 /// The files would be out of proportion to the settings.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the endpoints for all hosts would be written more than {limit} times")]
@@ -155,11 +161,13 @@ impl Conversion {
             .map(|file| file.file.to_toml(to))
             .collect();
         let files = self.files.iter().map(|file| file.path.as_str());
-        let for_all = CertsD::new("", files.zip(texts.iter().map(String::as_str)));
+        let for_all = CertsD::of_all("", files.zip(texts.iter().map(String::as_str)));
         let comparison = Comparison::new(&self.settings, self.from, &for_all, to);
         let mirrors = self.settings.mirrors.values();
         let stated = self.hosts.len() + mirrors.map(|mirror| urls(mirror).count()).sum::<usize>();
-        let limit = stated.saturating_mul(MOST_HOSTS_EACH).max(FEW_HOSTS);
+        let in_proportion = stated.saturating_mul(MOST_HOSTS_EACH);
+        let limit = in_proportion.min(MANY_HOSTS).max(FEW_HOSTS);
+        let limit = limit.max(stated.saturating_mul(LEAST_HOSTS_EACH));
         let mut written = 0;
         let mut others = Vec::new();
         for name in &self.hosts {

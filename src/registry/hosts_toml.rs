@@ -9,6 +9,7 @@ use crate::containerd::Release;
 use crate::redacted::{REDACTED, redacted};
 use crate::secret::without_user;
 use crate::value::{Table, Value, value_of};
+use crate::{Exceeded, Limits};
 use crate::write::{self, Writer};
 
 /// A `hosts.toml` file.
@@ -122,6 +123,9 @@ impl fmt::Debug for HostSettings {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum HostsTomlError {
+    /// The text is more than is read.
+    #[error("{0}")]
+    TooLarge(Exceeded),
     /// The text is no TOML.
     #[error("not TOML: {0}")]
     Syntax(String),
@@ -145,6 +149,15 @@ impl HostsToml {
     /// If containerd could not read it. What only some releases cannot read is
     /// no error here: [`CertsD::endpoints`](super::CertsD::endpoints) knows.
     pub fn parse(text: &str) -> Result<HostsToml, HostsTomlError> {
+        Self::parse_within(text, Limits::default())
+    }
+
+    /// The same with other limits of how much is read than the default.
+    ///
+    /// # Errors
+    /// As [`HostsToml::parse`] returns them.
+    pub fn parse_within(text: &str, limits: Limits) -> Result<HostsToml, HostsTomlError> {
+        limits.admit(text).map_err(HostsTomlError::TooLarge)?;
         read(text).map(|read| read.file)
     }
 

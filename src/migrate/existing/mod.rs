@@ -10,7 +10,7 @@ use super::changes::Changes;
 use super::companions::Pulls;
 use super::drop_in::{self, DropIn, Existing, Style};
 use super::outside::{self, Outside};
-use super::plan::{Draft, Plan, complete, judge, with_outside};
+use super::plan::{Draft, Plan, complete, judge, too_large, with_outside};
 use super::read::Rules;
 use super::running::Running;
 use super::sandbox::SandboxImages;
@@ -74,6 +74,11 @@ pub struct ExistingDropIns<'a> {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn plan_drop_ins(existing: &ExistingDropIns<'_>, target: &Target, options: &Options) -> Plan {
+    let all = existing.drop_ins.iter().chain(existing.imported);
+    let all = all.chain(existing.main);
+    if let Some(refused) = too_large(all, existing.directory, target, options) {
+        return refused;
+    }
     let mut findings = target.findings();
     let set = Set::of(existing, target, &mut findings);
     let files = Files(&set.order);

@@ -52,7 +52,7 @@ pub(super) fn effective(
     failed: bool,
     findings: &mut Vec<Finding>,
 ) -> Option<Effective> {
-    match k0s::assemble(&target.release, target.pause_image(), set.texts()) {
+    match k0s::assemble_all(&target.release, target.pause_image(), set.texts()) {
         Ok(assembled) => Some(assembled.effective()),
         Err(error) => {
             let code = match error {
