@@ -18,7 +18,7 @@ use crate::containerd::difference::Difference;
 use crate::containerd::load::Effective;
 use crate::containerd::plugin;
 use crate::containerd::setting::Merge;
-use crate::k0s::{self, AssembleError, Regime};
+use crate::k0s::{self, AssembleError, Parsed, Regime};
 use crate::migrate::{DropIn, Target, split};
 use crate::value::{Table, Value};
 use crate::write::dotted;
@@ -62,16 +62,15 @@ pub(crate) fn verify(
     let texts = drop_ins.iter();
     let texts = texts.map(|drop_in| (drop_in.name.as_str(), drop_in.text()));
     let parsed = k0s::parse_all(texts)?;
-    let tables = k0s::tables_of(&parsed);
     let release = &target.release;
-    if tables.len() > 1 {
-        disjoint(&tables, release.regime)?;
+    if parsed.len() > 1 {
+        disjoint(&parsed, release.regime)?;
     }
     if release.regime == Regime::ImportsV3 {
-        survives_migration(&tables)?;
+        survives_migration(&parsed)?;
     }
     let image = target.pause_image();
-    let after = k0s::put_together(release, image, &parsed, tables)?.effective();
+    let after = k0s::put_together(release, image, parsed)?.effective();
     let mut expected: Effective = k0s::assemble(release, image, [])?.effective();
     for (path, value) in wanted {
         expected.set(path, *value);
@@ -86,7 +85,7 @@ pub(crate) fn verify(
 /// containerd 2.3 migrates each file once more. In doing so it replaces the
 /// section of the shim manager where there is one of the task manager, and
 /// leaves a server's settings behind where there is a section of its plugin.
-fn survives_migration(tables: &BTreeMap<&str, Table>) -> Result<(), VerifyError> {
+fn survives_migration(parsed: &BTreeMap<&str, Parsed<'_>>) -> Result<(), VerifyError> {
     let loses = |table: &Table| {
         let plugins = table.get("plugins").and_then(Value::as_table);
         let has = |id: &str| plugins.is_some_and(|plugins| plugins.contains_key(id));
@@ -99,7 +98,7 @@ fn survives_migration(tables: &BTreeMap<&str, Table>) -> Result<(), VerifyError>
         });
         has(plugin::TASK) && has(plugin::SHIM_MANAGER) || server && server_plugin
     };
-    match tables.iter().find(|(_, table)| loses(table)) {
+    match parsed.iter().find(|(_, parsed)| loses(&parsed.table)) {
         Some((file, _)) => Err(VerifyError::Migrated {
             file: (*file).to_owned(),
         }),
@@ -109,12 +108,12 @@ fn survives_migration(tables: &BTreeMap<&str, Table>) -> Result<(), VerifyError>
 
 /// Whether every key, and every section that containerd replaces whole, is in
 /// one drop-in only.
-fn disjoint(tables: &BTreeMap<&str, Table>, regime: Regime) -> Result<(), VerifyError> {
+fn disjoint(parsed: &BTreeMap<&str, Parsed<'_>>, regime: Regime) -> Result<(), VerifyError> {
     let mut owners: BTreeMap<Vec<&str>, &str> = BTreeMap::new();
-    for (file, table) in tables {
+    for (file, parsed) in parsed {
         let mut paths = Vec::new();
         let sections_merge = regime == Regime::ImportsV3;
-        collect(table, sections_merge, &mut Vec::new(), &mut paths);
+        collect(&parsed.table, sections_merge, &mut Vec::new(), &mut paths);
         paths.sort();
         paths.dedup();
         for path in paths {
@@ -124,13 +123,14 @@ fn disjoint(tables: &BTreeMap<&str, Table>, regime: Regime) -> Result<(), Verify
             if matches!(path.as_slice(), [key] if apart(key)) {
                 continue;
             }
-            if let Some(first) = owners.insert(path.clone(), file) {
+            if let Some(first) = owners.get(&path) {
                 return Err(VerifyError::Shared {
-                    first: first.to_owned(),
+                    first: (*first).to_owned(),
                     second: (*file).to_owned(),
                     key: dotted(&path),
                 });
             }
+            owners.insert(path, file);
         }
     }
     Ok(())

@@ -142,18 +142,22 @@ pub(crate) fn assemble_all<'a>(
     pause_image: &str,
     drop_ins: impl IntoIterator<Item = (&'a str, &'a str)>,
 ) -> Result<Assembled<'a>, AssembleError> {
-    let parsed = parse_all(drop_ins)?;
-    let tables = tables_of(&parsed);
-    put_together(release, pause_image, &parsed, tables)
+    put_together(release, pause_image, parse_all(drop_ins)?)
 }
 
-/// Drop-ins by name, parsed.
-pub(crate) type Parsed<'a> = BTreeMap<&'a str, toml_edit::Document<&'a str>>;
+/// A drop-in that was parsed. The parse tree, many times as large, is gone.
+pub(crate) struct Parsed<'a> {
+    text: &'a str,
+    /// Its plain values.
+    pub(crate) table: Table,
+    /// What the pre-flight check of k0s 1.36 and later says.
+    rejection: Option<Rejection>,
+}
 
 /// Parses drop-ins, given by name and text; of one name the last counts.
 pub(crate) fn parse_all<'a>(
     drop_ins: impl IntoIterator<Item = (&'a str, &'a str)>,
-) -> Result<Parsed<'a>, AssembleError> {
+) -> Result<BTreeMap<&'a str, Parsed<'a>>, AssembleError> {
     let by_name: BTreeMap<&str, &str> = drop_ins.into_iter().collect();
     let parsed = by_name.into_iter().map(|(name, text)| {
         let parsed = toml_edit::Document::parse(text);
@@ -161,44 +165,39 @@ pub(crate) fn parse_all<'a>(
             file: name.to_owned(),
             message: error.message().to_owned(),
         })?;
-        Ok((name, parsed))
+        let of_one = Parsed {
+            text,
+            table: table_of(parsed.as_table()),
+            rejection: judge(name, &parsed).next(),
+        };
+        Ok((name, of_one))
     });
     parsed.collect()
 }
 
-/// The plain values of drop-ins.
-pub(crate) fn tables_of<'a>(parsed: &Parsed<'a>) -> BTreeMap<&'a str, Table> {
-    let parsed = parsed.iter();
-    parsed
-        .map(|(name, parsed)| (*name, table_of(parsed.as_table())))
-        .collect()
-}
-
-/// The same as [`assemble`] for drop-ins that are parsed already, and their
-/// plain values.
+/// The same as [`assemble`] for drop-ins that are parsed already.
 pub(crate) fn put_together<'a>(
     release: &'a Release,
     pause_image: &str,
-    parsed: &Parsed<'a>,
-    tables: BTreeMap<&'a str, Table>,
+    mut parsed: BTreeMap<&'a str, Parsed<'a>>,
 ) -> Result<Assembled<'a>, AssembleError> {
     match release.regime {
         Regime::Monolith => Err(AssembleError::NoDropIns(release.to_string())),
         Regime::ImportsV3 => {
-            let mut rejections = parsed.iter().flat_map(|(name, parsed)| judge(name, parsed));
-            if let Some(rejection) = rejections.next() {
+            let mut rejections = parsed.values_mut();
+            if let Some(rejection) = rejections.find_map(|parsed| parsed.rejection.take()) {
                 return Err(rejection.into());
             }
             Ok(Assembled {
                 main: main_of_version_3(pause_image),
-                imported: reached(tables),
+                imported: reached(tables_of(parsed)),
                 cri: None,
                 further: Vec::new(),
                 release,
             })
         }
         Regime::CriMerge => {
-            let (with_cri, others, rest) = classify(tables);
+            let (with_cri, others, rest) = classify(tables_of(parsed));
             let mut cri = generated_cri(release, pause_image);
             for (name, table) in with_cri {
                 let file = || name.to_owned();
@@ -216,14 +215,18 @@ pub(crate) fn put_together<'a>(
             })
         }
         Regime::CriAppend => {
-            let (with_cri, others, rest) = classify(tables);
-            let pasted = with_cri.iter().map(|(name, _)| *name);
-            let cri = match with_cri.is_empty() {
-                true => None,
-                false => Some(append(&generated_cri(release, pause_image), pasted, parsed)?),
+            let texts: BTreeMap<&str, &str> = parsed
+                .iter()
+                .map(|(name, parsed)| (*name, parsed.text))
+                .collect();
+            let (with_cri, others, rest) = classify(tables_of(parsed));
+            let pasted = with_cri.into_iter().map(|(name, _)| name);
+            let pasted: Vec<&str> = pasted.collect();
+            let generated = generated_cri(release, pause_image);
+            let cri = match pasted.is_empty() {
+                true => generated,
+                false => append(&generated, &pasted, &texts)?,
             };
-            drop(with_cri);
-            let cri = cri.unwrap_or_else(|| generated_cri(release, pause_image));
             Ok(Assembled {
                 main: main_of_version_2(),
                 further: further(&others, &cri, rest),
@@ -238,17 +241,17 @@ pub(crate) fn put_together<'a>(
 /// The text of drop-ins, each of which parses, behind that of the generated CRI
 /// settings. It is parsed once: the first that does not fit is the one that the
 /// parser stumbles in.
-fn append<'a>(
+fn append(
     generated: &Table,
-    names: impl Iterator<Item = &'a str>,
-    parsed: &Parsed<'a>,
+    names: &[&str],
+    texts: &BTreeMap<&str, &str>,
 ) -> Result<Table, AssembleError> {
     let mut text = write::document(generated);
     let mut ends = Vec::new();
     for name in names {
         text.push_str(&format!("# appended from {name}\n"));
-        text.push_str(parsed.get(name).map_or("", |parsed| parsed.raw()));
-        ends.push((text.len(), name));
+        text.push_str(texts.get(name).copied().unwrap_or_default());
+        ends.push((text.len(), *name));
     }
     let appended = toml_edit::Document::parse(text.as_str()).map_err(|error| {
         let at = error.span().map_or(text.len(), |span| span.start);
@@ -260,6 +263,11 @@ fn append<'a>(
         }
     })?;
     Ok(table_of(appended.as_table()))
+}
+
+fn tables_of<'a>(parsed: BTreeMap<&'a str, Parsed<'a>>) -> BTreeMap<&'a str, Table> {
+    let parsed = parsed.into_iter();
+    parsed.map(|(name, parsed)| (name, parsed.table)).collect()
 }
 
 fn main_of_version_2() -> Table {

@@ -144,11 +144,11 @@ fn assemble<'d>(
     texts: impl Iterator<Item = (&'d str, &'d str)>,
     target: &Target,
 ) -> Result<Effective, AssembleError> {
-    let parsed = k0s::parse_all(texts)?;
-    let mut tables = k0s::tables_of(&parsed);
-    tables.values_mut().for_each(|table| cut(table, DEEPEST));
+    let mut parsed = k0s::parse_all(texts)?;
+    let tables = parsed.values_mut().map(|parsed| &mut parsed.table);
+    tables.for_each(|table| cut(table, DEEPEST));
     let image = target.pause_image();
-    Ok(k0s::put_together(&target.release, image, &parsed, tables)?.effective())
+    Ok(k0s::put_together(&target.release, image, parsed)?.effective())
 }
 
 /// Whether containerd reads files of their config versions; it exits on one that
