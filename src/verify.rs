@@ -11,14 +11,12 @@
 //! 5. Check that no two drop-ins set the same key or share what is replaced
 //!    as a whole (order independence).
 
-use std::collections::BTreeMap;
-
 use crate::config::Config;
 use crate::containerd::difference::Difference;
 use crate::containerd::load::Effective;
 use crate::containerd::plugin;
 use crate::containerd::setting::Merge;
-use crate::k0s::{self, AssembleError, Parsed, Regime};
+use crate::k0s::{self, AssembleError, Regime};
 use crate::migrate::{DropIn, Target, split};
 use crate::value::{Table, Value};
 use crate::write::dotted;
@@ -61,16 +59,28 @@ pub(crate) fn verify(
 ) -> Result<Effective, VerifyError> {
     let texts = drop_ins.iter();
     let texts = texts.map(|drop_in| (drop_in.name.as_str(), drop_in.text()));
-    let parsed = k0s::parse_all(texts)?;
     let release = &target.release;
-    if parsed.len() > 1 {
-        disjoint(&parsed, release.regime)?;
-    }
-    if release.regime == Regime::ImportsV3 {
-        survives_migration(&parsed)?;
-    }
+    let mut owners = Owners::default();
+    let mut migrated = None;
+    let parsed = k0s::parse_all(texts).inspect(|parsed| {
+        let Ok((file, parsed)) = parsed else {
+            return;
+        };
+        if drop_ins.len() > 1 {
+            owners.add(file, &parsed.table, release.regime);
+        }
+        if release.regime == Regime::ImportsV3 && loses_in_migration(&parsed.table) {
+            migrated.get_or_insert(*file);
+        }
+    });
     let image = target.pause_image();
-    let after = k0s::put_together(release, image, parsed)?.effective();
+    let after = k0s::put_together(release, image, parsed)?;
+    owners.each_alone()?;
+    if let Some(file) = migrated {
+        let file = file.to_owned();
+        return Err(VerifyError::Migrated { file });
+    }
+    let after = after.effective();
     let mut expected: Effective = k0s::assemble(release, image, [])?.effective();
     for (path, value) in wanted {
         expected.set(path, *value);
@@ -85,55 +95,55 @@ pub(crate) fn verify(
 /// containerd 2.3 migrates each file once more. In doing so it replaces the
 /// section of the shim manager where there is one of the task manager, and
 /// leaves a server's settings behind where there is a section of its plugin.
-fn survives_migration(parsed: &BTreeMap<&str, Parsed<'_>>) -> Result<(), VerifyError> {
-    let loses = |table: &Table| {
-        let plugins = table.get("plugins").and_then(Value::as_table);
-        let has = |id: &str| plugins.is_some_and(|plugins| plugins.contains_key(id));
-        let mut ids = plugins.into_iter().flat_map(Table::keys);
-        let server_plugin = ids.any(|id| split::is_server_plugin(&["plugins", id]));
-        let server = table.iter().any(|(key, value)| {
-            let inner = value.as_table().into_iter().flat_map(Table::keys);
-            let mut paths = inner.map(|inner| [key.as_str(), inner.as_str()]);
-            paths.any(|path| split::is_server(&path))
-        });
-        has(plugin::TASK) && has(plugin::SHIM_MANAGER) || server && server_plugin
-    };
-    match parsed.iter().find(|(_, parsed)| loses(&parsed.table)) {
-        Some((file, _)) => Err(VerifyError::Migrated {
-            file: (*file).to_owned(),
-        }),
-        None => Ok(()),
-    }
+fn loses_in_migration(table: &Table) -> bool {
+    let plugins = table.get("plugins").and_then(Value::as_table);
+    let has = |id: &str| plugins.is_some_and(|plugins| plugins.contains_key(id));
+    let mut ids = plugins.into_iter().flat_map(Table::keys);
+    let server_plugin = ids.any(|id| split::is_server_plugin(&["plugins", id]));
+    let server = table.iter().any(|(key, value)| {
+        let inner = value.as_table().into_iter().flat_map(Table::keys);
+        let mut paths = inner.map(|inner| [key.as_str(), inner.as_str()]);
+        paths.any(|path| split::is_server(&path))
+    });
+    has(plugin::TASK) && has(plugin::SHIM_MANAGER) || server && server_plugin
 }
 
-/// Whether every key, and every section that containerd replaces whole, is in
-/// one drop-in only.
-fn disjoint(parsed: &BTreeMap<&str, Parsed<'_>>, regime: Regime) -> Result<(), VerifyError> {
-    let mut owners: BTreeMap<Vec<&str>, &str> = BTreeMap::new();
-    for (file, parsed) in parsed {
+/// Every key, and every section that containerd replaces whole, with the drop-in
+/// that has it.
+#[derive(Default)]
+struct Owners<'a> {
+    keys: Vec<(String, &'a str)>,
+}
+
+impl<'a> Owners<'a> {
+    fn add(&mut self, file: &'a str, table: &Table, regime: Regime) {
         let mut paths = Vec::new();
         let sections_merge = regime == Regime::ImportsV3;
-        collect(&parsed.table, sections_merge, &mut Vec::new(), &mut paths);
+        collect(table, sections_merge, &mut Vec::new(), &mut paths);
         paths.sort();
         paths.dedup();
-        for path in paths {
-            // What is not a setting, or is appended.
-            let merge = |key: &str| Config::place_of(&[key]).map(|place| place.merge);
-            let apart = |key: &str| key == "version" || merge(key) == Some(Merge::Append);
-            if matches!(path.as_slice(), [key] if apart(key)) {
-                continue;
-            }
-            if let Some(first) = owners.get(&path) {
-                return Err(VerifyError::Shared {
-                    first: (*first).to_owned(),
-                    second: (*file).to_owned(),
-                    key: dotted(&path),
-                });
-            }
-            owners.insert(path, file);
+        // What is not a setting, or is appended.
+        let merge = |key: &str| Config::place_of(&[key]).map(|place| place.merge);
+        let apart = |key: &str| key == "version" || merge(key) == Some(Merge::Append);
+        paths.retain(|path| !matches!(path.as_slice(), [key] if apart(key)));
+        let keys = paths.iter().map(|path| (dotted(path), file));
+        self.keys.extend(keys);
+    }
+
+    /// Whether each is in one drop-in only.
+    fn each_alone(mut self) -> Result<(), VerifyError> {
+        self.keys.sort();
+        let pairs = self.keys.iter().zip(self.keys.iter().skip(1));
+        let shared = pairs.into_iter().find(|((a, _), (b, _))| a == b);
+        match shared {
+            Some(((key, first), (_, second))) => Err(VerifyError::Shared {
+                first: (*first).to_owned(),
+                second: (*second).to_owned(),
+                key: key.clone(),
+            }),
+            None => Ok(()),
         }
     }
-    Ok(())
 }
 
 /// The paths of all leaves, cut off where containerd 1.x replaces whole.

@@ -142,7 +142,9 @@ pub(crate) fn assemble_all<'a>(
     pause_image: &str,
     drop_ins: impl IntoIterator<Item = (&'a str, &'a str)>,
 ) -> Result<Assembled<'a>, AssembleError> {
-    put_together(release, pause_image, parse_all(drop_ins)?)
+    // What does not parse is told before what does not fit.
+    let parsed: Result<Vec<_>, _> = parse_all(drop_ins).collect();
+    put_together(release, pause_image, parsed?.into_iter().map(Ok))
 }
 
 /// A drop-in that was parsed. The parse tree, many times as large, is gone.
@@ -154,12 +156,13 @@ pub(crate) struct Parsed<'a> {
     rejection: Option<Rejection>,
 }
 
-/// Parses drop-ins, given by name and text; of one name the last counts.
+/// Parses drop-ins, given by name and text, in the order of their names, and one
+/// after the other; of one name the last counts.
 pub(crate) fn parse_all<'a>(
     drop_ins: impl IntoIterator<Item = (&'a str, &'a str)>,
-) -> Result<BTreeMap<&'a str, Parsed<'a>>, AssembleError> {
+) -> impl Iterator<Item = Result<(&'a str, Parsed<'a>), AssembleError>> {
     let by_name: BTreeMap<&str, &str> = drop_ins.into_iter().collect();
-    let parsed = by_name.into_iter().map(|(name, text)| {
+    by_name.into_iter().map(|(name, text)| {
         let parsed = toml_edit::Document::parse(text);
         let parsed = parsed.map_err(|error| AssembleError::Unparsable {
             file: name.to_owned(),
@@ -171,22 +174,22 @@ pub(crate) fn parse_all<'a>(
             rejection: judge(name, &parsed).next(),
         };
         Ok((name, of_one))
-    });
-    parsed.collect()
+    })
 }
 
 /// The same as [`assemble`] for drop-ins that are parsed already.
 pub(crate) fn put_together<'a>(
     release: &'a Release,
     pause_image: &str,
-    mut parsed: BTreeMap<&'a str, Parsed<'a>>,
+    parsed: impl Iterator<Item = Result<(&'a str, Parsed<'a>), AssembleError>>,
 ) -> Result<Assembled<'a>, AssembleError> {
     match release.regime {
         Regime::Monolith => Err(AssembleError::NoDropIns(release.to_string())),
         Regime::ImportsV3 => {
-            let mut rejections = parsed.values_mut();
-            if let Some(rejection) = rejections.find_map(|parsed| parsed.rejection.take()) {
-                return Err(rejection.into());
+            let parsed: BTreeMap<&str, Parsed<'_>> = parsed.collect::<Result<_, _>>()?;
+            let mut rejections = parsed.values().filter_map(|one| one.rejection.as_ref());
+            if let Some(rejection) = rejections.next() {
+                return Err(rejection.clone().into());
             }
             Ok(Assembled {
                 main: main_of_version_3(pause_image),
@@ -197,14 +200,19 @@ pub(crate) fn put_together<'a>(
             })
         }
         Regime::CriMerge => {
-            let (with_cri, others, rest) = classify(tables_of(parsed));
             let mut cri = generated_cri(release, pause_image);
-            for (name, table) in with_cri {
-                let file = || name.to_owned();
-                merge_patch::merge(&mut cri, table).map_err(|source| AssembleError::Merge {
-                    file: file(),
-                    source,
-                })?;
+            let (mut others, mut rest) = (Vec::new(), Vec::new());
+            // One at a time: merged, it is needed no more.
+            for parsed in parsed {
+                let (name, Parsed { table, .. }) = parsed?;
+                match is_drop_in(name) {
+                    false => rest.push((name, table)),
+                    true if !has_cri(&table) => others.push((name, table)),
+                    true => merge_patch::merge(&mut cri, table).map_err(|source| {
+                        let file = name.to_owned();
+                        AssembleError::Merge { file, source }
+                    })?,
+                }
             }
             Ok(Assembled {
                 main: main_of_version_2(),
@@ -215,6 +223,7 @@ pub(crate) fn put_together<'a>(
             })
         }
         Regime::CriAppend => {
+            let parsed: BTreeMap<&str, Parsed<'_>> = parsed.collect::<Result<_, _>>()?;
             let texts: BTreeMap<&str, &str> = parsed
                 .iter()
                 .map(|(name, parsed)| (*name, parsed.text))

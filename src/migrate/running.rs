@@ -144,9 +144,11 @@ fn assemble<'d>(
     texts: impl Iterator<Item = (&'d str, &'d str)>,
     target: &Target,
 ) -> Result<Effective, AssembleError> {
-    let mut parsed = k0s::parse_all(texts)?;
-    let tables = parsed.values_mut().map(|parsed| &mut parsed.table);
-    tables.for_each(|table| cut(table, DEEPEST));
+    let parsed = k0s::parse_all(texts).map(|parsed| {
+        let (name, mut parsed) = parsed?;
+        cut(&mut parsed.table, DEEPEST);
+        Ok((name, parsed))
+    });
     let image = target.pause_image();
     Ok(k0s::put_together(&target.release, image, parsed)?.effective())
 }
