@@ -46,12 +46,7 @@ fn migrate(texts: &[String], route: &str) {
             plan(legacy, imported, &Target::find(route).unwrap(), &options)
         }
         Some(release) => {
-            let existing = ExistingDropIns {
-                directory: DIRECTORY,
-                drop_ins: &documents,
-                imported: &[],
-                main: None,
-            };
+            let existing = ExistingDropIns::new(DIRECTORY, &documents).unwrap();
             plan_drop_ins(&existing, &Target::find(release).unwrap(), &options)
         }
     };

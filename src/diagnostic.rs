@@ -5,7 +5,7 @@ use std::fmt;
 use serde::Serialize;
 
 use crate::Document;
-use crate::secret::shown_message;
+use crate::shown::printable;
 
 /// How much a finding matters.
 ///
@@ -50,7 +50,7 @@ pub struct Span {
 impl fmt::Display for Span {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // A file may have any name.
-        let file = self.file.replace(char::is_control, "\u{fffd}");
+        let file = printable(&self.file);
         write!(f, "{file}:{}:{}", self.line, self.column)
     }
 }
@@ -469,7 +469,7 @@ impl Finding {
         Finding {
             code,
             severity: code.severity(),
-            message: shown_message(&message.into()),
+            message: message.into(),
             help: code.help(),
             key: None,
             span: None,

@@ -98,9 +98,8 @@ pub mod diagnostic;
 mod document;
 pub mod k0s;
 pub mod migrate;
-mod redacted;
 pub mod registry;
-mod secret;
+mod shown;
 pub mod value;
 mod verify;
 mod write;
@@ -109,6 +108,7 @@ pub use config::Config;
 pub use document::{
     Document, Exceeded, Limits, MAX_CONFIG_VERSION, ParseError, ParseErrorKind, Size, Unit,
 };
+pub use value::{Exposed, Value};
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

@@ -6,11 +6,17 @@ use std::fmt;
 use serde::de::{self, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::{shown, write};
+
 /// A TOML table: keys in byte order, as k0s and containerd print them.
 pub type Table = BTreeMap<String, Value>;
 
 /// A TOML value.
-#[derive(Clone, Debug, PartialEq)]
+///
+/// A value does not know its place, and any may be a credential: `Debug` shows
+/// flags and what is empty, and of all else the kind and the length.
+/// [`Value::exposed`] shows everything.
+#[derive(Clone, PartialEq)]
 pub enum Value {
     /// A string of any of the four TOML notations.
     String(String),
@@ -184,16 +190,104 @@ pub(crate) fn put_at(table: &mut Table, path: &[&str], value: Value) {
 /// The key under which the toml crates hand a date-time through serde.
 const DATETIME_FIELD: &str = "$__toml_private_datetime";
 
-impl Serialize for Value {
+impl fmt::Debug for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&shown::value(self).exposed(), f)
+    }
+}
+
+/// A value or a table with all that is in it, for whoever asks for that:
+/// `Display` and `Debug` write it as TOML, serde as it is, a date-time in the way
+/// of the toml crates. [`Value`] reads it back.
+///
+/// ```
+/// use containerd_dropins::{Config, Document, Exposed, Value};
+///
+/// let value = Value::String("hunter2".to_owned());
+/// assert_eq!(format!("{value:?}"), "\"<hidden> (string, 7 characters)\"");
+/// assert_eq!(value.exposed().to_string(), "\"hunter2\"");
+/// let file = Document::parse("containerd.toml", b"root = \"/x\"\n")?;
+/// let table = Config::read(&file).to_table();
+/// assert_eq!(Exposed::table(&table).to_string(), "{ root = \"/x\" }");
+/// # Ok::<(), containerd_dropins::ParseError>(())
+/// ```
+#[derive(Clone, Copy)]
+pub struct Exposed<'a>(Part<'a>);
+
+#[derive(Clone, Copy)]
+enum Part<'a> {
+    Value(&'a Value),
+    Table(&'a Table),
+}
+
+impl Value {
+    /// The value with all that is in it.
+    pub fn exposed(&self) -> Exposed<'_> {
+        Exposed(match self {
+            Value::Table(table) => Part::Table(table),
+            value => Part::Value(value),
+        })
+    }
+}
+
+impl<'a> Exposed<'a> {
+    /// A table with all that is in it.
+    pub fn table(table: &'a Table) -> Self {
+        Exposed(Part::Table(table))
+    }
+
+    /// The text of a TOML file with the keys of the table, which is read alike by
+    /// the parsers of containerd 1.x, of 2.x and of k0s; of another value what
+    /// `Display` writes.
+    ///
+    /// ```
+    /// use containerd_dropins::{Config, Document, Exposed};
+    ///
+    /// let file = Document::parse("containerd.toml", b"[debug]\nlevel = 'info'\n")?;
+    /// let table = Config::read(&file).to_table();
+    /// assert_eq!(Exposed::table(&table).to_toml(), "[debug]\nlevel = \"info\"\n");
+    /// # Ok::<(), containerd_dropins::ParseError>(())
+    /// ```
+    pub fn to_toml(&self) -> String {
+        match self.0 {
+            Part::Table(table) => write::document(table),
+            Part::Value(_) => self.to_string(),
+        }
+    }
+}
+
+impl fmt::Display for Exposed<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut text = String::new();
+        match self.0 {
+            Part::Value(value) => write::write_value(&mut text, value),
+            Part::Table(table) => write::write_table(&mut text, table),
+        }
+        f.write_str(&text)
+    }
+}
+
+impl fmt::Debug for Exposed<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl Serialize for Exposed<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Value::String(v) => serializer.serialize_str(v),
-            Value::Integer(v) => serializer.serialize_i64(*v),
-            Value::Float(v) => serializer.serialize_f64(*v),
-            Value::Boolean(v) => serializer.serialize_bool(*v),
-            Value::Datetime(v) => v.0.serialize(serializer),
-            Value::Array(v) => v.serialize(serializer),
-            Value::Table(v) => v.serialize(serializer),
+        match self.0 {
+            Part::Table(table) => {
+                serializer.collect_map(table.iter().map(|(key, value)| (key, value.exposed())))
+            }
+            Part::Value(value) => match value {
+                Value::String(v) => serializer.serialize_str(v),
+                Value::Integer(v) => serializer.serialize_i64(*v),
+                Value::Float(v) => serializer.serialize_f64(*v),
+                Value::Boolean(v) => serializer.serialize_bool(*v),
+                Value::Datetime(v) => v.0.serialize(serializer),
+                Value::Array(v) => serializer.collect_seq(v.iter().map(Value::exposed)),
+                Value::Table(v) => Exposed::table(v).serialize(serializer),
+            },
         }
     }
 }

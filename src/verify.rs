@@ -16,7 +16,7 @@ use crate::containerd::difference::Difference;
 use crate::containerd::load::Effective;
 use crate::containerd::plugin;
 use crate::containerd::setting::Merge;
-use crate::k0s::{self, AssembleError, Regime};
+use crate::k0s::{self, AssembleError, DropInSet, FileName, NameError, Regime};
 use crate::migrate::{DropIn, Target, split};
 use crate::value::{Table, Value};
 use crate::write::dotted;
@@ -29,15 +29,17 @@ pub(crate) type Wanted<'t> = (Vec<&'t str>, Option<&'t Value>);
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum VerifyError {
     #[error("{0}")]
+    Name(#[from] NameError),
+    #[error("{0}")]
     Assemble(#[from] AssembleError),
     #[error("{first} and {second} both set {key}")]
     Shared {
-        first: String,
-        second: String,
+        first: FileName,
+        second: FileName,
         key: String,
     },
     #[error("containerd 2.3 loses settings in {file} by others that stand beside them")]
-    Migrated { file: String },
+    Migrated { file: FileName },
     #[error("the effective configuration differs from the wanted one at {}", keys(.0))]
     Differs(Vec<Difference>),
 }
@@ -57,12 +59,13 @@ pub(crate) fn verify(
     drop_ins: &[DropIn],
     wanted: &[Wanted<'_>],
 ) -> Result<Effective, VerifyError> {
-    let texts = drop_ins.iter();
-    let texts = texts.map(|drop_in| (drop_in.name.as_str(), drop_in.text()));
+    let files = drop_ins.iter();
+    let files = files.map(|drop_in| (&drop_in.name, drop_in.text()));
+    let set = DropInSet::default().importing(files)?;
     let release = &target.release;
     let mut owners = Owners::default();
     let mut migrated = None;
-    let parsed = k0s::parse_all(texts).inspect(|parsed| {
+    let parsed = k0s::parse_all(&set).inspect(|parsed| {
         let Ok((file, parsed)) = parsed else {
             return;
         };
@@ -70,18 +73,18 @@ pub(crate) fn verify(
             owners.add(file, &parsed.table, release.regime);
         }
         if release.regime == Regime::ImportsV3 && loses_in_migration(&parsed.table) {
-            migrated.get_or_insert(*file);
+            migrated.get_or_insert_with(|| (*file).clone());
         }
     });
     let image = target.pause_image();
     let after = k0s::put_together(release, image, parsed)?;
     owners.each_alone()?;
     if let Some(file) = migrated {
-        let file = file.to_owned();
         return Err(VerifyError::Migrated { file });
     }
     let after = after.effective();
-    let mut expected: Effective = k0s::assemble(release, image, [])?.effective();
+    let mut expected: Effective =
+        k0s::assemble(release, image, &DropInSet::default())?.effective();
     for (path, value) in wanted {
         expected.set(path, *value);
     }
@@ -112,11 +115,11 @@ fn loses_in_migration(table: &Table) -> bool {
 /// that has it.
 #[derive(Default)]
 struct Owners<'a> {
-    keys: Vec<(String, &'a str)>,
+    keys: Vec<(String, &'a FileName)>,
 }
 
 impl<'a> Owners<'a> {
-    fn add(&mut self, file: &'a str, table: &Table, regime: Regime) {
+    fn add(&mut self, file: &'a FileName, table: &Table, regime: Regime) {
         let mut paths = Vec::new();
         let sections_merge = regime == Regime::ImportsV3;
         collect(table, sections_merge, &mut Vec::new(), &mut paths);
@@ -137,8 +140,8 @@ impl<'a> Owners<'a> {
         let shared = pairs.into_iter().find(|((a, _), (b, _))| a == b);
         match shared {
             Some(((key, first), (_, second))) => Err(VerifyError::Shared {
-                first: (*first).to_owned(),
-                second: (*second).to_owned(),
+                first: (*first).clone(),
+                second: (*second).clone(),
                 key: key.clone(),
             }),
             None => Ok(()),

@@ -5,6 +5,9 @@
 //! dates where go-toml 1.9 stumbles over them, and knows nothing of keys that
 //! go-toml 1.9 misreads in headers; hence this small one.
 
+use std::borrow::Cow;
+
+use crate::shown::needs_escape;
 use crate::value::{Table, Value};
 
 /// A growing TOML text.
@@ -26,7 +29,7 @@ impl Writer {
     }
 
     /// Opens a table, unless it is open.
-    pub(crate) fn open(&mut self, path: &[&str], comments: &[&str]) {
+    pub(crate) fn open(&mut self, path: &[&str], comments: &[Cow<'_, str>]) {
         if self.table == path && comments.is_empty() {
             return;
         }
@@ -41,7 +44,7 @@ impl Writer {
     }
 
     /// Writes a key into the open table.
-    pub(crate) fn key(&mut self, key: &str, value: &Value, comments: &[&str]) {
+    pub(crate) fn key(&mut self, key: &str, value: &Value, comments: &[Cow<'_, str>]) {
         comments.iter().for_each(|line| self.comment(line));
         write_key(&mut self.text, key);
         self.text.push_str(" = ");
@@ -158,18 +161,23 @@ pub(crate) fn write_value(out: &mut String, value: &Value) {
             }
             out.push(']');
         }
-        Value::Table(table) if table.is_empty() => out.push_str("{}"),
-        Value::Table(table) => {
-            out.push_str("{ ");
-            for (at, (key, value)) in table.iter().enumerate() {
-                out.push_str(if at > 0 { ", " } else { "" });
-                write_key(out, key);
-                out.push_str(" = ");
-                write_value(out, value);
-            }
-            out.push_str(" }");
-        }
+        Value::Table(table) => write_table(out, table),
     }
+}
+
+/// A table on one line.
+pub(crate) fn write_table(out: &mut String, table: &Table) {
+    if table.is_empty() {
+        return out.push_str("{}");
+    }
+    out.push_str("{ ");
+    for (at, (key, value)) in table.iter().enumerate() {
+        out.push_str(if at > 0 { ", " } else { "" });
+        write_key(out, key);
+        out.push_str(" = ");
+        write_value(out, value);
+    }
+    out.push_str(" }");
 }
 
 fn write_float(out: &mut String, number: f64) {
@@ -199,7 +207,10 @@ fn write_string(out: &mut String, text: &str) {
             '\n' => out.push_str("\\n"),
             '\r' => out.push_str("\\r"),
             '\t' => out.push_str("\\t"),
-            c if c.is_control() => out.push_str(&format!("\\u{:04X}", u32::from(c))),
+            c if needs_escape(c) => match u32::from(c) {
+                code @ ..=0xffff => out.push_str(&format!("\\u{code:04X}")),
+                code => out.push_str(&format!("\\U{code:08X}")),
+            },
             c => out.push(c),
         }
     }

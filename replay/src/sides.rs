@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use containerd_dropins::Document;
 use containerd_dropins::containerd::{Import, Release};
 use containerd_dropins::diagnostic::Severity;
-use containerd_dropins::k0s::{self, assemble};
+use containerd_dropins::k0s::{self, DropInSet, assemble};
 use containerd_dropins::migrate::{
     ExistingDropIns, Options, Plan, RegistryPolicy, Target, plan, plan_drop_ins,
 };
@@ -93,18 +93,15 @@ pub(crate) fn after(case: &Case, wanted: &Wanted, stand_in: StandIn<'_>) -> Resu
                 .map(|(name, text)| parse(&format!("{}/{name}", k0s::DROP_IN_DIR), text))
                 .collect::<Result<Vec<_>, _>>()?;
             let imported = imported(case, &drop_ins.iter().collect::<Vec<_>>())?;
-            let existing = ExistingDropIns {
-                directory: k0s::DROP_IN_DIR,
-                drop_ins: &drop_ins,
-                imported: &imported,
-                main: None,
-            };
+            let existing = ExistingDropIns::new(k0s::DROP_IN_DIR, &drop_ins);
+            let existing = existing.and_then(|existing| existing.importing(&imported));
+            let existing = existing.map_err(|error| error.to_string())?;
             plan_drop_ins(&existing, &target, &options)
         }
     };
     let drop_ins = plan.drop_ins.iter();
     let drop_ins: BTreeMap<String, String> = drop_ins
-        .map(|drop_in| (drop_in.name.clone(), drop_in.text().to_owned()))
+        .map(|drop_in| (drop_in.name.to_string(), drop_in.text().to_owned()))
         .collect();
     let mut files = put_together(&target, &drop_ins);
     if let Ok(files) = &mut files {
@@ -161,8 +158,10 @@ fn put_together(
     drop_ins: &BTreeMap<String, String>,
 ) -> Result<BTreeMap<String, String>, String> {
     let texts = drop_ins.iter();
-    let texts = texts.map(|(name, text)| (name.as_str(), text.as_str()));
-    let assembled = assemble(&target.release, target.pause_image(), texts);
+    let texts = texts.map(|(name, text)| (name, text.as_str()));
+    let set = DropInSet::default().importing(texts);
+    let set = set.map_err(|error| error.to_string())?;
+    let assembled = assemble(&target.release, target.pause_image(), &set);
     let assembled = assembled.map_err(|error| format!("k0s does not start: {error}"))?;
     let mut files: BTreeMap<String, String> = drop_ins
         .iter()

@@ -3,6 +3,7 @@
 use super::report::{AirgapReport, CheckedImage};
 use crate::k0s::{self, Regime};
 use crate::migrate::{DecidedBy, Plan};
+use crate::shown::printable;
 
 /// Where k0s looks for bundles, by default.
 const BUNDLES: &str = "/var/lib/k0s/images";
@@ -61,7 +62,7 @@ fn cause(release: &k0s::Release, plan: &Plan, by: DecidedBy) -> String {
             k0s::CONFIG_FILE
         ),
         DecidedBy::Input => {
-            let file = plan.file.replace(char::is_control, "\u{fffd}");
+            let file = printable(&plan.file);
             format!("{file} sets the image, and what is set is what containerd asks for")
         }
         DecidedBy::K0s => {

@@ -10,6 +10,7 @@ use crate::diagnostic::{Code, Finding};
 use crate::k0s;
 use crate::migrate::report::plural;
 use crate::migrate::{DecidedBy, Plan};
+use crate::shown::printable;
 
 /// Checks whether the bundle with this list holds the sandbox image that is in
 /// effect before the migration, and the one after it.
@@ -25,7 +26,7 @@ pub fn check(plan: &Plan, list: &ImageList) -> AirgapReport {
         },
     );
     let sandbox = &plan.sandbox;
-    let file = plan.file.replace(char::is_control, "\u{fffd}");
+    let file = printable(&plan.file);
     let why = |by: DecidedBy, release: &k0s::Release, input: String| match by {
         DecidedBy::Input => input,
         DecidedBy::K0s => format!("k0s {release} injects it"),

@@ -6,6 +6,7 @@ use std::str::FromStr;
 use serde::{Serialize, Serializer};
 
 use super::grammar::{is_digest, is_hex, is_host, is_path_component, is_tag};
+use crate::shown;
 
 /// The name of an image, in full: what containerd makes of `pause:3.9` or
 /// `registry.k8s.io/pause:3.9` before it looks among its images.
@@ -207,12 +208,15 @@ fn split_registry(text: &str) -> (&str, &str) {
     }
 }
 
-/// The beginning of a text of any length, for a message.
+/// The beginning of a text of any length, for a message: of what may be shown.
 pub(super) fn excerpt(text: &str) -> String {
     const LONGEST: usize = 60;
+    let Some(text) = shown::harmless(text) else {
+        return shown::hidden_text(text);
+    };
     match text.char_indices().nth(LONGEST) {
         Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
-        None => text.to_owned(),
+        None => text.into_owned(),
     }
 }
 
@@ -327,8 +331,14 @@ mod tests {
         refused("a..b", "\"a..b\" in the repository");
         refused("a___b", "\"a___b\" in the repository");
         refused("a._b", "\"a._b\" in the repository");
-        refused("a b", "\"a b\" in the repository");
-        refused(" x", "\" x\" in the repository");
+        refused(
+            "a b",
+            "\"<hidden> (string, 3 characters)\" in the repository",
+        );
+        refused(
+            " x",
+            "\"<hidden> (string, 2 characters)\" in the repository",
+        );
         refused("ä", "\"ä\" in the repository");
         full("a__b/c---d.e_f", "docker.io/a__b/c---d.e_f:latest");
         refused("https://a.b/c", "\"https:\" is not the host");

@@ -225,7 +225,7 @@ mod tests {
         let said: Vec<String> = list.unreadable().iter().map(ToString::to_string).collect();
         assert_eq!(said.len(), 3);
         assert!(
-            said[0].starts_with("line 6, \"not an image\": \"not an image\" in the repository"),
+            said[0].starts_with("line 6, \"<hidden> (string, 12 characters)\": \""),
             "{said:?}"
         );
         assert_eq!(

@@ -245,7 +245,7 @@ sections! {
         pub configs: Map<RegistryHost> = [V1_3 => Hidden], .removal_planned(NO_CREDENTIALS);
         /// HTTP headers that are sent to every registry. They may hold
         /// credentials, whatever they are called.
-        pub headers: Map<Vec<Secret>> = [V1_4 => Hidden], .secret();
+        pub headers: Map<Vec<Secret>> = [V1_4 => Hidden];
     }
 
     /// Endpoints of a registry host.
@@ -265,13 +265,13 @@ sections! {
     /// Credentials of a registry host.
     pub struct Auth: Pointer {
         /// User name.
-        pub username: Option<String> = [V1_2 => Str("")];
+        pub username: Option<Secret> = [V1_2 => Str("")];
         /// Password.
-        pub password: Option<Secret> = [V1_2 => Str("")], .secret();
+        pub password: Option<Secret> = [V1_2 => Str("")];
         /// `user:password` in base64.
-        pub auth: Option<Secret> = [V1_2 => Str("")], .secret();
+        pub auth: Option<Secret> = [V1_2 => Str("")];
         /// Token that is exchanged for an access token.
-        pub identitytoken: Option<Secret> = [V1_2 => Str("")], .secret();
+        pub identitytoken: Option<Secret> = [V1_2 => Str("")];
     }
 
     /// TLS of a registry host.

@@ -1,6 +1,6 @@
 //! The daemon's own settings: everything outside of `plugins`.
 
-use super::declare::{Duration, Map, sections};
+use super::declare::{Duration, Map, Secret, sections};
 use super::plugins::Plugins;
 use crate::containerd::Release;
 use crate::containerd::releases::*;
@@ -187,7 +187,7 @@ sections! {
         /// The platform it serves.
         pub platform: Option<String> = [Release::new(1, 6, 32) => Hidden, V1_7 => Absent, Release::new(1, 7, 16) => Hidden];
         /// What it tells others of itself.
-        pub exports: Map<String> = [Release::new(1, 6, 32) => Hidden, V1_7 => Absent, Release::new(1, 7, 16) => Hidden];
+        pub exports: Map<Secret> = [Release::new(1, 6, 32) => Hidden, V1_7 => Absent, Release::new(1, 7, 16) => Hidden];
         /// What it can do.
         pub capabilities: Option<Vec<String>> = [Release::new(1, 7, 23) => Hidden];
     }
@@ -201,8 +201,8 @@ sections! {
         /// Its binary.
         pub path: Option<String> = [V1_3 => Hidden];
         /// Its arguments.
-        pub args: Option<Vec<String>> = [V1_3 => Hidden];
+        pub args: Option<Vec<Secret>> = [V1_3 => Hidden];
         /// Its environment.
-        pub env: Option<Vec<String>> = [V1_5 => Hidden];
+        pub env: Option<Vec<Secret>> = [V1_5 => Hidden];
     }
 }

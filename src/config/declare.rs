@@ -6,7 +6,7 @@
 //!     /// What the table is.
 //!     pub struct Example: Plain {
 //!         /// What the key is.
-//!         pub field ["key in TOML"]: Option<String> = [V1_2 => Str("default")], .secret();
+//!         pub field ["key in TOML"]: Option<String> = [V1_2 => Str("default")], .owned("somebody");
 //!     }
 //! }
 //! ```
@@ -22,15 +22,18 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::{Deref, DerefMut};
 
+use crate::containerd::place::Place;
 use crate::containerd::setting::{Kind, Section};
-use crate::redacted::redacted;
-use crate::secret::without_user;
+use crate::shown;
 use crate::value::{Table, Value};
 
 /// A Rust type that can stand for a TOML value of a declared kind.
 pub(crate) trait Typed: Sized {
     /// The declared kind.
     const KIND: Kind;
+
+    /// Whether the value may be or hold a credential, so that it is not shown.
+    const IS_HIDDEN: bool = false;
 
     /// Reads a value; one of another type is handed back.
     fn read(value: Value) -> Result<Self, Value>;
@@ -46,6 +49,11 @@ pub(crate) trait Declared: Sized {
     fn from_table(table: Table) -> Self;
 
     fn to_table(&self) -> Table;
+}
+
+/// What of a table may be shown.
+pub(crate) fn shown<T: Declared>(declared: &T) -> shown::Shown {
+    shown::table(Some(Place::root(T::SECTION)), &declared.to_table())
 }
 
 macro_rules! scalar {
@@ -74,6 +82,7 @@ scalar!(String, Str, String);
 
 impl<T: Typed> Typed for Option<T> {
     const KIND: Kind = T::KIND;
+    const IS_HIDDEN: bool = T::IS_HIDDEN;
 
     fn read(value: Value) -> Result<Self, Value> {
         T::read(value).map(Some)
@@ -108,6 +117,7 @@ impl Typed for Vec<String> {
 
 impl Typed for Vec<Secret> {
     const KIND: Kind = Kind::Strs;
+    const IS_HIDDEN: bool = true;
 
     fn read(value: Value) -> Result<Self, Value> {
         read_all(value, |item| item.as_str().map(Secret::new))
@@ -156,8 +166,15 @@ impl<T: Declared> Typed for Vec<T> {
 }
 
 /// A length of time in Go's notation, for instance `"1m30s"`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Duration(pub String);
+
+impl fmt::Debug for Duration {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = shown::by_kind(&Self::KIND, &Value::String(self.0.clone()));
+        f.debug_tuple("Duration").field(&shown).finish()
+    }
+}
 
 impl fmt::Display for Duration {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -177,7 +194,8 @@ impl Typed for Duration {
     }
 }
 
-/// A credential. `Debug` does not show it.
+/// A credential, or what may hold one: arguments, variables of an environment,
+/// headers. `Debug` does not show it.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Secret(String);
 
@@ -195,12 +213,13 @@ impl Secret {
 
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Secret(…)")
+        fmt::Debug::fmt(&shown::hidden_text(&self.0), f)
     }
 }
 
 impl Typed for Secret {
     const KIND: Kind = Kind::Str;
+    const IS_HIDDEN: bool = true;
 
     fn read(value: Value) -> Result<Self, Value> {
         String::read(value).map(Secret)
@@ -226,8 +245,9 @@ pub struct Map<T> {
 impl<T: fmt::Debug> fmt::Debug for Map<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let entries = self.entries.iter();
-        let entries = entries.map(|(key, entry)| (without_user(key), entry));
-        let other = redacted(None, &self.other);
+        let entries = entries.map(|(key, entry)| (shown::name(key), entry));
+        let other = self.other.iter();
+        let other = other.map(|(key, entry)| (shown::name(key), entry));
         f.debug_map().entries(entries).entries(other).finish()
     }
 }
@@ -267,6 +287,7 @@ impl<T> FromIterator<(String, T)> for Map<T> {
 
 impl<T: Typed> Typed for Map<T> {
     const KIND: Kind = Kind::Map(&T::KIND);
+    const IS_HIDDEN: bool = T::IS_HIDDEN;
 
     fn read(value: Value) -> Result<Self, Value> {
         let Value::Table(table) = value else {
@@ -368,7 +389,7 @@ macro_rules! sections {
                                 $crate::config::declare::key!($field $($key)?),
                                 <$type as $crate::config::declare::Typed>::KIND,
                                 HISTORY,
-                            )$($(.$call($($arg),*))+)?
+                            ).hidden(<$type as $crate::config::declare::Typed>::IS_HIDDEN)$($(.$call($($arg),*))+)?
                         }),*],
                         presence: $crate::containerd::setting::Presence::$presence,
                     };
@@ -417,19 +438,18 @@ macro_rules! sections {
                 }
             }
 
-            /// Credentials are not shown.
+            /// What may be shown.
             impl std::fmt::Debug for $name {
                 fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                    use $crate::config::declare::Declared;
-                    let place = $crate::containerd::place::Place::root(Self::SECTION);
-                    let shown = $crate::redacted::redacted(Some(place), &self.to_table());
+                    let shown = $crate::config::declare::shown(self);
                     f.debug_tuple(stringify!($name)).field(&shown).finish()
                 }
             }
 
+            /// What may be shown.
             impl serde::Serialize for $name {
                 fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                    $crate::config::declare::Declared::to_table(self).serialize(serializer)
+                    $crate::config::declare::shown(self).serialize(serializer)
                 }
             }
 

@@ -10,7 +10,10 @@
 //! A field is `None` where the file does not set it; defaults are not filled
 //! in. What the model does not know, or what has another type than declared,
 //! is in `other` of its table and is written back as it was; what the file's
-//! version ignores is written back in that version only. A field that a version
+//! version ignores, ids in `disabled_plugins` and `required_plugins` included, is
+//! written back in that version only. A file without a version whose plugins have
+//! the names of version 2 or 3 is read as one of that version, and is written
+//! without a version again. A field that a version
 //! has no place for is written where containerd ignores it. What has another
 //! form in another version (the last column of the table below says so) is not
 //! converted here but by [`migrate`](crate::migrate).
@@ -150,6 +153,47 @@ mod tests {
         assert_eq!(config.plugins.cri, Cri::default());
         assert_eq!(config.plugins.opt.path.as_deref(), Some("b"));
         assert_eq!(config.to_toml(), text);
+    }
+
+    #[test]
+    fn a_file_without_a_version_gains_none() {
+        let text = "[plugins.\"io.containerd.grpc.v1.cri\"]\nsandbox_image = \"a\"\n";
+        let mut config = read(text);
+        assert_eq!(config.plugins.cri.sandbox_image.as_deref(), Some("a"));
+        assert_eq!(config.version, None);
+        assert_eq!(config.to_toml(), text);
+        config.version = Some(1);
+        let one = "version = 1\n\n[plugins.cri]\nsandbox_image = \"a\"\n";
+        assert_eq!(config.to_toml(), one);
+        let list = "disabled_plugins = [\"io.containerd.snapshotter.v1.zfs\"]\n";
+        assert_eq!(read(list).disabled_plugins.map(|list| list.len()), Some(1));
+        assert_eq!(read(list).to_toml(), list);
+        let zero =
+            "version = 0\n\n[plugins.\"io.containerd.gc.v1.scheduler\"]\npause_threshold = 0.5\n";
+        assert_eq!(read(zero).to_toml(), zero);
+    }
+
+    /// containerd 1.x matches short names in version 1, and 2.x the new ids in
+    /// version 3 only.
+    #[test]
+    fn ids_of_another_version_stay_what_they_are() {
+        for (version, id) in [
+            (1, "io.containerd.snapshotter.v1.zfs"),
+            (3, "io.containerd.internal.v1.restart"),
+            (4, "io.containerd.monitor.v1.cgroups"),
+        ] {
+            let text =
+                format!("disabled_plugins = [\"x\", \"{id}\", \"y\"]\nversion = {version}\n");
+            let mut config = read(&text);
+            assert_eq!(
+                config.disabled_plugins.as_deref(),
+                Some(&["x".to_owned(), "y".to_owned()][..])
+            );
+            assert_eq!(config.to_toml(), text);
+            config.version = Some(2);
+            let other = "disabled_plugins = [\"x\", \"y\"]\nversion = 2\n";
+            assert_eq!(config.to_toml(), other);
+        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The plugins and their settings, by URI.
 
 use super::cri::Cri;
-use super::declare::{Duration, sections};
+use super::declare::{Duration, Secret, sections};
 use crate::containerd::Release;
 use crate::containerd::plugin::CRI_RUNTIME;
 use crate::containerd::releases::*;
@@ -249,7 +249,7 @@ sections! {
         /// File system of the devices.
         pub fs_type: Option<String> = [V1_6 => Str("")];
         /// Options for making it.
-        pub fs_options: Option<String> = [V1_6 => Str("")];
+        pub fs_options: Option<Secret> = [V1_6 => Str("")];
     }
 
     /// The overlayfs snapshotter.
@@ -351,7 +351,7 @@ sections! {
     /// Shims.
     pub struct ShimManager: Plain {
         /// Their environment, `NAME=value`.
-        pub env: Option<Vec<String>> = [V2_0 => Strs(&[])];
+        pub env: Option<Vec<Secret>> = [V2_0 => Strs(&[])];
         /// Directory of their sockets.
         pub socket_dir: Option<String> = [V2_3 => Str("")];
     }
@@ -377,7 +377,7 @@ sections! {
     /// The EROFS differ.
     pub struct ErofsDiffer: Plain {
         /// Options of `mkfs.erofs`.
-        pub mkfs_options: Option<Vec<String>> = [V2_1 => Strs(&[])];
+        pub mkfs_options: Option<Vec<Secret>> = [V2_1 => Strs(&[])];
         /// Index the tar file rather than convert it.
         pub enable_tar_index: Option<bool> = [V2_2 => Bool(false)];
         /// Add dm-verity data to layers.

@@ -135,7 +135,7 @@ sections! {
         /// Other shims: their configuration file.
         pub config_path ["ConfigPath"]: Option<String> = [V1_2 => Hidden];
         /// Other shims: their configuration itself.
-        pub config_body ["ConfigBody"]: Option<Vec<u8>> = [V1_7 => Hidden];
+        pub config_body ["ConfigBody"]: Option<Vec<u8>> = [V1_7 => Hidden], .hidden(true);
         /// Filled in by containerd itself.
         pub task_api_address ["TaskApiAddress"]: Option<String> = [V2_0 => Hidden];
         /// Filled in by containerd itself.

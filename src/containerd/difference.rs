@@ -1,26 +1,37 @@
 //! Comparing what is in effect, key by key, with defaults filled in.
 
 use std::collections::BTreeSet;
+use std::fmt;
 
 use super::Release;
 use super::place::Place;
 use super::setting::{Kind, Merge, Presence, without_zeros};
 use crate::config::Config;
-use crate::redacted::Redacted;
-use crate::secret::is_secret_name;
+use crate::shown::{self, Redacted};
 use crate::value::{Table, Value};
 
 /// A key whose effective value differs.
-#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+#[derive(Clone, PartialEq, serde::Serialize)]
 #[non_exhaustive]
 pub struct Difference {
-    /// The key's path, plugins by URI. Users in URLs among the names are left
-    /// out.
+    /// The key's path, plugins by URI. Names in it may hold credentials, which
+    /// `Debug` and serde do not show.
+    #[serde(serialize_with = "shown::serialize_names")]
     pub path: Vec<String>,
     /// The value on the one side; `None` is the zero value, or no entry.
     pub before: Option<Redacted>,
     /// The value on the other side.
     pub after: Option<Redacted>,
+}
+
+impl fmt::Debug for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Difference")
+            .field("path", &shown::names(&self.path))
+            .field("before", &self.before)
+            .field("after", &self.after)
+            .finish()
+    }
 }
 
 /// What counts of the keys that a release does not know.
@@ -195,13 +206,8 @@ impl Walk {
 
     fn differ(&mut self, [before, after]: [Option<Value>; 2]) {
         let path: Vec<&str> = self.path.iter().map(String::as_str).collect();
-        let named = path.iter().any(|key| is_secret_name(key));
         let place = Config::place_of(&path);
-        let declared = |value: &Value| place.is_some_and(|place| place.is_secret(value));
-        let redacted = |value: Value| {
-            let is_secret = named || declared(&value);
-            Redacted::new(value, is_secret)
-        };
+        let redacted = |value: Value| Redacted::new(place, value);
         self.found.push(Difference {
             path: self.path.clone(),
             before: before.map(redacted),

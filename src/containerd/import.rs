@@ -1,9 +1,11 @@
 //! The entries of `imports`, and the order in which they have files loaded.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::fmt;
 use std::ops::Bound;
 
 use crate::Document;
+use crate::shown;
 
 /// One entry of `imports`, resolved against the file that holds it.
 ///
@@ -18,9 +20,16 @@ use crate::Document;
 /// assert!(import.matches("/etc/containerd/conf.d/a.toml"));
 /// assert!(!import.matches("/etc/containerd/conf.d/sub/a.toml"));
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Import {
     path: String,
+}
+
+impl fmt::Debug for Import {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let path = shown::text(&self.path);
+        f.debug_struct("Import").field("path", &path).finish()
+    }
 }
 
 impl Import {

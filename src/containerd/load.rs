@@ -10,8 +10,7 @@ use super::setting::{Kind, Merge, Presence, State};
 use super::{Release, plugin};
 use crate::config::Config;
 use crate::config::address::{self, stated_version};
-use crate::redacted::redacted;
-use crate::secret::without_user;
+use crate::shown;
 use crate::value::{self, Table, Value};
 
 /// What containerd runs with: the merged files over its built-in defaults.
@@ -36,9 +35,10 @@ pub(crate) struct Versions {
 
 impl fmt::Debug for Effective {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = shown::table(Some(Config::place()), &self.table);
         f.debug_struct("Effective")
             .field("release", &self.release)
-            .field("table", &redacted(Some(Config::place()), &self.table))
+            .field("table", &shown)
             .finish()
     }
 }
@@ -190,7 +190,7 @@ impl Effective {
         for difference in &mut found {
             let path: Vec<&str> = difference.path.iter().map(String::as_str).collect();
             let address = address::of(version, &path);
-            difference.path = address.into_iter().map(without_user).collect();
+            difference.path = address.into_iter().map(str::to_owned).collect();
         }
         found
     }

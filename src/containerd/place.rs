@@ -8,7 +8,6 @@ use super::setting::{
     Builtin, History, Kind, Merge, Move, Presence, Section, Shift, State, SucceededBy, Successor,
     state_at,
 };
-use crate::secret::is_secret_name;
 use crate::value::Value;
 
 /// What is known of one node of a config tree: found by walking the
@@ -28,7 +27,8 @@ pub(crate) struct Place {
     /// Where later config versions have it.
     pub(crate) moved: Option<Move>,
     pub(crate) owned: Option<&'static str>,
-    pub(crate) secret: bool,
+    /// The value may be or hold a credential, so that it is not shown.
+    pub(crate) is_hidden: bool,
     pub(crate) merge: Merge,
     /// What builds other than upstream's on amd64 print.
     shift: Option<Shift>,
@@ -57,7 +57,7 @@ impl Place {
             gone: None,
             moved: None,
             owned: None,
-            secret: false,
+            is_hidden: false,
             merge: Merge::NonZero,
             shift: None,
             empty_since: None,
@@ -88,7 +88,7 @@ impl Place {
                     gone: self.gone.or(removed(setting.history)),
                     moved: setting.moved,
                     owned: setting.owned,
-                    secret: setting.secret,
+                    is_hidden: setting.is_hidden,
                     merge: setting.merge,
                     shift: setting.shift,
                     empty_since: setting.empty_since,
@@ -107,7 +107,7 @@ impl Place {
                 gone: self.gone,
                 moved: None,
                 owned: None,
-                secret: self.secret || is_secret_name(key),
+                is_hidden: self.is_hidden,
                 merge: self.merge,
                 shift: None,
                 empty_since: None,
@@ -233,20 +233,6 @@ impl Place {
                 }) => Some((setting.key, list, since)),
                 _ => None,
             })
-    }
-
-    /// Whether a value here is a credential: by the declaration, or because it
-    /// stands where a table with credentials should.
-    pub(crate) fn is_secret(&self, value: &Value) -> bool {
-        let is_table = matches!(value, Value::Table(_));
-        self.secret || !is_table && has_secrets(&self.kind)
-    }
-
-    /// Whether an unknown key of the table is taken for a credential, as one that
-    /// is misspelled would be.
-    pub(crate) fn hides_unknown_keys(&self) -> bool {
-        let is_pointer = self.presence() == Presence::Pointer;
-        is_pointer && has_secrets(&self.kind)
     }
 
     /// The release that removed the setting.
@@ -437,19 +423,6 @@ fn removed(history: History) -> Option<Release> {
     match history.last() {
         Some((release, State::Absent)) => Some(*release),
         _ => None,
-    }
-}
-
-/// Whether there are credentials among the settings of a table. The
-/// declarations are not deep.
-fn has_secrets(kind: &Kind) -> bool {
-    match kind {
-        Kind::Section(section) => {
-            let mut settings = section.settings.iter();
-            settings.any(|setting| setting.secret || has_secrets(&setting.kind))
-        }
-        Kind::Map(kind) => has_secrets(kind),
-        _ => false,
     }
 }
 

@@ -18,6 +18,7 @@ use super::load::Effective;
 use super::plugin;
 use super::releases::{V2_1, V2_2, V2_3};
 use crate::config::Config;
+use crate::shown;
 use crate::value::{Table, Value};
 
 /// Where containerd 2.2 and later look for `hosts.toml` files if nothing sets
@@ -256,14 +257,17 @@ impl std::fmt::Display for Obstacle {
         match &self.kind {
             ObstacleKind::Snapshotter(name) => write!(
                 f,
-                "the transfer service unpacks nothing with the snapshotter {name:?}"
+                "the transfer service unpacks nothing with the snapshotter {:?}",
+                shown::name(name)
             ),
             ObstacleKind::HandlerSnapshotter {
                 handler,
                 snapshotter,
             } => write!(
                 f,
-                "the transfer service unpacks nothing with the snapshotter {snapshotter:?} of the handler {handler:?}"
+                "the transfer service unpacks nothing with the snapshotter {:?} of the handler {:?}",
+                shown::name(snapshotter),
+                shown::name(handler)
             ),
             ObstacleKind::ConfigPath => f.write_str(
                 "the transfer service takes the directories in `config_path` for a single one, in which it finds no hosts.toml",

@@ -331,8 +331,8 @@ pub struct Setting {
     pub builtins: &'static [Builtin],
     /// Why a file cannot decide this key under k0s.
     pub owned: Option<&'static str>,
-    /// Whether the value is a credential.
-    pub secret: bool,
+    /// Whether the value may be or hold a credential, so that it is not shown.
+    pub is_hidden: bool,
     /// How a later file's value is merged, outside of `plugins`.
     pub merge: Merge,
     /// What is to take its place, in a sentence, if upstream plans to remove it:
@@ -358,7 +358,7 @@ impl Setting {
             history,
             builtins: &[],
             owned: None,
-            secret: false,
+            is_hidden: false,
             merge: Merge::NonZero,
             removal: None,
             shift: None,
@@ -411,8 +411,9 @@ impl Setting {
         self
     }
 
-    pub(crate) const fn secret(mut self) -> Self {
-        self.secret = true;
+    /// It may be or hold a credential.
+    pub(crate) const fn hidden(mut self, is_hidden: bool) -> Self {
+        self.is_hidden |= is_hidden;
         self
     }
 

@@ -5,13 +5,13 @@ use std::fmt;
 
 use super::merge_patch::{self, MergeError};
 use super::preflight::{Rejection, judge};
-use super::{MARKER, Regime, Release, is_drop_in, path_of};
+use super::{DropInSet, FileName, MARKER, Regime, Release};
 use crate::config::Config;
 use crate::containerd::Import;
 use crate::containerd::import::load_order;
 use crate::containerd::load::{self, Effective};
 use crate::containerd::plugin;
-use crate::redacted::redacted;
+use crate::shown::{self, printable};
 use crate::value::{Table, Value, table_of};
 use crate::write;
 use crate::{Exceeded, Limits, Size};
@@ -24,32 +24,35 @@ pub enum AssembleError {
     #[error("k0s {0} reads no drop-ins")]
     NoDropIns(String),
     /// A drop-in is not TOML.
-    #[error("{file} does not parse: {message}")]
+    #[error("{} does not parse: {message}", printable(file.as_str()))]
     Unparsable {
         /// The drop-in.
-        file: String,
+        file: FileName,
         /// What the parser says.
         message: String,
     },
     /// k0s's merge cannot carry a value (1.27.5 – 1.35).
-    #[error("{file}: {source}")]
+    #[error("{}: {source}", printable(file.as_str()))]
     Merge {
         /// The drop-in.
-        file: String,
+        file: FileName,
         /// What is wrong with it.
         source: MergeError,
     },
     /// Pasted behind the generated defaults, a drop-in makes a file that
     /// containerd cannot parse (1.27.1 – 1.27.4).
-    #[error("{file}, pasted behind the generated CRI settings, does not parse: {message}")]
+    #[error(
+        "{}, pasted behind the generated CRI settings, does not parse: {message}",
+        printable(file.as_str())
+    )]
     Append {
         /// The drop-in.
-        file: String,
+        file: FileName,
         /// What the parser says.
         message: String,
     },
-    /// The drop-ins are together more than is read.
-    #[error("the drop-ins have {0}")]
+    /// The files are together more than is read.
+    #[error("the files have {0}")]
     TooLarge(Exceeded),
     /// The pre-flight check rejects a drop-in (1.36 and later).
     #[error("{0}")]
@@ -61,20 +64,22 @@ pub enum AssembleError {
 pub struct Assembled<'a> {
     main: Table,
     /// Drop-ins that containerd imports, by name.
-    imported: Vec<(&'a str, Table)>,
+    imported: Named,
     /// The merged CRI settings of k0s 1.27 – 1.35.
     cri: Option<Table>,
     /// What those two import, which containerd loads after them.
-    further: Vec<(&'a str, Table)>,
+    further: Named,
+    /// Files that no drop-in imports.
+    unused: Vec<FileName>,
     release: &'a Release,
 }
 
 impl fmt::Debug for Assembled<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let shown = |table: &Table| redacted(Some(Config::place()), table);
-        let named = |files: &Named<'_>| -> Vec<_> {
+        let shown = |table: &Table| shown::table(Some(Config::place()), table);
+        let named = |files: &Named| -> Vec<_> {
             let files = files.iter();
-            let files = files.map(|(name, table)| ((*name).to_owned(), shown(table)));
+            let files = files.map(|(name, table)| (name.clone(), shown(table)));
             files.collect()
         };
         f.debug_struct("Assembled")
@@ -87,11 +92,10 @@ impl fmt::Debug for Assembled<'_> {
     }
 }
 
-/// Puts drop-ins together, given by name and text, as k0s does on Linux. A
-/// name is a path below the directory of drop-ins, or the absolute path of a file
-/// elsewhere on the node: the latter, and what stands in a folder, is no drop-in,
-/// and is loaded if a drop-in imports it. An import of what is not given leads
-/// nowhere here; containerd 1.5 and later exit on it, unless it is a pattern.
+/// Puts drop-ins together as k0s does on Linux. What is no drop-in is loaded if
+/// one imports it; [`Assembled::unused`] tells what none does. An import of what
+/// is not in the set leads nowhere here; containerd 1.5 and later exit on it,
+/// unless it is a pattern.
 ///
 /// - k0s 1.27.1 – 1.27.4 paste drop-ins with a
 ///   `plugins."io.containerd.grpc.v1.cri"` behind the text of containerd's
@@ -103,6 +107,17 @@ impl fmt::Debug for Assembled<'_> {
 ///
 /// `pause_image` is what k0s injects as sandbox image.
 ///
+/// ```
+/// use containerd_dropins::k0s::{DropInSet, Release, assemble};
+/// use containerd_dropins::value::Value;
+///
+/// let (release, _) = Release::find("v1.36.3+k0s.2")?;
+/// let set = DropInSet::new([("/etc/k0s/containerd.d/oom.toml", "oom_score = -5\n")])?;
+/// let effective = assemble(&release, &release.pause_image, &set)?.effective();
+/// assert_eq!(effective.get(&["oom_score"]), Some(Value::Integer(-5)));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
 /// [`preflight`]: super::preflight()
 ///
 /// # Errors
@@ -111,43 +126,41 @@ impl fmt::Debug for Assembled<'_> {
 pub fn assemble<'a>(
     release: &'a Release,
     pause_image: &str,
-    drop_ins: impl IntoIterator<Item = (&'a str, &'a str)>,
+    set: &DropInSet<'_>,
 ) -> Result<Assembled<'a>, AssembleError> {
-    assemble_within(release, pause_image, drop_ins, Limits::default())
+    assemble_within(release, pause_image, set, Limits::default())
 }
 
-/// The same with other limits of how much is read, of all drop-ins together.
+/// The same with other limits of how much is read, of all files together.
 ///
 /// # Errors
 /// As [`assemble`] returns them.
 pub fn assemble_within<'a>(
     release: &'a Release,
     pause_image: &str,
-    drop_ins: impl IntoIterator<Item = (&'a str, &'a str)>,
+    set: &DropInSet<'_>,
     limits: Limits,
 ) -> Result<Assembled<'a>, AssembleError> {
     let mut size = Size::default();
-    let mut admitted = Vec::new();
-    for (name, text) in drop_ins {
+    for (_, text) in set.iter() {
         let fits = limits.admit_more(&mut size, text);
         fits.map_err(AssembleError::TooLarge)?;
-        admitted.push((name, text));
     }
-    assemble_all(release, pause_image, admitted)
+    assemble_all(release, pause_image, set)
 }
 
-/// The same for texts of whatever size: what is to be parsed has been let in.
+/// The same for files of whatever size: what they were made of has been let in.
 pub(crate) fn assemble_all<'a>(
     release: &'a Release,
     pause_image: &str,
-    drop_ins: impl IntoIterator<Item = (&'a str, &'a str)>,
+    set: &DropInSet<'_>,
 ) -> Result<Assembled<'a>, AssembleError> {
     // What does not parse is told before what does not fit.
-    let parsed: Result<Vec<_>, _> = parse_all(drop_ins).collect();
+    let parsed: Result<Vec<_>, _> = parse_all(set).collect();
     put_together(release, pause_image, parsed?.into_iter().map(Ok))
 }
 
-/// A drop-in that was parsed. The parse tree, many times as large, is gone.
+/// A file that was parsed. The parse tree, many times as large, is gone.
 pub(crate) struct Parsed<'a> {
     text: &'a str,
     /// Its plain values.
@@ -156,16 +169,18 @@ pub(crate) struct Parsed<'a> {
     rejection: Option<Rejection>,
 }
 
-/// Parses drop-ins, given by name and text, in the order of their names, and one
-/// after the other; of one name the last counts.
+/// Plain values by name.
+type Tables<'a> = BTreeMap<&'a FileName, Table>;
+
+/// Parses drop-ins and what they import, in the order of their names and one after
+/// the other.
 pub(crate) fn parse_all<'a>(
-    drop_ins: impl IntoIterator<Item = (&'a str, &'a str)>,
-) -> impl Iterator<Item = Result<(&'a str, Parsed<'a>), AssembleError>> {
-    let by_name: BTreeMap<&str, &str> = drop_ins.into_iter().collect();
-    by_name.into_iter().map(|(name, text)| {
+    set: &'a DropInSet<'_>,
+) -> impl Iterator<Item = Result<(&'a FileName, Parsed<'a>), AssembleError>> {
+    set.iter().map(|(name, text)| {
         let parsed = toml_edit::Document::parse(text);
         let parsed = parsed.map_err(|error| AssembleError::Unparsable {
-            file: name.to_owned(),
+            file: name.clone(),
             message: error.message().to_owned(),
         })?;
         let of_one = Parsed {
@@ -178,73 +193,87 @@ pub(crate) fn parse_all<'a>(
 }
 
 /// The same as [`assemble`] for drop-ins that are parsed already.
-pub(crate) fn put_together<'a>(
+pub(crate) fn put_together<'a, 'n>(
     release: &'a Release,
     pause_image: &str,
-    parsed: impl Iterator<Item = Result<(&'a str, Parsed<'a>), AssembleError>>,
+    parsed: impl Iterator<Item = Result<(&'n FileName, Parsed<'n>), AssembleError>>,
 ) -> Result<Assembled<'a>, AssembleError> {
     match release.regime {
         Regime::Monolith => Err(AssembleError::NoDropIns(release.to_string())),
         Regime::ImportsV3 => {
-            let parsed: BTreeMap<&str, Parsed<'_>> = parsed.collect::<Result<_, _>>()?;
-            let mut rejections = parsed.values().filter_map(|one| one.rejection.as_ref());
-            if let Some(rejection) = rejections.next() {
-                return Err(rejection.clone().into());
+            let mut parsed: Vec<(&FileName, Parsed<'_>)> = parsed.collect::<Result<_, _>>()?;
+            let mut rejections = parsed.iter_mut();
+            if let Some(rejection) = rejections.find_map(|(_, parsed)| parsed.rejection.take()) {
+                return Err(rejection.into());
             }
+            let (imported, unused) = reached(tables_of(parsed));
             Ok(Assembled {
                 main: main_of_version_3(pause_image),
-                imported: reached(tables_of(parsed)),
+                imported,
                 cri: None,
                 further: Vec::new(),
+                unused,
                 release,
             })
         }
         Regime::CriMerge => {
             let mut cri = generated_cri(release, pause_image);
-            let (mut others, mut rest) = (Vec::new(), Vec::new());
+            let (mut others, mut rest) = (Named::new(), Named::new());
             // One at a time: merged, it is needed no more.
             for parsed in parsed {
                 let (name, Parsed { table, .. }) = parsed?;
-                match is_drop_in(name) {
+                let name = name.clone();
+                match name.is_drop_in() {
                     false => rest.push((name, table)),
                     true if !has_cri(&table) => others.push((name, table)),
-                    true => merge_patch::merge(&mut cri, table).map_err(|source| {
-                        let file = name.to_owned();
-                        AssembleError::Merge { file, source }
-                    })?,
+                    true => {
+                        let merged = merge_patch::merge(&mut cri, table);
+                        merged.map_err(|source| AssembleError::Merge { file: name, source })?;
+                    }
                 }
             }
+            let (further, unused) = further(&others, &cri, rest);
             Ok(Assembled {
                 main: main_of_version_2(),
-                further: further(&others, &cri, rest),
+                further,
                 imported: others,
                 cri: Some(cri),
+                unused,
                 release,
             })
         }
         Regime::CriAppend => {
-            let parsed: BTreeMap<&str, Parsed<'_>> = parsed.collect::<Result<_, _>>()?;
-            let texts: BTreeMap<&str, &str> = parsed
-                .iter()
-                .map(|(name, parsed)| (*name, parsed.text))
-                .collect();
+            let parsed: Vec<(&FileName, Parsed<'_>)> = parsed.collect::<Result<_, _>>()?;
+            let texts = parsed.iter().map(|(name, parsed)| (*name, parsed.text));
+            let texts: BTreeMap<&FileName, &str> = texts.collect();
             let (with_cri, others, rest) = classify(tables_of(parsed));
             let pasted = with_cri.into_iter().map(|(name, _)| name);
-            let pasted: Vec<&str> = pasted.collect();
+            let pasted: Vec<(FileName, &str)> = pasted
+                .filter_map(|name| Some((texts.get(&name).copied(), name)))
+                .filter_map(|(text, name)| Some((name, text?)))
+                .collect();
             let generated = generated_cri(release, pause_image);
-            let cri = match pasted.is_empty() {
-                true => generated,
-                false => append(&generated, &pasted, &texts)?,
+            let cri = match pasted.last() {
+                None => generated,
+                Some((last, _)) => append(&generated, &pasted, last)?,
             };
+            let (further, unused) = further(&others, &cri, rest);
             Ok(Assembled {
                 main: main_of_version_2(),
-                further: further(&others, &cri, rest),
+                further,
                 imported: others,
                 cri: Some(cri),
+                unused,
                 release,
             })
         }
     }
+}
+
+/// The plain values of parsed files.
+fn tables_of<'a>(parsed: Vec<(&'a FileName, Parsed<'_>)>) -> Tables<'a> {
+    let parsed = parsed.into_iter();
+    parsed.map(|(name, parsed)| (name, parsed.table)).collect()
 }
 
 /// The text of drop-ins, each of which parses, behind that of the generated CRI
@@ -252,31 +281,26 @@ pub(crate) fn put_together<'a>(
 /// parser stumbles in.
 fn append(
     generated: &Table,
-    names: &[&str],
-    texts: &BTreeMap<&str, &str>,
+    pasted: &[(FileName, &str)],
+    last: &FileName,
 ) -> Result<Table, AssembleError> {
     let mut text = write::document(generated);
     let mut ends = Vec::new();
-    for name in names {
+    for (name, own) in pasted {
         text.push_str(&format!("# appended from {name}\n"));
-        text.push_str(texts.get(name).copied().unwrap_or_default());
-        ends.push((text.len(), *name));
+        text.push_str(own);
+        ends.push(text.len());
     }
-    let appended = toml_edit::Document::parse(text.as_str()).map_err(|error| {
+    let appended = toml_edit::Document::parse(text.as_str());
+    let appended = appended.map_err(|error| {
         let at = error.span().map_or(text.len(), |span| span.start);
-        let first = ends.partition_point(|(end, _)| *end <= at);
-        let file = ends.get(first).or(ends.last());
+        let first = ends.partition_point(|end| *end <= at);
         AssembleError::Append {
-            file: file.map_or("", |(_, name)| name).to_owned(),
+            file: pasted.get(first).map_or(last, |(name, _)| name).clone(),
             message: error.message().to_owned(),
         }
     })?;
     Ok(table_of(appended.as_table()))
-}
-
-fn tables_of<'a>(parsed: BTreeMap<&'a str, Parsed<'a>>) -> BTreeMap<&'a str, Table> {
-    let parsed = parsed.into_iter();
-    parsed.map(|(name, parsed)| (name, parsed.table)).collect()
 }
 
 fn main_of_version_2() -> Table {
@@ -314,13 +338,14 @@ fn generated_cri(release: &Release, pause_image: &str) -> Table {
     ])
 }
 
-/// Drop-ins by name.
-type Named<'a> = Vec<(&'a str, Table)>;
+/// Files by name.
+type Named = Vec<(FileName, Table)>;
 
 /// The drop-ins with CRI settings, the others, and what is no drop-in.
-fn classify(tables: BTreeMap<&str, Table>) -> (Named<'_>, Named<'_>, Named<'_>) {
-    let (in_directory, rest): (Named<'_>, Named<'_>) =
-        tables.into_iter().partition(|(name, _)| is_drop_in(name));
+fn classify(tables: Tables<'_>) -> (Named, Named, Named) {
+    let tables = tables.into_iter();
+    let tables = tables.map(|(name, table)| (name.clone(), table));
+    let (in_directory, rest): (Named, Named) = tables.partition(|(name, _)| name.is_drop_in());
     let (with_cri, others) = in_directory
         .into_iter()
         .partition(|(_, table)| has_cri(table));
@@ -328,11 +353,12 @@ fn classify(tables: BTreeMap<&str, Table>) -> (Named<'_>, Named<'_>, Named<'_>) 
 }
 
 /// What drop-ins and the merged CRI settings import, and what that imports in
-/// turn, in the order in which containerd loads it: after all of them.
-fn further<'a>(others: &[(&str, Table)], cri: &Table, rest: Named<'a>) -> Named<'a> {
-    let first = others.iter().map(|(name, table)| (path_of(name), table));
+/// turn, in the order in which containerd loads it: after all of them. Then what
+/// none of them imports.
+fn further(others: &Named, cri: &Table, rest: Named) -> (Named, Vec<FileName>) {
+    let first = others.iter().map(|(name, table)| (name.path(), table));
     let first = first.chain(std::iter::once((super::cri_path(), cri)));
-    let behind = rest.iter().map(|(name, table)| (path_of(name), table));
+    let behind = rest.iter().map(|(name, table)| (name.path(), table));
     let files: Vec<(String, &Table)> = first.chain(behind).collect();
     let paths: Vec<&str> = files.iter().map(|(path, _)| path.as_str()).collect();
     let imports = |at: usize| {
@@ -345,9 +371,16 @@ fn further<'a>(others: &[(&str, Table)], cri: &Table, rest: Named<'a>) -> Named<
         .into_iter()
         .filter_map(|at| at.checked_sub(others.len() + 1))
         .collect();
-    let mut rest: Vec<Option<(&str, Table)>> = rest.into_iter().map(Some).collect();
-    let mut take = |at: usize| rest.get_mut(at).and_then(Option::take);
-    reached.into_iter().filter_map(&mut take).collect()
+    take_in_order(rest, reached)
+}
+
+/// Those of the files at these places, in this order, and the names of the others.
+fn take_in_order(files: Named, order: Vec<usize>) -> (Named, Vec<FileName>) {
+    let mut files: Vec<Option<(FileName, Table)>> = files.into_iter().map(Some).collect();
+    let mut take = |at: usize| files.get_mut(at).and_then(Option::take);
+    let taken = order.into_iter().filter_map(&mut take).collect();
+    let left = files.into_iter().flatten().map(|(name, _)| name);
+    (taken, left.collect())
 }
 
 /// The imports of a file at a path.
@@ -363,25 +396,23 @@ fn has_cri(table: &Table) -> bool {
     plugins.is_some_and(|plugins| plugins.contains_key(plugin::CRI))
 }
 
-/// The drop-ins that containerd loads, in its order.
-fn reached(tables: BTreeMap<&str, Table>) -> Named<'_> {
-    let mut files: Vec<Option<(&str, Table)>> = tables.into_iter().map(Some).collect();
-    let names = || files.iter().flatten().map(|(name, _)| *name);
-    let paths: Vec<String> = names().map(path_of).collect();
+/// The drop-ins that containerd loads and what they import, in its order, and
+/// what none of them does.
+fn reached(tables: Tables<'_>) -> (Named, Vec<FileName>) {
+    let files = tables.into_iter();
+    let files: Named = files.map(|(name, table)| (name.clone(), table)).collect();
+    let paths: Vec<String> = files.iter().map(|(name, _)| name.path()).collect();
     let paths: Vec<&str> = paths.iter().map(String::as_str).collect();
-    let first = names()
-        .enumerate()
-        .filter(|(_, name)| is_drop_in(name))
-        .map(|(at, _)| at);
+    let is_first = |at: &usize| files.get(*at).is_some_and(|(name, _)| name.is_drop_in());
+    let first = (0..files.len()).filter(is_first);
     let imports = |at: usize| {
-        let file = files.get(at).and_then(Option::as_ref);
         let path = paths.get(at).copied().unwrap_or_default();
+        let file = files.get(at);
         file.map(|(_, table)| imports_of(path, table))
             .unwrap_or_default()
     };
     let order = load_order(&paths, first, imports, |_, _, _| {});
-    let mut take = |at| files.get_mut(at).and_then(Option::take);
-    order.into_iter().filter_map(&mut take).collect()
+    take_in_order(files, order)
 }
 
 impl Assembled<'_> {
@@ -393,6 +424,12 @@ impl Assembled<'_> {
             .chain(self.cri)
             .chain(self.further.into_iter().map(|(_, table)| table));
         Effective::load(self.release.containerd, files)
+    }
+
+    /// The files of the set that are no drop-ins and that none imports: they have
+    /// no effect.
+    pub fn unused(&self) -> &[FileName] {
+        &self.unused
     }
 
     /// The text of the merged CRI settings, `containerd-cri.toml`, which k0s
@@ -417,5 +454,35 @@ impl Assembled<'_> {
         table.insert("imports".to_owned(), Value::Array(imports));
         let above = "\n".repeat(self.release.marker_line() - 1);
         format!("{above}{MARKER}\n{}", write::document(&table))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What no drop-in imports is told of, in every regime that has drop-ins.
+    #[test]
+    fn what_is_not_used_is_told() {
+        for k0s in ["1.27.2", "1.30.4", "1.36.3"] {
+            let (release, _) = Release::find(k0s).unwrap();
+            let importer = "imports = [\"nested/*.toml\", \"/x/b.toml\"]\n";
+            let set = DropInSet::new([("/etc/k0s/containerd.d/a.toml", importer)]).unwrap();
+            let files = [
+                ("nested/a.toml", "oom_score = -5\n"),
+                ("nested/a.TOML", "oom_score = -6\n"),
+                ("/x/b.toml", "temp = \"/t\"\n"),
+                ("/x/c.toml", "temp = \"/u\"\n"),
+            ];
+            let set = set.importing(files).unwrap();
+            let assembled = assemble(&release, "pause", &set).unwrap();
+            assert_eq!(assembled.unused(), ["/x/c.toml", "nested/a.TOML"]);
+            let effective = assembled.effective();
+            assert_eq!(effective.get(&["oom_score"]), Some(Value::Integer(-5)));
+            assert_eq!(
+                effective.get(&["temp"]),
+                Some(Value::String("/t".to_owned()))
+            );
+        }
     }
 }

@@ -3,6 +3,7 @@
 mod assemble;
 mod marker;
 mod merge_patch;
+mod name;
 mod preflight;
 mod release;
 mod releases;
@@ -13,6 +14,7 @@ pub(crate) use marker::MARKER;
 pub use marker::Marker;
 pub use merge_patch::{MergeError, survives};
 pub(crate) use merge_patch::{check_key, passed};
+pub use name::{DropInName, DropInSet, FileName, NameError, NameFault};
 pub use preflight::{Rejection, RejectionReason, preflight};
 pub(crate) use release::pause_images;
 pub use release::{Match, Regime, Release, ReleaseError};
@@ -20,30 +22,15 @@ pub use release::{Match, Regime, Release, ReleaseError};
 /// Where drop-ins go.
 pub const DROP_IN_DIR: &str = "/etc/k0s/containerd.d";
 
-/// The path of a drop-in, or of a file in a folder beside it. A file elsewhere
-/// on the node goes by its path.
-pub(crate) fn path_of(name: &str) -> String {
-    match name.starts_with('/') {
-        true => name.to_owned(),
-        false => format!("{DROP_IN_DIR}/{name}"),
-    }
-}
-
 /// The path of the file into which k0s 1.27 – 1.35 merge the CRI settings.
 pub(crate) fn cri_path() -> String {
     format!("{RUN_DIR}/{CRI_FILE}")
 }
 
 /// The name of the drop-in at a path, if it is one.
-pub(crate) fn drop_in_name(path: &str) -> Option<&str> {
-    let name = path.strip_prefix(DROP_IN_DIR)?.strip_prefix('/')?;
-    is_drop_in(name).then_some(name)
-}
-
-/// Whether k0s takes a file below its directory of drop-ins for one: those with
-/// the right ending, in no folder.
-pub(crate) fn is_drop_in(name: &str) -> bool {
-    name.ends_with(".toml") && !name.contains('/')
+pub(crate) fn drop_in_at(path: &str) -> Option<DropInName> {
+    let is_path = path.starts_with('/');
+    path.parse().ok().filter(|_| is_path)
 }
 
 /// The file that k0s manages, or the user does.

@@ -1,16 +1,17 @@
 //! What k0s 1.36 and later demand of drop-ins before they start.
 
-use super::is_drop_in;
-use crate::{Exceeded, Limits, Size};
+use super::{DropInName, DropInSet, FileName};
 use crate::containerd::plugin;
+use crate::shown::printable;
+use crate::{Exceeded, Limits, Size};
 
 /// Why k0s 1.36 and later exit at start because of a drop-in.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{file}: {reason}")]
+#[error("{}: {reason}", printable(file.as_str()))]
 #[non_exhaustive]
 pub struct Rejection {
     /// The drop-in.
-    pub file: String,
+    pub file: DropInName,
     /// What is wrong with it.
     pub reason: RejectionReason,
 }
@@ -40,7 +41,7 @@ pub enum RejectionReason {
     CriSection,
 }
 
-/// Judges drop-ins, by file name and text, as the pre-flight check of k0s 1.36
+/// Judges drop-ins as the pre-flight check of k0s 1.36
 /// and later does (`k0s sysinfo` reports the same). An empty result means that
 /// k0s starts.
 ///
@@ -53,21 +54,24 @@ pub enum RejectionReason {
 /// too; some texts that are no TOML at all pass in k0s and do not here.
 ///
 /// ```
-/// use containerd_dropins::k0s::{RejectionReason, preflight};
+/// use containerd_dropins::k0s::{DropInSet, RejectionReason, preflight};
 ///
 /// let nvidia = "version = 2\n[plugins.\"io.containerd.grpc.v1.cri\".containerd]\n";
-/// let found = preflight([("nvidia.toml", nvidia), ("notes.txt", "not looked at")]);
+/// let set = DropInSet::new([("/etc/k0s/containerd.d/nvidia.toml", nvidia)])?;
+/// let found = preflight(&set);
 /// let reasons: Vec<_> = found.into_iter().map(|rejection| rejection.reason).collect();
 /// assert_eq!(reasons, [RejectionReason::Version(2), RejectionReason::CriSection]);
+/// # Ok::<(), containerd_dropins::k0s::NameError>(())
 /// ```
-pub fn preflight<'a>(drop_ins: impl IntoIterator<Item = (&'a str, &'a str)>) -> Vec<Rejection> {
-    let drop_ins = drop_ins.into_iter().filter(|(name, _)| is_drop_in(name));
+pub fn preflight(set: &DropInSet<'_>) -> Vec<Rejection> {
+    let drop_ins = set
+        .iter()
+        .filter_map(|(name, text)| Some((name.drop_in()?, text)));
     let mut size = Size::default();
-    let reasons = |text| match Limits::default().admit_more(&mut size, text) {
+    let mut reasons = |text| match Limits::default().admit_more(&mut size, text) {
         Ok(()) => reasons(text),
         Err(exceeded) => vec![RejectionReason::TooLarge(exceeded)],
     };
-    let mut reasons = reasons;
     drop_ins
         .flat_map(|(file, text)| rejections(file, reasons(text)))
         .collect()
@@ -75,19 +79,16 @@ pub fn preflight<'a>(drop_ins: impl IntoIterator<Item = (&'a str, &'a str)>) -> 
 
 /// Judges one file that is parsed already.
 pub(super) fn judge(
-    file: &str,
+    file: &FileName,
     parsed: &toml_edit::Document<&str>,
 ) -> impl Iterator<Item = Rejection> {
-    let reasons = match is_drop_in(file) {
-        true => reasons_in(parsed),
-        false => Vec::new(),
-    };
-    rejections(file, reasons)
+    let drop_in = file.drop_in().into_iter();
+    drop_in.flat_map(|file| rejections(file, reasons_in(parsed)))
 }
 
-fn rejections(file: &str, reasons: Vec<RejectionReason>) -> impl Iterator<Item = Rejection> {
+fn rejections(file: DropInName, reasons: Vec<RejectionReason>) -> impl Iterator<Item = Rejection> {
     reasons.into_iter().map(move |reason| Rejection {
-        file: file.to_owned(),
+        file: file.clone(),
         reason,
     })
 }
@@ -177,19 +178,20 @@ mod tests {
     }
 
     #[test]
-    fn only_toml_files_of_the_directory_itself_are_looked_at() {
+    fn only_drop_ins_are_looked_at() {
         let bad = "version = 2\n";
-        let files = [
-            ("a.toml", bad),
+        let set =
+            DropInSet::new([("/etc/k0s/containerd.d/a.toml", bad), (".b.toml", bad)]).unwrap();
+        let others = [
             ("nested/a.toml", bad),
             ("a.toml.bak", bad),
-            (".b.toml", bad),
+            ("/c.toml", bad),
         ];
-        let found = preflight(files);
+        let found = preflight(&set.importing(others).unwrap());
         let names: Vec<&str> = found
             .iter()
             .map(|rejection| rejection.file.as_str())
             .collect();
-        assert_eq!(names, ["a.toml", ".b.toml"]);
+        assert_eq!(names, [".b.toml", "a.toml"]);
     }
 }

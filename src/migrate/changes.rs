@@ -14,14 +14,14 @@ use serde::Serialize;
 use super::Target;
 use super::running::{self, Running};
 use super::sandbox;
-use super::tree::{Content, Dropped, Id, Tree, Verdict, Why, shown};
+use super::tree::{Content, Dropped, Id, Tree, Verdict, Why};
 use crate::config::{Config, address};
 use crate::containerd::difference::Difference;
 use crate::containerd::handler::RUNTIMES;
 use crate::containerd::load::Effective;
 use crate::containerd::place::Place;
 use crate::containerd::plugin;
-use crate::redacted::Redacted;
+use crate::shown::{self, Redacted};
 use crate::value::Value;
 
 /// A key that is in effect with another value after the migration.
@@ -59,7 +59,7 @@ const BIN_DIRS: &str = "bin_dirs";
 
 /// A setting as the target's config version has it.
 pub(super) fn key_at(target: &Target, path: &[&str]) -> String {
-    shown(&address::of(target.release.config_version(), path))
+    shown::path(&address::of(target.release.config_version(), path))
 }
 
 impl Changes {
@@ -261,7 +261,9 @@ impl Compare<'_> {
         }
         let mut difference = difference.clone();
         if self.is_plugin_list() && self.before.has_short_names() {
-            difference.before = difference.before.map(|names| Redacted::plain(uris(&names)));
+            difference.before = difference
+                .before
+                .map(|names| Redacted::new(Some(place), uris(&names)));
         }
         let value = |side: &Option<Redacted>| side.as_ref().map(|side| side.expose().clone());
         let (before, after) = (value(&difference.before), value(&difference.after));
@@ -457,9 +459,10 @@ fn one_form_of_bin_dirs(found: &mut Vec<Difference>, sides: [&Effective; 2], tar
         ),
         false => (BIN_DIR, before.into_iter().next(), after.into_iter().next()),
     };
+    let place = Config::place_of(&path(key));
     found.push(Difference {
         path: path(key).into_iter().map(str::to_owned).collect(),
-        before: before.map(Redacted::plain),
-        after: after.map(Redacted::plain),
+        before: before.map(|value| Redacted::new(place, value)),
+        after: after.map(|value| Redacted::new(place, value)),
     });
 }

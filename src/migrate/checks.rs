@@ -14,6 +14,7 @@ use crate::containerd::refusal;
 use crate::containerd::{Import, load, plugin};
 use crate::diagnostic::{Code, Finding};
 use crate::k0s::{self, Regime, Whose};
+use crate::shown;
 use crate::value::Value;
 use crate::write;
 
@@ -118,7 +119,7 @@ pub(super) fn foreign(document: &Document, tree: &Tree) -> Option<Finding> {
     };
     let message = match document.name() {
         k0s::CONFIG_FILE => what.to_owned(),
-        name => format!("{name}: {what}"),
+        name => format!("{}: {what}", shown::printable(name)),
     };
     Some(Finding::new(Code::ForeignContainerd, message).about(document))
 }
@@ -164,7 +165,7 @@ pub(super) fn nvidia<'d>(
     };
     let message = format!(
         "{} looks like a file of the NVIDIA container toolkit, which writes it anew whenever it runs on a node with k0s {release}: {may}",
-        document.name()
+        shown::printable(document.name())
     );
     Some(Finding::new(Code::NvidiaToolkit, message).about(document))
 }
@@ -200,7 +201,7 @@ pub(super) fn first_line(main: &Document, target: &Target) -> Option<Finding> {
     is_too_long.then(|| {
         let message = format!(
             "k0s {release} exits at start as long as {} is there, whose first line is longer than 64 KiB",
-            main.name()
+            shown::printable(main.name())
         );
         Finding::new(Code::FirstLineTooLong, message).about(main)
     })
@@ -222,7 +223,7 @@ pub(super) fn marker_trap(main: &Document, target: &Target) -> Option<Finding> {
         };
         let message = format!(
             "k0s up to 1.35 takes {} for its own, and k0s {release} takes it for yours: {written}",
-            main.name()
+            shown::printable(main.name())
         );
         Finding::new(Code::MarkerNotRecognised, message).about(main)
     })
@@ -270,8 +271,8 @@ pub(super) fn nested(tree: &Tree, files: Files<'_>, parts: &[(Concern, usize)]) 
         let keys: Vec<String> = ids.iter().map(|id| tree.shown(*id)).collect();
         let message = format!(
             "these settings cannot stay in a drop-in and go to {}, which {} imports: {}",
-            concern.file_name(),
-            concern.importer().unwrap_or_default(),
+            shown::printable(concern.file_name().as_str()),
+            shown::printable(&concern.importer().map(String::from).unwrap_or_default()),
             keys.join(", ")
         );
         let first = ids.first()?;

@@ -19,8 +19,8 @@ use crate::containerd::pull::{CONFIG_PATH, ImagePull, UNPACK_CONFIG, USE_LOCAL_I
 use crate::containerd::refusal::{Refuses, Rule};
 use crate::containerd::releases::V2_1;
 use crate::diagnostic::Span;
-use crate::redacted::Redacted;
-use crate::secret::shown_message;
+use crate::k0s::FileName;
+use crate::shown::Redacted;
 use crate::value::Value;
 
 /// A key of a drop-in that stands for no key of the input: a key of the input
@@ -33,7 +33,7 @@ pub struct Companion {
     /// Its value.
     pub value: Redacted,
     /// The drop-in that holds it.
-    pub drop_in: String,
+    pub drop_in: FileName,
     /// The key or table of the input that it is owed to, as the input spells it.
     pub owed_to: String,
     /// Where that stands.
@@ -52,11 +52,11 @@ pub(super) fn list(tree: &Tree, files: Files<'_>, parts: &[(Concern, Id)]) -> Ve
         let source = tree.node(*owed_to).sources.first();
         Some(Companion {
             key: tree.written(*id),
-            value: Redacted::new(value, tree.is_secret(*id)),
+            value: tree.redacted(*id, value),
             drop_in: concern.file_name(),
             owed_to: tree.shown(*owed_to),
             span: source.and_then(|source| files.span(source)),
-            reason: shown_message(why),
+            reason: why.clone(),
         })
     };
     parts.iter().filter_map(companion).collect()

@@ -13,6 +13,7 @@ use crate::containerd::setting::Kind;
 use crate::containerd::{Release, behaviour, plugin};
 use crate::diagnostic::{Code, Finding};
 use crate::k0s;
+use crate::shown;
 use crate::value::Value;
 
 /// What there is to say of a key without a declaration.
@@ -198,7 +199,10 @@ impl Judge<'_> {
                 "unknown to containerd 1.2 to 2.4; carried over as it is".to_owned(),
             ));
         };
-        let why = format!("containerd 1.2 to 2.4 have no settings for the plugin {plugin:?}");
+        let why = format!(
+            "containerd 1.2 to 2.4 have no settings for the plugin {:?}",
+            shown::name(plugin)
+        );
         if self.plugins_said.insert(plugin.to_owned()) {
             self.say(tree, id, Code::UnknownPlugin, why.clone());
         }
@@ -217,6 +221,7 @@ impl Judge<'_> {
 
     fn sandbox_image(&mut self, tree: &Tree, id: Id, image: &str) -> Verdict {
         let injected = self.target.pause_image();
+        let shown = shown::text(image);
         let release = &self.target.release;
         let stale = sandbox::stale(image, self.target);
         let keep = match self.options.sandbox_image {
@@ -235,15 +240,15 @@ impl Judge<'_> {
         }
         if keep {
             let message = format!(
-                "the sandbox image {image} is kept in place of {injected}, which k0s {release} injects"
+                "the sandbox image {shown} is kept in place of {injected}, which k0s {release} injects"
             );
             self.say(tree, id, Code::SandboxImageCustom, message);
             return Verdict::Keep(Why::Edit("a sandbox image of your own".to_owned()));
         }
         let what = match stale {
-            Some(stale) => format!("the file pins the sandbox image {image}, {stale}"),
+            Some(stale) => format!("the file pins the sandbox image {shown}, {stale}"),
             None if image.is_empty() => "the file empties the sandbox image".to_owned(),
-            None => format!("the sandbox image {image} is dropped as asked"),
+            None => format!("the sandbox image {shown} is dropped as asked"),
         };
         let message = format!("{what}; k0s {release} injects {injected}");
         self.say(tree, id, Code::SandboxImageStale, message);
@@ -321,7 +326,8 @@ impl Judge<'_> {
             _ => return None,
         };
         Some(format!(
-            "containerd {containerd} of the target {why} the plugin {plugin}; the entry is dropped"
+            "containerd {containerd} of the target {why} the plugin {}; the entry is dropped",
+            shown::name(plugin)
         ))
     }
 

@@ -13,11 +13,11 @@ use crate::containerd::releases::V1_7;
 use crate::containerd::{Release, plugin};
 use crate::diagnostic::{Code, Finding};
 use crate::k0s::Regime;
-use crate::redacted::Text;
 use crate::registry::{
     CertsD, Conversion, ConvertedFile, Remark, RemarkKind, convert, diagnose, unneeded_mirrors,
 };
-use crate::secret::is_secret_comment;
+use crate::shown;
+use crate::shown::Text;
 use crate::value::Value;
 
 /// Where the settings stand.
@@ -34,8 +34,8 @@ pub struct HostsFile {
     pub path: String,
     /// The registry host; `_default` for all that have no file.
     pub host: String,
-    /// Whether a comment in it may be a credential, so that it should be
-    /// readable by root only.
+    /// Whether something in it is not shown, so that it should be readable by
+    /// root only.
     pub sensitive: bool,
     text: Text,
 }
@@ -49,6 +49,11 @@ impl HostsFile {
     /// The text to show.
     pub fn redacted_text(&self) -> &str {
         self.text.shown()
+    }
+
+    /// Shows all of it from now on.
+    pub(super) fn reveal(&mut self) {
+        self.text.redacted = None;
     }
 }
 
@@ -413,12 +418,12 @@ fn typed(tree: &mut Tree, nodes: &Nodes) -> Registry {
 
 /// Credentials by the values of their keys.
 fn auth(mut value: impl FnMut(&str) -> Option<Value>) -> Auth {
-    let mut text = |key: &str| value(key)?.as_str().map(str::to_owned);
+    let mut text = |key: &str| value(key)?.as_str().map(Secret::new);
     Auth {
         username: text("username"),
-        password: text("password").map(Secret::new),
-        auth: text("auth").map(Secret::new),
-        identitytoken: text("identitytoken").map(Secret::new),
+        password: text("password"),
+        auth: text("auth"),
+        identitytoken: text("identitytoken"),
         ..Auth::default()
     }
 }
@@ -509,8 +514,10 @@ impl Moved {
                 let ids = ids.filter(|id| used.insert(*id));
                 comments.extend(ids.flat_map(|id| files.comments(tree, id)));
             }
-            let is_secret = |line: &&str| is_secret_comment(line);
-            let sensitive = comments.iter().any(is_secret);
+            let stand_in = shown::comment(comments.iter().copied());
+            let stand_in = stand_in.map_or_else(String::new, |line| format!("{line}\n"));
+            let body_shown = file.file.shown().to_toml(target.containerd());
+            let sensitive = !comments.is_empty() || body_shown != body;
             let comments: String = comments
                 .iter()
                 .map(|line| format!("{}\n", line.trim_end()))
@@ -521,7 +528,7 @@ impl Moved {
                 host: file.host.clone(),
                 sensitive,
                 text: Text {
-                    redacted: sensitive.then(|| format!("{header}{body}")),
+                    redacted: sensitive.then(|| format!("{header}{stand_in}{body_shown}")),
                     full: format!("{header}{comments}{body}"),
                 },
             }

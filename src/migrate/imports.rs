@@ -8,6 +8,7 @@ use crate::containerd::Import;
 use crate::containerd::import::load_order;
 use crate::diagnostic::{Code, Finding};
 use crate::k0s;
+use crate::shown;
 
 /// The files in load order, the main one first.
 pub(super) fn in_load_order<'a>(
@@ -29,11 +30,14 @@ pub(super) fn in_load_order<'a>(
         let generated = import.path().rsplit('/').next() == Some(k0s::CRI_FILE);
         match (reached.is_empty(), import.is_pattern()) {
             (true, false) if !generated => {
-                let message = format!("the imported file {} is missing", import.path());
+                let message = format!(
+                    "the imported file {} is missing",
+                    shown::text(import.path())
+                );
                 say(Code::ImportMissing, message);
             }
             (true, true) => {
-                let message = format!("no file matches the import {}", import.path());
+                let message = format!("no file matches the import {}", shown::text(import.path()));
                 say(Code::ImportEmpty, message);
             }
             _ => {}
@@ -46,13 +50,14 @@ pub(super) fn in_load_order<'a>(
         .skip(1)
         .partition(|(at, _)| loaded.contains(at));
     for (_, file) in reached {
-        if let Some(name) = k0s::drop_in_name(file.name()) {
+        if let Some(name) = k0s::drop_in_at(file.name()) {
+            let name = shown::printable(name.as_str());
             let message = format!("the file imports the drop-in {name}");
             findings.push(Finding::new(Code::ImportsDropIns, message));
         }
     }
     for (_, file) in unused {
-        let message = format!("no imports entry reaches {}", file.name());
+        let message = format!("no imports entry reaches {}", shown::printable(file.name()));
         findings.push(Finding::new(Code::ImportUnused, message));
     }
     let order = order.into_iter().filter_map(|at| files.get(at).copied());

@@ -8,8 +8,8 @@ use super::read::Ignored;
 use super::split::Concern;
 use super::tree::{Content, Dropped, Files, Id, ROOT, Source, Tree, Verdict, Why};
 use crate::diagnostic::Span;
-use crate::redacted::Redacted;
-use crate::secret::shown_message;
+use crate::k0s::FileName;
+use crate::shown::{Behind, Redacted};
 use crate::value::{Table, Value};
 
 /// What becomes of a key.
@@ -20,7 +20,7 @@ pub enum Fate {
     /// The user's choice, kept.
     Kept {
         /// The drop-in that holds it.
-        drop_in: String,
+        drop_in: FileName,
     },
     /// Deprecated, and kept under other keys.
     Converted {
@@ -29,7 +29,7 @@ pub enum Fate {
         to: Vec<String>,
         /// The drop-in that holds them; none where the target has the same by
         /// itself.
-        drop_in: Option<String>,
+        drop_in: Option<FileName>,
     },
     /// Kept in `hosts.toml` files, which containerd reads by way of
     /// `config_path`.
@@ -40,7 +40,7 @@ pub enum Fate {
     /// No containerd release knows it; carried over as it is.
     CarriedOver {
         /// The drop-in that holds it.
-        drop_in: String,
+        drop_in: FileName,
     },
     /// The target has the same by itself.
     EqualsTargetDefault,
@@ -61,10 +61,10 @@ pub enum Fate {
 
 impl Fate {
     /// The drop-in that holds the key, if one does.
-    pub fn drop_in(&self) -> Option<&str> {
+    pub fn drop_in(&self) -> Option<&FileName> {
         match self {
             Fate::Kept { drop_in } | Fate::CarriedOver { drop_in } => Some(drop_in),
-            Fate::Converted { drop_in, .. } => drop_in.as_deref(),
+            Fate::Converted { drop_in, .. } => drop_in.as_ref(),
             _ => None,
         }
     }
@@ -74,8 +74,12 @@ impl Fate {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct LedgerEntry {
-    /// The key's path, as the input spells it.
+    /// The key's path, as the input spells it. For a name in it that does not look
+    /// like one `<hidden>` stands there, and its length.
     pub key: String,
+    /// The whole of the path, where that is not all of it.
+    #[serde(skip)]
+    whole_key: Behind,
     /// Its value in the input.
     pub value: Redacted,
     /// Where it stands.
@@ -87,6 +91,16 @@ pub struct LedgerEntry {
     pub reason: String,
 }
 
+impl LedgerEntry {
+    /// Shows all of it from now on.
+    pub(super) fn reveal(&mut self) {
+        self.value.reveal();
+        if let Some(key) = self.whole_key.0.take() {
+            self.key = key;
+        }
+    }
+}
+
 /// Makes the ledger. Every leaf key of the input has one entry; so has a table
 /// without keys whose existence says something.
 pub(super) fn ledger(
@@ -95,7 +109,7 @@ pub(super) fn ledger(
     parts: &[(Concern, Id)],
     without_effect: Vec<Ignored>,
 ) -> Vec<LedgerEntry> {
-    let names: HashMap<Id, String> = parts
+    let names: HashMap<Id, FileName> = parts
         .iter()
         .map(|(concern, id)| (*id, concern.file_name()))
         .collect();
@@ -121,28 +135,35 @@ pub(super) fn ledger(
         for source in &node.sources {
             push(source, &|span| LedgerEntry {
                 key: tree.shown(id),
-                value: Redacted::new(value.clone(), tree.is_secret(id)),
+                whole_key: Behind(tree.hidden_path(id)),
+                value: tree.redacted(id, value.clone()),
                 span,
                 fate: fate.clone(),
-                reason: shown_message(&reason),
+                reason: reason.clone(),
             });
         }
     }
     for ignored in without_effect {
         push(&ignored.source, &|span| LedgerEntry {
             key: ignored.key.clone(),
-            value: Redacted::new(ignored.value.clone(), ignored.secret),
+            whole_key: ignored.whole_key.clone(),
+            value: Redacted::new(ignored.place, ignored.value.clone()),
             span,
             fate: Fate::NoEffect,
-            reason: shown_message(&ignored.why),
+            reason: ignored.why.clone(),
         });
     }
     entries.sort_by_key(|(file, entry)| (*file, entry.span.start));
     entries.into_iter().map(|(_, entry)| entry).collect()
 }
 
-fn fate(tree: &Tree, id: Id, names: &HashMap<Id, String>) -> (Fate, String) {
-    let drop_in = |id: Id| names.get(&id).cloned().unwrap_or_default();
+/// What is kept has a file.
+fn no_file() -> FileName {
+    FileName::of_parts(String::new())
+}
+
+fn fate(tree: &Tree, id: Id, names: &HashMap<Id, FileName>) -> (Fate, String) {
+    let drop_in = |id: Id| names.get(&id).cloned().unwrap_or_else(no_file);
     match tree.verdict(id) {
         None => match (tree.moved_to(id), tree.dropped(id)) {
             (Some(files), _) => moved(files),

@@ -52,7 +52,7 @@ pub use plan::{Plan, plan};
 pub use sandbox::{DecidedBy, SandboxImages};
 pub use target::{Stated, Target, TargetError};
 
-pub use crate::redacted::Redacted;
+pub use crate::shown::Redacted;
 
 use crate::Document;
 use crate::Limits;

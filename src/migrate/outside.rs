@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::ledger::{self, LedgerEntry};
 use super::read::{self, Input, Rules};
 use super::sandbox;
-use super::tree::{Files, ROOT, Tree, Verdict, Why, shown};
+use super::tree::{Files, ROOT, Tree, Verdict, Why};
 use super::{Target, checks, edits};
 use crate::Document;
 use crate::config::address;
@@ -14,11 +14,14 @@ use crate::containerd::load::Effective;
 use crate::containerd::setting::Merge;
 use crate::containerd::{Release, handler, plugin};
 use crate::diagnostic::{Code, Finding, Span};
+use crate::k0s::FileName;
+use crate::shown;
 use crate::value::Value;
 
 /// A file from elsewhere.
 #[derive(Debug)]
 pub(super) struct Outside<'a> {
+    name: &'a FileName,
     pub(super) document: &'a Document,
     input: Input,
 }
@@ -29,20 +32,24 @@ type Settings<'t> = BTreeMap<Vec<&'t str>, &'t Value>;
 impl<'a> Outside<'a> {
     /// Reads a file as the containerd of the target does behind k0s's main
     /// file.
-    pub(super) fn read(document: &'a Document, target: &Target) -> Self {
+    pub(super) fn read(name: &'a FileName, document: &'a Document, target: &Target) -> Self {
         let containerd = target.containerd();
         let rules = match containerd.is_2() {
             true => Rules::Containerd2,
             false => Rules::K0sMerge,
         };
-        let names = [document.name().to_owned()];
+        let names = [name.clone()];
         let mut input = read::read(&[document], rules, &names, containerd);
         input.tree.write_as(target.release.config_version());
         // Behind a main file with a version, it goes without saying.
         input
             .findings
             .retain(|finding| finding.code != Code::VersionMissing);
-        Outside { document, input }
+        Outside {
+            name,
+            document,
+            input,
+        }
     }
 
     fn tree(&self) -> &Tree {
@@ -167,7 +174,8 @@ impl<'a> Outside<'a> {
         let stale = sandbox::stale(image, target).filter(|_| image != injected);
         stale.map(|stale| {
             let message = format!(
-                "the file pins the sandbox image {image}, {stale}, over {injected}, which k0s {} injects",
+                "the file pins the sandbox image {}, {stale}, over {injected}, which k0s {} injects",
+                shown::text(image),
                 target.release
             );
             files.finding(tree, id, Code::SandboxImageStale, message)
@@ -207,7 +215,7 @@ pub(super) fn place(
             .filter_map(|length| spelled.get(..length))
             .find_map(|path| {
                 let (key, _) = file.document.span_of(path)?;
-                Some((shown(path), key))
+                Some((shown::path(path), key))
             })
     })
 }
@@ -255,7 +263,10 @@ pub(super) fn overrides(
         }
         let name = file.document.name();
         if let Some(keys) = some_of(&decided) {
-            let message = format!("{name} is loaded later and decides {keys}");
+            let message = format!(
+                "{} is loaded later and decides {keys}",
+                shown::printable(name)
+            );
             findings.push(Finding::new(Code::Shadowed, message).about(file.document));
         }
         let image = file.image_replaced(target, replaced && sections.contains(plugin::CRI));
@@ -272,7 +283,8 @@ pub(super) fn overrides(
                 true => {
                     parts.extend(keys.map(|keys| format!("{keys} of the drop-ins")));
                     let message = format!(
-                        "up to k0s 1.35 its section {section} replaced that of k0s and of drop-ins as a whole; containerd 2.x merges them, so that this takes effect for the first time: {}",
+                        "up to k0s 1.35 its section {} replaced that of k0s and of drop-ins as a whole; containerd 2.x merges them, so that this takes effect for the first time: {}",
+                        shown::name(section),
                         parts.join(", ")
                     );
                     (Code::FirstEffect, message)
@@ -280,7 +292,8 @@ pub(super) fn overrides(
                 false => {
                     parts.extend(keys.map(|keys| format!("{keys} of the drop-ins")));
                     let message = format!(
-                        "its section {section} replaces that of k0s and of drop-ins as a whole; out of effect: {}",
+                        "its section {} replaces that of k0s and of drop-ins as a whole; out of effect: {}",
+                        shown::name(section),
                         parts.join(", ")
                     );
                     (Code::ImportReplaces, message)
@@ -338,7 +351,8 @@ fn some_of(keys: &[String]) -> Option<String> {
 }
 
 /// What is in effect with drop-ins and files from elsewhere.
-pub(super) fn texts<'o>(outside: &'o [Outside<'_>]) -> impl Iterator<Item = (&'o str, &'o str)> {
-    let files = outside.iter().map(|file| file.document);
-    files.map(|document| (document.name(), document.text()))
+pub(super) fn texts<'o>(
+    outside: &'o [Outside<'_>],
+) -> impl Iterator<Item = (&'o FileName, &'o str)> {
+    outside.iter().map(|file| (file.name, file.document.text()))
 }

@@ -22,7 +22,8 @@ use super::{
 use crate::{Document, Size};
 use crate::containerd::load::Effective;
 use crate::diagnostic::{Code, Finding, Severity};
-use crate::k0s::{self, Regime};
+use crate::k0s::{self, DropInName, DropInSet, FileName, NameError, Regime};
+use crate::shown::Redacted;
 use crate::verify::{self, Wanted};
 
 /// The version of the plan's JSON form. It grows when a field goes or changes
@@ -54,7 +55,7 @@ pub struct Plan {
     pub hosts_files: Vec<HostsFile>,
     /// Existing drop-ins of which nothing is left, by name: to be removed, as
     /// k0s 1.36 and later exit at start on one of version 2.
-    pub removed: Vec<String>,
+    pub removed: Vec<FileName>,
     /// What becomes of every key of the input, in its order.
     pub ledger: Vec<LedgerEntry>,
     /// Keys of drop-ins that no key of the input stands for, as one of the input
@@ -90,6 +91,47 @@ impl Plan {
     /// Whether the drop-ins keep all that is the user's, and are proven to.
     pub fn is_sound(&self) -> bool {
         self.verified && self.severity() < Some(Severity::Error)
+    }
+
+    /// The same plan, whose ledger, changes, added keys and texts of files show
+    /// all that is in them from now on, in every form: as text, as JSON, in
+    /// `Debug`. Findings go on to show what is known to be harmless; each says
+    /// where it stands.
+    ///
+    /// ```
+    /// use containerd_dropins::Document;
+    /// use containerd_dropins::migrate::{Options, Target, plan};
+    ///
+    /// let text = "version = 2\n[stream_processors.s]\nargs = ['hunter2']\n";
+    /// let document = Document::parse("/etc/k0s/containerd.toml", text.as_bytes())?;
+    /// let plan = plan(&document, &[], &Target::find("v1.30.4+k0s.0")?, &Options::default());
+    /// assert!(!plan.to_string().contains("hunter2"));
+    /// assert!(plan.exposed().to_string().contains("hunter2"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn exposed(mut self) -> Plan {
+        self.ledger.iter_mut().for_each(LedgerEntry::reveal);
+        self.companions
+            .iter_mut()
+            .for_each(|companion| companion.value.reveal());
+        let changes = self.changes.iter_mut().chain(&mut self.release_changes);
+        changes.for_each(|change| {
+            let values = change.before.iter_mut().chain(&mut change.after);
+            values.for_each(Redacted::reveal);
+        });
+        self.drop_ins.iter_mut().for_each(DropIn::reveal);
+        self.hosts_files.iter_mut().for_each(HostsFile::reveal);
+        self
+    }
+
+    /// The drop-ins and what they import, as [`assemble`](k0s::assemble()) takes
+    /// them.
+    ///
+    /// # Errors
+    /// If somebody changed the list so that a file is there twice.
+    pub fn drop_in_set(&self) -> Result<DropInSet<'_>, NameError> {
+        let files = self.drop_ins.iter();
+        DropInSet::default().importing(files.map(|file| (&file.name, file.text())))
     }
 
     /// The keys of the input that go into drop-ins, converted ones included.
@@ -211,9 +253,9 @@ pub fn plan(legacy: &Document, imported: &[Document], target: &Target, options: 
     };
     let drop_ins = drop_in::write(&input.tree, files, &parts, &style);
     let failed = findings.iter().any(|f| f.severity == Severity::Error);
-    let old: Vec<&str> = order
+    let old: Vec<DropInName> = order
         .iter()
-        .filter_map(|file| k0s::drop_in_name(file.name()))
+        .filter_map(|file| k0s::drop_in_at(file.name()))
         .collect();
     let steps = steps::for_legacy_file(target, managed, generated, failed, &old, &drop_ins);
     Draft {
@@ -336,7 +378,7 @@ pub(super) struct Draft<'a> {
     pub(super) moved: Option<Moved>,
     /// The file or directory that `moved` is of.
     pub(super) settings_of: &'a str,
-    pub(super) removed: Vec<String>,
+    pub(super) removed: Vec<FileName>,
     /// The input stays as it is, so that there is nothing to prove.
     pub(super) untouched: bool,
     /// What is in effect then.
@@ -449,11 +491,9 @@ pub(super) fn with_outside(
     drop_ins: &[DropIn],
     outside: &[Outside<'_>],
 ) -> Option<Effective> {
-    let texts = drop_ins
-        .iter()
-        .map(|file| (file.name.as_str(), file.text()));
-    let texts = texts.chain(outside::texts(outside));
-    let assembled = k0s::assemble_all(&target.release, target.pause_image(), texts);
+    let texts = drop_ins.iter().map(|file| (&file.name, file.text()));
+    let set = DropInSet::default().importing(texts.chain(outside::texts(outside)));
+    let assembled = k0s::assemble_all(&target.release, target.pause_image(), &set.ok()?);
     assembled.ok().map(k0s::Assembled::effective)
 }
 

@@ -5,12 +5,13 @@ use std::ops::Bound;
 
 use super::outside::{self, Outside};
 use super::running::Running;
-use super::tree::{Files, Id, ROOT, Tree, shown};
+use super::tree::{Files, Id, ROOT, Tree};
 use crate::Document;
 use crate::containerd::load::Effective;
 use crate::containerd::refusal::{Refusal, Refuses, Rule};
 use crate::containerd::{Release, plugin};
 use crate::diagnostic::{Code, Finding, Span};
+use crate::shown;
 
 const DISABLED: &str = "disabled_plugins";
 
@@ -67,7 +68,7 @@ pub(super) fn find(
             Some(id) => files.finding(tree, id, code, message),
             None => {
                 let path: Vec<&str> = refusal.path.iter().map(String::as_str).collect();
-                Finding::new(code, message).at(shown(&path), None)
+                Finding::new(code, message).at(shown::path(&path), None)
             }
         }
     };

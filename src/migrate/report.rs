@@ -8,6 +8,8 @@ use super::ledger::{Fate, LedgerEntry};
 use super::origin::Origin;
 use super::plan::Plan;
 use crate::diagnostic::Finding;
+use crate::k0s::FileName;
+use crate::shown::printable;
 
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -29,11 +31,6 @@ impl fmt::Display for Plan {
     }
 }
 
-/// The name of a file, fit to be shown.
-fn shown_name(name: &str) -> String {
-    name.replace(char::is_control, "\u{fffd}")
-}
-
 /// A number and what it counts.
 pub(crate) fn plural(count: usize, one: &str) -> String {
     format!("{count} {one}{}", if count == 1 { "" } else { "s" })
@@ -50,7 +47,8 @@ fn head(plan: &Plan, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     writeln!(
         f,
         "Migration of {} for k0s {}",
-        plan.file, plan.target.requested
+        printable(&plan.file),
+        plan.target.requested
     )?;
     writeln!(f)?;
     writeln!(
@@ -117,23 +115,20 @@ fn kept(plan: &Plan, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         plural(keys, "key"),
         plural(plan.drop_ins.len(), "drop-in")
     )?;
-    let mut by_file: BTreeMap<&str, Vec<&LedgerEntry>> = BTreeMap::new();
+    let mut by_file: BTreeMap<Option<&FileName>, Vec<&LedgerEntry>> = BTreeMap::new();
     for entry in plan.kept() {
-        by_file
-            .entry(entry.fate.drop_in().unwrap_or_default())
-            .or_default()
-            .push(entry);
+        by_file.entry(entry.fate.drop_in()).or_default().push(entry);
     }
     for drop_in in &plan.drop_ins {
         let mode = if drop_in.sensitive {
-            ", holds credentials: mode 0600"
+            ", holds what is not shown: mode 0600"
         } else {
             ""
         };
-        let name = shown_name(&drop_in.name);
+        let name = printable(drop_in.name.as_str());
         writeln!(f, "\n  {name} ({}{mode})", drop_in.about)?;
         let entries = by_file
-            .get(drop_in.name.as_str())
+            .get(&Some(&drop_in.name))
             .map(Vec::as_slice)
             .unwrap_or_default();
         for entry in entries.iter().take(MOST_LISTED) {
@@ -150,7 +145,7 @@ fn kept(plan: &Plan, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if entries.len() <= MOST_LISTED {
             writeln!(f)?;
             for line in drop_in.redacted_text().lines() {
-                writeln!(f, "    | {line}")?;
+                writeln!(f, "    | {}", printable(line))?;
             }
         }
     }
@@ -165,7 +160,7 @@ fn companions(plan: &Plan, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     let keys = plural(plan.companions.len(), "key");
     writeln!(f, "\nADDED: {keys} that yours need on the target")?;
     for companion in plan.companions.iter().take(MOST_LISTED) {
-        let drop_in = shown_name(&companion.drop_in);
+        let drop_in = printable(companion.drop_in.as_str());
         writeln!(f, "    {drop_in}: {} = {}", companion.key, companion.value)?;
         let line = companion.span.as_ref();
         let line = line.map_or_else(String::new, |span| format!(", line {}", span.line));
@@ -199,9 +194,9 @@ fn moved(plan: &Plan, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     }
     more(f, entries.len())?;
     for file in plan.hosts_files.iter().take(MOST_LISTED) {
-        writeln!(f, "\n  {}\n", shown_name(&file.path))?;
+        writeln!(f, "\n  {}\n", printable(&file.path))?;
         for line in file.redacted_text().lines() {
-            writeln!(f, "    | {line}")?;
+            writeln!(f, "    | {}", printable(line))?;
         }
     }
     more(f, plan.hosts_files.len())
@@ -224,7 +219,7 @@ fn line(plan: &Plan, entry: &LedgerEntry, f: &mut fmt::Formatter<'_>) -> fmt::Re
         let name = entry.span.file.strip_prefix(&plan.file);
         let name = name.map(|name| name.trim_start_matches('/'));
         let name = name.unwrap_or(&entry.span.file);
-        write!(f, "{} ", shown_name(name))?;
+        write!(f, "{} ", printable(name))?;
     }
     writeln!(
         f,
@@ -300,7 +295,7 @@ fn left(plan: &Plan, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     }
     writeln!(f, "\nLEFT IN PLACE, in files of other tools")?;
     for (file, count) in by_file {
-        let file = file.replace(char::is_control, "\u{fffd}");
+        let file = printable(file);
         writeln!(f, "\n  {file}: {}", plural(count, "key"))?;
     }
     Ok(())

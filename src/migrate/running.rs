@@ -7,7 +7,7 @@ use super::tree::Tree;
 use super::{Options, Target};
 use crate::Document;
 use crate::containerd::load::Effective;
-use crate::k0s::{self, AssembleError, Match, Regime};
+use crate::k0s::{self, DropInSet, FileName, Match, Regime};
 use crate::value::cut;
 
 /// The node before the migration.
@@ -33,8 +33,9 @@ impl Running {
             return Running::unmanaged(files, target);
         }
         let drop_ins = files.iter();
-        let drop_ins = drop_ins.filter_map(|file| Some((k0s::drop_in_name(file.name())?, *file)));
-        let drop_ins: Vec<(&str, &Document)> = drop_ins.collect();
+        let drop_ins =
+            drop_ins.filter_map(|file| Some((k0s::drop_in_at(file.name())?.into(), *file)));
+        let drop_ins: Vec<(FileName, &Document)> = drop_ins.collect();
         Running::managed(&drop_ins, target)
     }
 
@@ -43,7 +44,7 @@ impl Running {
     /// alone counts.
     pub(super) fn with_drop_ins(
         main: Option<&Document>,
-        drop_ins: &[(&str, &Document)],
+        drop_ins: &[(FileName, &Document)],
         target: &Target,
         options: &Options,
     ) -> Self {
@@ -71,10 +72,11 @@ impl Running {
         }
     }
 
-    fn managed(drop_ins: &[(&str, &Document)], target: Target) -> Self {
+    fn managed(drop_ins: &[(FileName, &Document)], target: Target) -> Self {
         let files: Vec<&Document> = drop_ins.iter().map(|(_, file)| *file).collect();
-        let texts = drop_ins.iter().map(|(name, file)| (*name, file.text()));
-        let effective = assemble(texts, &target).ok();
+        let texts = drop_ins.iter().map(|(name, file)| (name, file.text()));
+        let set = DropInSet::default().importing(texts);
+        let effective = set.ok().and_then(|set| assemble(&set, &target));
         let effective = effective.filter(|_| reads(&files, &target));
         Running {
             effective,
@@ -94,7 +96,7 @@ impl Running {
 
 /// What a release has without a single drop-in. `None` where k0s reads none.
 pub(super) fn pristine(target: &Target) -> Option<Effective> {
-    let assembled = k0s::assemble(&target.release, target.pause_image(), []);
+    let assembled = k0s::assemble(&target.release, target.pause_image(), &DropInSet::default());
     assembled.ok().map(|assembled| assembled.effective())
 }
 
@@ -140,17 +142,15 @@ fn has_own(main: &Document, target: &Target) -> bool {
 }
 
 /// What k0s and containerd make of drop-ins.
-fn assemble<'d>(
-    texts: impl Iterator<Item = (&'d str, &'d str)>,
-    target: &Target,
-) -> Result<Effective, AssembleError> {
-    let parsed = k0s::parse_all(texts).map(|parsed| {
+fn assemble(set: &DropInSet<'_>, target: &Target) -> Option<Effective> {
+    let parsed = k0s::parse_all(set).map(|parsed| {
         let (name, mut parsed) = parsed?;
         cut(&mut parsed.table, DEEPEST);
         Ok((name, parsed))
     });
     let image = target.pause_image();
-    Ok(k0s::put_together(&target.release, image, parsed)?.effective())
+    let assembled = k0s::put_together(&target.release, image, parsed);
+    Some(assembled.ok()?.effective())
 }
 
 /// Whether containerd reads files of their config versions; it exits on one that

@@ -14,7 +14,7 @@ use crate::containerd::load::Effective;
 use crate::containerd::setting::State;
 use crate::containerd::{Release, plugin};
 use crate::k0s::{self, Regime};
-use crate::secret::without_user;
+use crate::shown;
 use crate::value::Value;
 
 /// The path of the sandbox image in config version 2.
@@ -56,7 +56,7 @@ impl SandboxImages {
     /// Once all is judged.
     pub(super) fn of(tree: &mut Tree, target: &Target, running: &Running) -> SandboxImages {
         let leaf = tree.find(&PATH);
-        let as_text = |value: &Value| value.as_str().map(without_user);
+        let as_text = |value: &Value| value.as_str().map(|text| shown::text(text).into_owned());
         let effective = running.effective.as_ref();
         let before = effective.and_then(|effective| as_text(&effective.value(&PATH)?));
         let before_by = match effective {
@@ -99,7 +99,7 @@ impl SandboxImages {
                 (value.as_str(), by)
             }
         };
-        (self.after, self.after_by) = (image.map(without_user), by);
+        (self.after, self.after_by) = (image.map(|image| shown::text(image).into_owned()), by);
         self
     }
 }

@@ -1,6 +1,7 @@
 //! Which drop-in a kept setting goes to: one for each concern.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use super::edits;
@@ -8,6 +9,8 @@ use super::tree::{Id, ROOT, Tree, Verdict};
 use crate::config::Config;
 use crate::containerd::handler::RUNTIMES;
 use crate::containerd::{Release, plugin};
+use crate::k0s::FileName;
+use crate::shown;
 use crate::value::Value;
 
 /// What a drop-in is about. The order is that of the file names.
@@ -26,9 +29,9 @@ pub(super) enum Concern {
     ProxyPlugins,
     StreamProcessors,
     /// What an existing drop-in is about.
-    File(String),
+    File(FileName),
     /// The stream server's part of an existing drop-in.
-    Nested(String),
+    Nested(FileName),
 }
 
 /// The folder below the drop-ins for files that k0s does not look at.
@@ -36,8 +39,8 @@ const NESTED: &str = "nested";
 
 impl Concern {
     /// The name of the drop-in: digits, lower-case letters, `-`, `_` and `.`, so that it sorts alike everywhere and is nobody else's.
-    pub(super) fn file_name(&self) -> String {
-        match self {
+    pub(super) fn file_name(&self) -> FileName {
+        FileName::of_parts(match self {
             Concern::Daemon => "10-daemon.toml".to_owned(),
             Concern::Cri => "20-cri.toml".to_owned(),
             Concern::Cni => "21-cri-cni.toml".to_owned(),
@@ -51,32 +54,32 @@ impl Concern {
             }
             Concern::ProxyPlugins => "40-proxy-plugins.toml".to_owned(),
             Concern::StreamProcessors => "50-stream-processors.toml".to_owned(),
-            Concern::File(name) => name.clone(),
+            Concern::File(name) => return name.clone(),
             Concern::Nested(name) => {
+                let name = name.as_str();
                 let (folder, name) = name
                     .rsplit_once('/')
-                    .map_or(("", name.as_str()), |(folder, name)| (folder, name));
+                    .map_or(("", name), |(folder, name)| (folder, name));
                 let name = without_pattern(name);
                 let parts = [folder, NESTED, &name];
                 let parts = parts.into_iter().filter(|part| !part.is_empty());
                 parts.collect::<Vec<_>>().join("/")
             }
-        }
+        })
     }
 
     /// How the drop-in that imports the file names it.
     pub(super) fn import(&self) -> String {
         let name = self.file_name();
-        let name = name
-            .rsplit_once('/')
-            .map_or(name.as_str(), |(_, name)| name);
+        let name = name.as_str();
+        let name = name.rsplit_once('/').map_or(name, |(_, name)| name);
         format!("{NESTED}/{name}")
     }
 
     /// The drop-in that imports the file, where k0s does not.
-    pub(super) fn importer(&self) -> Option<String> {
+    pub(super) fn importer(&self) -> Option<FileName> {
         match self {
-            Concern::StreamServer => Some("25-cri-streaming.toml".to_owned()),
+            Concern::StreamServer => Some(FileName::of_parts("25-cri-streaming.toml".to_owned())),
             Concern::Nested(name) => Some(name.clone()),
             _ => None,
         }
@@ -102,13 +105,13 @@ impl fmt::Display for Concern {
             Concern::Cri => f.write_str("the CRI plugin"),
             Concern::Cni => f.write_str("pod networks"),
             Concern::Registry => f.write_str("registries"),
-            Concern::Runtime(name) => write!(f, "the runtime handler {name:?}"),
+            Concern::Runtime(name) => write!(f, "the runtime handler {:?}", shown::name(name)),
             Concern::Snapshotter => f.write_str("the snapshotter"),
             Concern::StreamServer | Concern::Nested(_) => f.write_str("the stream server"),
-            Concern::Plugin(id) => write!(f, "the plugin {id:?}"),
+            Concern::Plugin(id) => write!(f, "the plugin {:?}", shown::name(id)),
             Concern::ProxyPlugins => f.write_str("proxy plugins"),
             Concern::StreamProcessors => f.write_str("stream processors"),
-            Concern::File(name) => f.write_str(name),
+            Concern::File(name) => f.write_str(&shown::printable(name.as_str())),
         }
     }
 }
@@ -117,9 +120,13 @@ impl fmt::Display for Concern {
 const LONGEST_PART: usize = 120;
 
 /// A name in file-name characters; every other byte as `_xx`, so that no two
-/// names meet. What is too long ends in a checksum.
+/// names meet. What is too long ends in a checksum; of what does not look like a
+/// name, and so may hold a credential, there is nothing else.
 fn file_part(name: &str) -> String {
     let mut part = String::new();
+    if matches!(shown::name(name), Cow::Owned(_)) {
+        return format!("_{:016x}", checksum(name));
+    }
     for byte in name.bytes() {
         match byte {
             b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' => part.push(char::from(byte)),
@@ -127,14 +134,17 @@ fn file_part(name: &str) -> String {
         }
     }
     if part.len() > LONGEST_PART {
-        // FNV-1a, which is the same everywhere and at all times.
-        let hash = name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-        });
         part.truncate(LONGEST_PART);
-        part.push_str(&format!("_{hash:016x}"));
+        part.push_str(&format!("_{:016x}", checksum(name)));
     }
     part
+}
+
+/// FNV-1a, which is the same everywhere and at all times.
+fn checksum(name: &str) -> u64 {
+    name.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    })
 }
 
 /// A name that makes no pattern of an entry of imports, and is no other's.
@@ -146,6 +156,10 @@ fn without_pattern(name: &str) -> String {
             true => out.push_str(&format!("%{:02x}", u32::from(c))),
             false => out.push(c),
         }
+    }
+    // Longer than a file's name can be.
+    if out.len() > 255 {
+        out = format!("{}.{:016x}.toml", file_part(name), checksum(name));
     }
     out
 }
@@ -160,9 +174,13 @@ pub(super) fn split(tree: &mut Tree, target: Release) -> Vec<(Concern, Id)> {
 }
 
 /// The same for existing drop-ins, called `names`, which stay apart.
-pub(super) fn split_by_file(tree: &Tree, target: Release, names: &[String]) -> Vec<(Concern, Id)> {
+pub(super) fn split_by_file(
+    tree: &Tree,
+    target: Release,
+    names: &[FileName],
+) -> Vec<(Concern, Id)> {
     let ids = kept(tree, target);
-    let known: HashSet<&str> = names.iter().map(String::as_str).collect();
+    let known: BTreeSet<&FileName> = names.iter().collect();
     let file = |id: Id| tree.node(id).sources.last().map_or(0, |source| source.file);
     // The last of the files that have a part of it holds all of it.
     let mut together: BTreeMap<Vec<&str>, usize> = BTreeMap::new();
@@ -188,23 +206,24 @@ pub(super) fn split_by_file(tree: &Tree, target: Release, names: &[String]) -> V
         .map(|id| file(*id))
         .collect();
     let concern = |id: Id| {
-        let name = names.get(file(id)).cloned().unwrap_or_default();
+        let name = names.get(file(id)).cloned()?;
         let shims = tree.path(id).get(1) == Some(&plugin::SHIM_MANAGER);
-        let refused = is_stream_server(tree, id) && !name.contains('/');
+        let refused = is_stream_server(tree, id) && name.is_drop_in();
         let lost = shims && has_tasks.contains(&file(id))
             || is_server_plugin(&tree.written_path(id)) && has_servers.contains(&file(id));
         if !refused && !lost {
-            return Concern::File(name);
+            return Some(Concern::File(name));
         }
         let nested = Concern::Nested(name);
         // A file of that name that is imported already will do.
         let there = nested.file_name();
-        match known.contains(there.as_str()) {
+        Some(match known.contains(&there) {
             true => Concern::File(there),
             false => nested,
-        }
+        })
     };
-    ids.iter().map(|id| (concern(*id), *id)).collect()
+    let parts = ids.iter().filter_map(|id| Some((concern(*id)?, *id)));
+    parts.collect()
 }
 
 /// Whether a path is that of a server's setting up to config version 3.
@@ -367,8 +386,16 @@ mod tests {
         assert_ne!(name("a_62"), name("ab"));
         assert_ne!(name("a.b"), name("a-b"));
         assert_ne!(name(&"x".repeat(300)), name(&"x".repeat(301)));
-        assert!(name(&"é".repeat(300)).len() < 255);
-        assert!(!name("../../etc/passwd").contains('/'));
+        let odd = [&"é".repeat(300), "../../etc/passwd", "", "a b", "ü\n"];
+        for name in odd.map(name) {
+            assert_eq!(name.as_str().parse(), Ok(name.clone()));
+            assert!(name.is_drop_in() && name.as_str().is_ascii());
+        }
+        let nested = |name: String| Concern::Nested(FileName::of_parts(name)).file_name();
+        let stars = |count: usize| format!("{}.toml", "*".repeat(count));
+        assert_eq!(nested(stars(2)), "nested/%2a%2a.toml");
+        assert_eq!(nested(stars(250)).as_str().parse(), Ok(nested(stars(250))));
+        assert_ne!(nested(stars(250)), nested(stars(249)));
         let plugin = Concern::Plugin("io.containerd.gc.v1.scheduler".to_owned());
         assert_eq!(plugin.file_name(), "30-plugin-gc.v1.scheduler.toml");
     }

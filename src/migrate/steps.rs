@@ -3,7 +3,8 @@
 use super::drop_in::DropIn;
 use super::hosts::HostsFile;
 use super::{Options, Target};
-use crate::k0s::{self, Regime};
+use crate::k0s::{self, DropInName, FileName, Regime};
+use crate::shown::printable;
 
 /// How the first step begins where there are errors.
 const SETTLE: &str = "First settle the errors above";
@@ -24,7 +25,7 @@ pub(super) fn for_legacy_file(
     managed: bool,
     trapped: bool,
     failed: bool,
-    old: &[&str],
+    old: &[DropInName],
     drop_ins: &[DropIn],
 ) -> Vec<String> {
     let (dir, file) = (k0s::DROP_IN_DIR, k0s::CONFIG_FILE);
@@ -40,7 +41,7 @@ pub(super) fn for_legacy_file(
     if !old.is_empty() {
         steps.push(format!(
             "Remove the old drop-ins from {dir}, whose settings are in the new ones: {}.",
-            old.join(", ")
+            listed(old)
         ));
     }
     match drop_ins {
@@ -98,7 +99,7 @@ pub(super) fn for_drop_ins(
     main: Main,
     failed: bool,
     drop_ins: &[DropIn],
-    emptied: &[String],
+    emptied: &[FileName],
 ) -> Vec<String> {
     let (dir, file) = (k0s::DROP_IN_DIR, k0s::CONFIG_FILE);
     let mut steps = unless_resolved(failed);
@@ -113,7 +114,7 @@ pub(super) fn for_drop_ins(
     if !emptied.is_empty() {
         steps.push(format!(
             "Remove from {dir} what is not needed any more: {}.",
-            emptied.join(", ")
+            listed(emptied)
         ));
     }
     match main {
@@ -151,7 +152,7 @@ pub(super) fn add_hosts_files(steps: &mut Vec<String>, files: &[HostsFile], opti
         .collect();
     if !secret.is_empty() {
         let protect = format!(
-            "Let only root read {}, which may hold credentials: chmod 0600.",
+            "Let only root read {}, in which something is not shown: chmod 0600.",
             secret.join(", ")
         );
         steps.insert(at.unwrap_or(0) + 1, protect);
@@ -183,13 +184,21 @@ fn unless_resolved(failed: bool) -> Vec<String> {
 
 fn write(drop_ins: &[DropIn], put: &str) -> Vec<String> {
     let mut steps = vec![put.to_owned()];
-    if drop_ins.iter().any(|drop_in| drop_in.name.contains('/')) {
+    if drop_ins
+        .iter()
+        .any(|drop_in| drop_in.name.as_str().contains('/'))
+    {
         steps.push("Keep those with a folder in their name in that folder: the others import them from there.".to_owned());
     }
     if drop_ins.iter().any(|drop_in| drop_in.sensitive) {
-        steps.push("Let only root read those that hold credentials: chmod 0600.".to_owned());
+        steps.push("Let only root read those with what is not shown, as it may be a credential: chmod 0600.".to_owned());
     }
     steps
+}
+
+fn listed(names: &[impl AsRef<str>]) -> String {
+    let names: Vec<_> = names.iter().map(|name| printable(name.as_ref())).collect();
+    names.join(", ")
 }
 
 fn move_away() -> String {

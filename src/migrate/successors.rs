@@ -10,7 +10,7 @@ use crate::containerd::handler::{BUILT_IN, LINUX_V1, OLD_TYPES, RUNC_V2, RUNTIME
 use crate::containerd::url::Url;
 use crate::containerd::{Release, plugin};
 use crate::diagnostic::{Code, Finding};
-use crate::secret::without_user;
+use crate::shown;
 use crate::value::Value;
 
 pub(super) const CONTAINERD: [&str; 3] = ["plugins", plugin::CRI, "containerd"];
@@ -126,12 +126,13 @@ impl Steps<'_> {
             let known = runtimes.and_then(|runtimes| self.tree.child(runtimes, &name));
             let kind = known.and_then(|runtime| self.runtime_type(runtime));
             let is_runc = known.is_none_or(|runtime| self.is_runc(runtime));
+            let shown = shown::name(&name).into_owned();
             if !is_runc || known.is_none() && name != BUILT_IN {
                 let why = match known {
                     Some(_) => format!(
-                        "the default runtime handler {name:?} is not runc's and has no such option"
+                        "the default runtime handler {shown:?} is not runc's and has no such option"
                     ),
-                    None => format!("nothing defines the default runtime handler {name:?}"),
+                    None => format!("nothing defines the default runtime handler {shown:?}"),
                 };
                 self.ignore(id, Code::WithoutEffect, &why);
                 continue;
@@ -274,7 +275,7 @@ impl Steps<'_> {
             self.say(
                 entry,
                 Code::Converted,
-                format!("goes to registry.configs.{:?}.auth", without_user(&host)),
+                format!("goes to registry.configs.{:?}.auth", shown::name(&host)),
             );
             if let Some(why) = why_not {
                 let message = format!("{why}: they take effect for the first time");

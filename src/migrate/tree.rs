@@ -11,9 +11,8 @@ use crate::containerd::place::Place;
 use crate::containerd::setting::Merge;
 use crate::diagnostic::{Code, Finding, Span};
 use crate::document::Comments;
-use crate::secret::{is_secret_name, is_secret_value, without_user};
+use crate::shown::{self, Redacted};
 use crate::value::Value;
-use crate::write::dotted;
 
 /// A node of a [`Tree`].
 pub(super) type Id = usize;
@@ -270,7 +269,7 @@ impl Tree {
 
     /// The same, fit to be shown.
     pub(super) fn written(&self, id: Id) -> String {
-        shown(&self.written_path(id))
+        shown::path(&self.written_path(id))
     }
 
     /// Ids come from this tree, which never shrinks.
@@ -549,24 +548,19 @@ impl Tree {
         }
     }
 
-    /// Whether the value must not be shown: by its declaration, by the name of
-    /// its key, or by itself.
-    pub(super) fn is_secret(&self, id: Id) -> bool {
-        let node = self.node(id);
-        let above = self.node(node.parent).place;
-        let declared = |value: &Value| match node.place {
-            Some(place) => place.is_secret(value),
-            None => above.is_some_and(|above| above.hides_unknown_keys()),
-        };
-        let mut values = self.value(id).into_iter().chain(&node.original);
-        values.any(|value| {
-            declared(value) || is_secret_name(&node.key) || is_secret_value(value)
-        })
+    /// A value of a node, which shows of itself what may be shown.
+    pub(super) fn redacted(&self, id: Id, value: Value) -> Redacted {
+        Redacted::new(self.node(id).place, value)
     }
 
     /// The path of a node as the input spells it, fit to be shown.
     pub(super) fn shown(&self, id: Id) -> String {
-        shown(&self.spelled_path(id))
+        shown::path(&self.spelled_path(id))
+    }
+
+    /// The path of a node as the input spells it, if not all of it is shown.
+    pub(super) fn hidden_path(&self, id: Id) -> Option<String> {
+        shown::hidden_path(&self.spelled_path(id))
     }
 
     /// Whether a node is one of the daemon's settings, over which a later file's
@@ -580,13 +574,6 @@ impl Tree {
     pub(super) fn is_kept(&self, id: Id) -> bool {
         matches!(self.verdict(id), Some(Verdict::Keep(_)))
     }
-}
-
-/// A path as TOML writes it, without the users of URLs.
-pub(super) fn shown(path: &[&str]) -> String {
-    let path: Vec<String> = path.iter().map(|key| without_user(key)).collect();
-    let path: Vec<&str> = path.iter().map(String::as_str).collect();
-    dotted(&path)
 }
 
 /// The input files, for saying where something stands.

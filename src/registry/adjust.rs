@@ -12,6 +12,7 @@ use crate::config::{Mirror, Registry};
 use crate::containerd::Release;
 use crate::containerd::releases::V1_6;
 use crate::containerd::url::{Url, clean};
+use crate::shown;
 use crate::write;
 
 /// Where containerd's relative paths start under k0s, which runs it in its
@@ -118,7 +119,9 @@ fn secured(settings: &Registry, adjusted: &mut Registry, from: Release, remarks:
         {
             let full = absolute(WORKING_DIRECTORY, file);
             let message = format!(
-                "{file} starts from the directory in which k0s runs containerd, which makes it {full} unless k0s has another data directory"
+                "{} starts from the directory in which k0s runs containerd, which makes it {} unless k0s has another data directory",
+                shown::text(file),
+                shown::text(&full)
             );
             remark(RemarkKind::RelativePath, message);
             *file = full;

@@ -4,11 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use super::endpoint::{Capability, ClientCertificate, Endpoint, upstream};
-use super::hosts_toml::{self, HostSettings, HostsToml, HostsTomlError, Read};
+use super::hosts_toml::{self, HostSettings, HostsTomlError, Read};
+use crate::containerd::Release;
 use crate::containerd::releases::V1_6;
 use crate::containerd::url::{Url, clean, is_localhost, split_port};
-use crate::containerd::{Release, duration};
-use crate::write;
 use crate::{Limits, Size};
 
 /// The directory for registry hosts that have none of their own.
@@ -20,9 +19,6 @@ pub(super) const FILE: &str = "hosts.toml";
 /// The first releases that try HTTPS first where plain HTTP is asked for and
 /// TLS configured.
 const HTTPS_FIRST: [Release; 2] = [Release::new(1, 6, 25), Release::new(1, 7, 7)];
-
-/// The first release that reads `dial_timeout`.
-const DIAL_TIMEOUT: Release = Release::new(2, 0, 7);
 
 /// A directory with a folder for each registry host.
 ///
@@ -168,7 +164,7 @@ impl CertsD {
     pub(super) fn last_for_all(&self, host: &str, release: Release) -> Option<Endpoint> {
         self.folder(host).filter(|(name, _)| *name == DEFAULT)?;
         let (base, read) = self.default_file()?;
-        last_of(&read.file, &base, host, release)
+        last_of(read, &base, host, release)
     }
 
     fn default_file(&self) -> Option<(String, &Read)> {
@@ -220,46 +216,32 @@ fn folders_of(host: &str) -> impl Iterator<Item = String> {
 /// where the release cannot read the file.
 fn by_hosts_toml(read: &Read, base: &str, host: &str, release: Release) -> Option<Vec<Endpoint>> {
     let mut list = hosts_of(read, base, release)?;
-    list.push(last_of(&read.file, base, host, release)?);
+    list.push(last_of(read, base, host, release)?);
     Some(list)
 }
 
 /// The endpoints that a file has for whatever registry host leads to it.
 fn hosts_of(read: &Read, base: &str, release: Release) -> Option<Vec<Endpoint>> {
-    let Read {
-        file,
-        headed,
-        has_table,
-    } = read;
-    // containerd 1.x takes a file without hosts for a broken one, and go-toml 1.9
-    // cannot read brackets in the name of a table.
-    let unreadable = |url: &String| !write::is_portable_in_header(url);
-    if !release.is_2() && (!has_table || headed.iter().any(unreadable)) {
-        return None;
-    }
-    let mut list = Vec::with_capacity(file.hosts.len() + 1);
-    for entry in file
-        .hosts
-        .iter()
-        .filter(|entry| !release.is_2() || headed.contains(&entry.url))
-    {
+    read.is_readable(release).ok()?;
+    let mut list = Vec::new();
+    for entry in read.hosts(release) {
         list.push(Asked::at(&entry.url, &entry.settings, release)?.endpoint(base, release));
     }
     // Even if it is not looked at, the last must be readable.
-    last_of(file, base, "", release)?;
+    last_of(read, base, "", release)?;
     Some(list)
 }
 
 /// What comes behind the hosts of a file. `None` where the release cannot read
 /// it.
-fn last_of(file: &HostsToml, base: &str, host: &str, release: Release) -> Option<Endpoint> {
-    let stated = file.server.as_deref().filter(|server| !server.is_empty());
-    let stated = match stated {
-        Some(server) => Some(Asked::at(server, &file.settings, release)?),
-        None => is_readable(&file.settings, release).then_some(None)?,
+fn last_of(read: &Read, base: &str, host: &str, release: Release) -> Option<Endpoint> {
+    let settings = read.settings();
+    let stated = match read.server().filter(|server| !server.is_empty()) {
+        Some(server) => Some(Asked::at(server, settings, release)?),
+        None => None,
     };
     let last = stated.filter(|asked| !asked.url.host.is_empty());
-    let last = last.unwrap_or_else(|| Asked::by_name(host, &file.settings, release));
+    let last = last.unwrap_or_else(|| Asked::by_name(host, settings, release));
     Some(last.endpoint(base, release))
 }
 
@@ -289,7 +271,7 @@ impl<'a> Asked<'a> {
             [] => Capability::all(release),
             some => some.iter().copied().collect(),
         };
-        is_readable(settings, release).then_some(Asked {
+        Some(Asked {
             url,
             capabilities: all,
             settings,
@@ -352,18 +334,6 @@ impl<'a> Asked<'a> {
         endpoint.header = settings.header.clone();
         endpoint
     }
-}
-
-/// Whether a release understands all that is said of a host.
-fn is_readable(settings: &HostSettings, release: Release) -> bool {
-    let is_known = |one: &Capability| one.known_in(release);
-    let timeout = settings
-        .dial_timeout
-        .as_deref()
-        .filter(|text| !text.is_empty());
-    let timeout = timeout.filter(|_| release >= DIAL_TIMEOUT);
-    settings.capabilities.iter().all(is_known)
-        && timeout.is_none_or(|text| duration::parse(text).is_some())
 }
 
 fn tries_https_first(release: Release) -> bool {

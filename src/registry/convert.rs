@@ -18,9 +18,10 @@ use super::settings::{ANY, endpoints, hosts_named, mirrored, urls};
 use crate::config::Registry;
 use crate::containerd::Release;
 use crate::containerd::url::Url;
+use crate::shown;
 
 /// A `hosts.toml` that stands for some settings.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 #[non_exhaustive]
 pub struct ConvertedFile {
     /// The registry host; `_default` for all that have no file.
@@ -31,6 +32,18 @@ pub struct ConvertedFile {
     pub file: HostsToml,
     /// The settings that it stands for, by their paths below `registry`.
     pub sources: BTreeSet<Vec<String>>,
+}
+
+impl fmt::Debug for ConvertedFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sources: Vec<_> = self.sources.iter().map(|path| shown::names(path)).collect();
+        f.debug_struct("ConvertedFile")
+            .field("host", &shown::name(&self.host))
+            .field("path", &shown::name(&self.path))
+            .field("file", &self.file)
+            .field("sources", &sources)
+            .finish()
+    }
 }
 
 /// A tree of `hosts.toml` files that stands for settings.
@@ -60,7 +73,10 @@ impl fmt::Debug for Conversion {
 
 /// The files do not make the pulls that the settings make.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("images of {host} would be pulled otherwise than before")]
+#[error(
+    "images of {} would be pulled otherwise than before",
+    shown::name(host)
+)]
 #[non_exhaustive]
 pub struct Unsound {
     /// The registry host.

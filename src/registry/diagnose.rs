@@ -8,7 +8,7 @@ use super::remark::{Remark, RemarkKind, auth_of, mirror_of, tls_of};
 use super::settings::{ANY, is_set, says_anything, urls};
 use crate::config::{Auth, Mirror, Registry};
 use crate::containerd::url::{Part, Url, clean, split_port};
-use crate::secret::without_user;
+use crate::shown;
 
 /// What the registry host of Docker Hub is called in an image's reference.
 const DOCKER_HUB: &str = "docker.io";
@@ -91,9 +91,14 @@ pub(super) fn look(settings: &Registry, used: Use) -> Vec<Remark> {
 
 /// Whether credentials are there.
 fn has_credentials(auth: &Auth) -> bool {
-    let secrets = [&auth.password, &auth.auth, &auth.identitytoken];
+    let secrets = [
+        &auth.username,
+        &auth.password,
+        &auth.auth,
+        &auth.identitytoken,
+    ];
     let mut secrets = secrets.into_iter().flatten();
-    is_set(&auth.username) || secrets.any(|secret| !secret.expose().is_empty())
+    secrets.any(|secret| !secret.expose().is_empty())
 }
 
 /// Whether an entry of `mirrors` can be found.
@@ -142,7 +147,7 @@ impl Look<'_> {
             let cure = Some(usual(&host_meant(name))).filter(|host| is_looked_up(host));
             let mut message = format!(
                 "no image is of a registry host {:?}, so containerd never looks for its mirrors",
-                without_user(name)
+                shown::name(name)
             );
             if name.contains('*') {
                 message.push_str("; only * by itself stands for hosts without an entry");
@@ -167,8 +172,9 @@ impl Look<'_> {
         if name == ANY || usual == name || self.settings.mirrors.contains_key(&usual) {
             return;
         }
+        let (shown, other) = (shown::name(name), shown::name(&usual));
         let message = format!(
-            "it counts for images only that are written {name}/…; those of {usual} are of registry.mirrors.{usual:?}"
+            "it counts for images only that are written {shown}/…; those of {other} are of registry.mirrors.{other:?}"
         );
         let remark = Remark::new(mirror_of(name), RemarkKind::OtherSpelling, message);
         let cure = Some(mirror_of(&usual));
@@ -183,8 +189,15 @@ impl Look<'_> {
             left_out,
         } = examine(text);
         let remark = |kind, message| Remark::new(mirror_of(name), kind, message);
-        let shown = without_user(text);
-        let asks = |url: &Url| format!("{}://{}{}", url.scheme, without_user(&url.host), url.path);
+        let shown = shown::text(text);
+        let asks = |url: &Url| {
+            format!(
+                "{}://{}{}",
+                url.scheme,
+                shown::text(&url.host),
+                shown::text(&url.path)
+            )
+        };
         let converted = self.used == Use::Converted;
         let host = url.as_ref().map_or("", |url| &url.host);
         let of_fault = match (fault, &url) {
@@ -200,8 +213,8 @@ impl Look<'_> {
                 let path = url.as_ref().map(|url| clean(&url.path));
                 let message = format!(
                     "the endpoint {shown:?} is not one URL: containerd takes {:?} for its host and {:?} for its path{}",
-                    without_user(host),
-                    path.unwrap_or_default(),
+                    shown::text(host),
+                    shown::text(&path.unwrap_or_default()),
                     advice(hint)
                 );
                 Some(remark(RemarkKind::NotOneUrl, message))
@@ -285,7 +298,7 @@ impl Look<'_> {
 
     /// What stands at a path for a host, as containerd takes what is `written`.
     fn config(&mut self, path: Vec<String>, host: &str, written: &str, entry: Entry) {
-        let (shown, what) = (without_user(host), entry.name());
+        let (shown, what) = (shown::name(host), entry.name());
         let Some(over_tls) = self.asked.is_asked(self.settings, host) else {
             let cure = self.asked_instead(&host_meant(written));
             let mut message = format!(
@@ -312,7 +325,8 @@ impl Look<'_> {
         });
         if let Some(other) = other {
             let message = format!(
-                "these {what} count for images only that are written {shown}/…; those of {other:?}, which is asked too, have another entry"
+                "these {what} count for images only that are written {shown}/…; those of {:?}, which is asked too, have another entry",
+                shown::name(&other)
             );
             let remark = Remark::new(path, RemarkKind::OtherSpelling, message);
             let cure = Some(entry.of(&other));
@@ -344,7 +358,7 @@ impl Look<'_> {
         let [map, name, rest @ ..] = path.as_slice() else {
             return None;
         };
-        let shown = without_user(name);
+        let shown = shown::name(name);
         let rest: String = rest.iter().map(|key| format!(".{key}")).collect();
         message.push_str(&format!(
             "; write them under registry.{map}.{shown:?}{rest}"

@@ -9,6 +9,7 @@ use crate::config::Secret;
 use crate::containerd::Release;
 use crate::containerd::releases::V2_2;
 use crate::containerd::url::{clean, is_localhost};
+use crate::shown;
 
 /// What a registry endpoint is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -63,13 +64,22 @@ impl Capability {
 }
 
 /// A client certificate.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub struct ClientCertificate {
     /// The file with the certificate.
     pub certificate: String,
     /// The file with its key; none where the certificate's file holds both.
     pub key: Option<String>,
+}
+
+impl fmt::Debug for ClientCertificate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientCertificate")
+            .field("certificate", &shown::text(&self.certificate))
+            .field("key", &self.key.as_deref().map(shown::text))
+            .finish()
+    }
 }
 
 impl ClientCertificate {
@@ -83,7 +93,7 @@ impl ClientCertificate {
 }
 
 /// One place that containerd asks for an image.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Endpoint {
     /// `https` or `http`; anything else fails at each try.
@@ -106,6 +116,26 @@ pub struct Endpoint {
     pub https_first: bool,
     /// Headers that are sent along.
     pub header: BTreeMap<String, Vec<Secret>>,
+}
+
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let header = self.header.iter();
+        let header: BTreeMap<_, _> = header
+            .map(|(name, line)| (shown::name(name), line))
+            .collect();
+        f.debug_struct("Endpoint")
+            .field("scheme", &shown::name(&self.scheme))
+            .field("host", &shown::name(&self.host))
+            .field("path", &shown::name(&self.path))
+            .field("capabilities", &self.capabilities)
+            .field("ca", &shown::texts(&self.ca))
+            .field("client", &self.client)
+            .field("skip_verify", &self.skip_verify)
+            .field("https_first", &self.https_first)
+            .field("header", &header)
+            .finish()
+    }
 }
 
 impl Endpoint {

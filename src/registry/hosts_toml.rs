@@ -1,18 +1,20 @@
 //! `hosts.toml`: what containerd is told about one registry host.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 
 use super::endpoint::{Capability, ClientCertificate};
 use crate::config::Secret;
-use crate::containerd::Release;
-use crate::redacted::{REDACTED, redacted};
-use crate::secret::without_user;
-use crate::value::{Table, Value, value_of};
+use crate::containerd::{Release, duration};
+use crate::shown;
+use crate::value::{Exposed, Table, Value, value_of};
 use crate::{Exceeded, Limits};
 use crate::write::{self, Writer};
 
-/// A `hosts.toml` file.
+/// The first release that reads `dial_timeout`.
+const DIAL_TIMEOUT: Release = Release::new(2, 0, 7);
+
+/// A `hosts.toml` file, as a containerd release reads it.
 ///
 /// ```
 /// use containerd_dropins::registry::HostsToml;
@@ -23,11 +25,12 @@ use crate::write::{self, Writer};
 ///   capabilities = ["pull", "resolve"]
 ///   override_path = true
 /// "#;
-/// let mut file = HostsToml::parse(text)?;
+/// let containerd = "1.7.24".parse()?;
+/// let mut file = HostsToml::parse(text, containerd)?;
 /// assert_eq!(file.hosts[0].url, "https://mirror.example/proxy");
 ///
 /// file.hosts[0].settings.ca = vec!["/etc/ssl/mirror.pem".to_owned()];
-/// let again = HostsToml::parse(&file.to_toml("1.7.24".parse()?))?;
+/// let again = HostsToml::parse(&file.to_toml(containerd), containerd)?;
 /// assert_eq!(again, file);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -91,7 +94,7 @@ pub struct HostSettings {
 impl fmt::Debug for HostsToml {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("HostsToml")
-            .field("server", &self.server.as_deref().map(without_user))
+            .field("server", &self.server.as_deref().map(shown::text))
             .field("settings", &self.settings)
             .field("hosts", &self.hosts)
             .finish()
@@ -101,7 +104,7 @@ impl fmt::Debug for HostsToml {
 impl fmt::Debug for Host {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Host")
-            .field("url", &without_user(&self.url))
+            .field("url", &shown::text(&self.url))
             .field("settings", &self.settings)
             .finish()
     }
@@ -109,12 +112,7 @@ impl fmt::Debug for Host {
 
 impl fmt::Debug for HostSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut table = self.to_table();
-        if let Some(Value::Table(header)) = table.get_mut("header") {
-            let values = header.values_mut();
-            values.for_each(|value| *value = Value::String(REDACTED.to_owned()));
-        }
-        redacted(None, &table).fmt(f)
+        fmt::Debug::fmt(&Exposed::table(&self.shown().to_table()), f)
     }
 }
 
@@ -140,28 +138,88 @@ pub enum HostsTomlError {
     /// A word among the capabilities that containerd does not know.
     #[error("{0:?} is no capability")]
     Capability(String),
+    /// There is no table `host`, and containerd 1.x reads no file without one.
+    #[error("there is no table `host`, without which containerd 1.x reads nothing")]
+    NoHostTable,
+    /// The name of a table has brackets in it, which IPv6 addresses have and
+    /// containerd 1.x takes for the header's own.
+    #[error("{0:?} is the name of a table, and containerd 1.x reads no brackets there")]
+    Brackets(String),
+    /// A length of time that Go does not read.
+    #[error("dial_timeout is no duration")]
+    DialTimeout,
 }
 
 impl HostsToml {
-    /// Reads the text of a file.
+    /// Reads the text of a file as a containerd release does.
+    ///
+    /// containerd 2.x sees the hosts that the header of some table names,
+    /// `[host."URL"]` or `[host."URL".header]`; a host that is written with
+    /// dotted keys or as an inline table only is none there. 1.x sees all of
+    /// them (`remotes/docker/config`, `getSortedHosts`).
+    ///
+    /// ```
+    /// use containerd_dropins::registry::HostsToml;
+    ///
+    /// let text = "[host]\n\"https://mirror.example\".capabilities = [\"pull\"]\n";
+    /// assert_eq!(HostsToml::parse(text, "1.7.24".parse()?)?.hosts.len(), 1);
+    /// assert_eq!(HostsToml::parse(text, "2.1.9".parse()?)?.hosts.len(), 0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
-    /// If containerd could not read it. What only some releases cannot read is
-    /// no error here: [`CertsD::endpoints`](super::CertsD::endpoints) knows.
-    pub fn parse(text: &str) -> Result<HostsToml, HostsTomlError> {
-        Self::parse_within(text, Limits::default())
+    /// If the release ignores the file, for all that it holds, or if it is more than
+    /// the default [`Limits`] let pass. Whether its URLs are any is not looked at.
+    pub fn parse(text: &str, release: Release) -> Result<HostsToml, HostsTomlError> {
+        Self::parse_within(text, release, Limits::default())
     }
 
-    /// The same with other limits of how much is read than the default.
+    /// The same with other limits of how much is read.
     ///
     /// # Errors
     /// As [`HostsToml::parse`] returns them.
-    pub fn parse_within(text: &str, limits: Limits) -> Result<HostsToml, HostsTomlError> {
+    pub fn parse_within(
+        text: &str,
+        release: Release,
+        limits: Limits,
+    ) -> Result<HostsToml, HostsTomlError> {
         limits.admit(text).map_err(HostsTomlError::TooLarge)?;
-        read(text).map(|read| read.file)
+        let mut read = read(text)?;
+        read.is_readable(release)?;
+        if release.is_2() {
+            // Each once, however often the file comes back to it.
+            let mut order: BTreeMap<usize, usize> = BTreeMap::new();
+            for (place, at) in read.headed.iter().enumerate() {
+                order.entry(*at).or_insert(place);
+            }
+            let hosts = std::mem::take(&mut read.file.hosts);
+            let hosts = hosts.into_iter().enumerate();
+            let mut hosts: Vec<(usize, Host)> = hosts
+                .filter_map(|(at, host)| Some((*order.get(&at)?, host)))
+                .collect();
+            hosts.sort_by_key(|(place, _)| *place);
+            read.file.hosts = hosts.into_iter().map(|(_, host)| host).collect();
+        }
+        Ok(read.file)
     }
 
-    /// The text of a file that a containerd release reads as this one.
+    /// What of it may be shown: URLs without users, no headers, and nothing that
+    /// containerd does not know.
+    pub(crate) fn shown(&self) -> HostsToml {
+        let text = |text: &String| shown::text(text).into_owned();
+        let host = |host: &Host| Host {
+            url: text(&host.url),
+            settings: host.settings.shown(),
+        };
+        HostsToml {
+            server: self.server.as_ref().map(text),
+            settings: self.settings.shown(),
+            hosts: self.hosts.iter().map(host).collect(),
+        }
+    }
+
+    /// The text of a file that a containerd release reads as this one:
+    /// [`parse`](HostsToml::parse) for the same release gives it back.
     ///
     /// containerd 1.x ignores a file without a table `host`, and does not
     /// understand brackets in the name of a table, which IPv6 addresses have: of
@@ -220,18 +278,77 @@ fn put_settings(writer: &mut Writer, path: &[&str], settings: &HostSettings) {
 /// A file, and how it is written.
 #[derive(Clone)]
 pub(super) struct Read {
-    pub(super) file: HostsToml,
-    /// The hosts with a table of their own: those that containerd 2.x sees.
-    pub(super) headed: BTreeSet<String>,
+    /// With all hosts, in the order in which they first occur.
+    file: HostsToml,
+    /// The hosts that headers name, as places in that list, in the order of the
+    /// headers: what containerd 2.x tries. It comes back to a host whose tables
+    /// do not stand together.
+    headed: Vec<usize>,
+    /// Names of tables that go-toml 1.9 does not read.
+    brackets: Option<String>,
     /// Whether there is a table `host`: without, containerd 1.x reads nothing.
-    pub(super) has_table: bool,
+    has_table: bool,
+}
+
+impl Read {
+    /// # Errors
+    /// Why a release ignores the file as a whole.
+    pub(super) fn is_readable(&self, release: Release) -> Result<(), HostsTomlError> {
+        if !release.is_2() {
+            if !self.has_table {
+                return Err(HostsTomlError::NoHostTable);
+            }
+            if let Some(name) = &self.brackets {
+                return Err(HostsTomlError::Brackets(name.clone()));
+            }
+        }
+        self.file.settings.is_readable(release)?;
+        let mut hosts = self.hosts(release);
+        hosts.try_for_each(|host| host.settings.is_readable(release))
+    }
+
+    /// The hosts that a release tries before the server, in its order.
+    pub(super) fn hosts(&self, release: Release) -> impl Iterator<Item = &Host> {
+        let all = &self.file.hosts;
+        let places = match release.is_2() {
+            true => Places::Headed(self.headed.iter()),
+            false => Places::All(0..all.len()),
+        };
+        places.filter_map(|at| all.get(at))
+    }
+
+    pub(super) fn server(&self) -> Option<&str> {
+        self.file.server.as_deref()
+    }
+
+    /// What holds for the server.
+    pub(super) fn settings(&self) -> &HostSettings {
+        &self.file.settings
+    }
+}
+
+enum Places<'a> {
+    All(std::ops::Range<usize>),
+    Headed(std::slice::Iter<'a, usize>),
+}
+
+impl Iterator for Places<'_> {
+    type Item = usize;
+
+    fn next(&mut self) -> Option<usize> {
+        match self {
+            Places::All(all) => all.next(),
+            Places::Headed(headed) => headed.next().copied(),
+        }
+    }
 }
 
 pub(super) fn read(text: &str) -> Result<Read, HostsTomlError> {
     let parsed = toml_edit::Document::parse(text)
         .map_err(|error| HostsTomlError::Syntax(error.message().to_owned()))?;
     let mut file = HostsToml::default();
-    let mut headed = BTreeSet::new();
+    let mut headed = Vec::new();
+    let mut brackets = None;
     let mut own = Table::new();
     for (key, item) in parsed.as_table() {
         if key != "host" {
@@ -247,17 +364,30 @@ pub(super) fn read(text: &str) -> Result<Read, HostsTomlError> {
                 return Err(wrong("host", "a table of tables"));
             };
             let settings = HostSettings::read(settings)?;
-            if item.as_table().is_some_and(|table| !table.is_dotted()) {
-                headed.insert(url.to_owned());
+            let mut headers = Vec::new();
+            if let Some(table) = item.as_table() {
+                let mut named = !write::is_portable_in_header(url);
+                collect_headers(table, &mut named, &mut headers);
+                if named && !headers.is_empty() {
+                    brackets.get_or_insert_with(|| shown::text(url).into_owned());
+                }
             }
             let host = Host {
                 url: url.to_owned(),
                 settings,
             };
-            placed.push((place(item), host));
+            placed.push((place(item), host, headers));
         }
-        placed.sort_by_key(|(place, _)| *place);
-        file.hosts = placed.into_iter().map(|(_, host)| host).collect();
+        placed.sort_by_key(|(place, ..)| *place);
+        let mut tables: Vec<(usize, usize)> = placed
+            .iter_mut()
+            .enumerate()
+            .flat_map(|(at, (.., headers))| headers.drain(..).map(move |header| (header, at)))
+            .collect();
+        tables.sort_unstable();
+        headed = tables.into_iter().map(|(_, at)| at).collect();
+        headed.dedup();
+        file.hosts = placed.into_iter().map(|(_, host, _)| host).collect();
     }
     file.server = take(&mut own, "server", "a string", text_of)?;
     file.settings = HostSettings::read(own)?;
@@ -265,8 +395,26 @@ pub(super) fn read(text: &str) -> Result<Read, HostsTomlError> {
     Ok(Read {
         file,
         headed,
+        brackets,
         has_table,
     })
+}
+
+/// Where the headers of a host's tables stand, its own and those of tables inside
+/// of it. `brackets` tells whether the names in one of them have some.
+///
+/// The recursion is as deep as the tables, which the parser bounds.
+fn collect_headers(table: &toml_edit::Table, brackets: &mut bool, places: &mut Vec<usize>) {
+    if !table.is_dotted() && !table.is_implicit() {
+        places.extend(table.span().map(|span| span.start));
+    }
+    for (key, item) in table {
+        if let Some(inner) = item.as_table() {
+            let before = places.len();
+            collect_headers(inner, brackets, places);
+            *brackets |= places.len() > before && !write::is_portable_in_header(key);
+        }
+    }
 }
 
 /// Where a host first occurs.
@@ -349,13 +497,53 @@ fn headers_of(value: &Value) -> Option<BTreeMap<String, Vec<Secret>>> {
 }
 
 impl HostSettings {
+    /// What of it may be shown.
+    fn shown(&self) -> HostSettings {
+        let text = |text: &String| shown::text(text).into_owned();
+        let client = |client: &ClientCertificate| {
+            ClientCertificate::new(text(&client.certificate), client.key.as_ref().map(text))
+        };
+        let header = self.header.iter().map(|(name, values)| {
+            let values = values
+                .iter()
+                .map(|value| shown::hidden_text(value.expose()));
+            let name = shown::name(name).into_owned();
+            (name, values.map(Secret::new).collect())
+        });
+        HostSettings {
+            capabilities: self.capabilities.clone(),
+            ca: self.ca.iter().map(text).collect(),
+            client: self.client.iter().map(client).collect(),
+            skip_verify: self.skip_verify,
+            override_path: self.override_path,
+            header: header.collect(),
+            dial_timeout: self.dial_timeout.as_ref().map(text),
+            other: shown::table(None, &self.other).into_table(),
+        }
+    }
+
+    /// # Errors
+    /// What a release does not understand of what is said of a host.
+    fn is_readable(&self, release: Release) -> Result<(), HostsTomlError> {
+        let is_unknown = |one: &&Capability| !one.known_in(release);
+        if let Some(one) = self.capabilities.iter().find(is_unknown) {
+            return Err(HostsTomlError::Capability(one.as_str().to_owned()));
+        }
+        let timeout = self.dial_timeout.as_deref();
+        let mut timeout = timeout.filter(|text| !text.is_empty() && release >= DIAL_TIMEOUT);
+        match timeout.take_if(|text| duration::parse(text).is_none()) {
+            None => Ok(()),
+            Some(_) => Err(HostsTomlError::DialTimeout),
+        }
+    }
+
     fn read(mut table: Table) -> Result<HostSettings, HostsTomlError> {
         let table = &mut table;
         let words = take(table, "capabilities", "a list of strings", texts_of)?;
         let capability = |word: &String| {
             let known = |one: &Capability| one.as_str().eq_ignore_ascii_case(word);
             let known = Capability::ALL.into_iter().find(known);
-            known.ok_or_else(|| HostsTomlError::Capability(word.clone()))
+            known.ok_or_else(|| HostsTomlError::Capability(shown::text(word).into_owned()))
         };
         Ok(HostSettings {
             capabilities: words
@@ -428,5 +616,66 @@ impl HostSettings {
             put("header", Value::Table(lines.collect()));
         }
         table
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OLD: Release = Release::new(1, 7, 24);
+    const NEW: Release = Release::new(2, 1, 9);
+
+    #[track_caller]
+    fn written(text: &str, release: Release) -> String {
+        HostsToml::parse(text, release).unwrap().to_toml(release)
+    }
+
+    /// `getSortedHosts` of containerd 2.x looks at headers only.
+    #[test]
+    fn a_host_without_a_header_stays_unseen() {
+        let text = "[host]\nm.capabilities = [\"pull\"]\n";
+        assert_eq!(written(text, NEW), "");
+        assert_eq!(written(text, OLD), "[host.m]\ncapabilities = [\"pull\"]\n");
+        // A header of a table inside of it names it too.
+        let more = format!("{text}[host.m.header]\nx = \"y\"\n");
+        let both = "[host.m]\ncapabilities = [\"pull\"]\n\n[host.m.header]\nx = \"y\"\n";
+        assert_eq!(written(&more, NEW), both);
+        assert_eq!(written("host = { m = {} }\n", NEW), "");
+        assert_eq!(written("host.m.ca = \"a\"\n", NEW), "");
+    }
+
+    #[test]
+    fn what_a_release_ignores_does_not_come_alive() {
+        let parse = HostsToml::parse;
+        let without = "server = \"https://up\"\n";
+        assert_eq!(parse(without, OLD), Err(HostsTomlError::NoHostTable));
+        assert_eq!(written(without, NEW), without);
+        let six = "[host.\"[::1]\".header]\nx = \"y\"\n";
+        assert_eq!(
+            parse(six, OLD),
+            Err(HostsTomlError::Brackets("[::1]".to_owned()))
+        );
+        assert_eq!(parse(six, NEW).unwrap().hosts.len(), 1);
+        let dotted = "[host]\n\"[::1]\".ca = \"a\"\n";
+        assert_eq!(written(dotted, OLD), dotted);
+        let soon = "[host.m]\ndial_timeout = \"soon\"\n";
+        assert_eq!(parse(soon, NEW), Err(HostsTomlError::DialTimeout));
+        assert!(parse(soon, OLD).is_ok());
+    }
+
+    /// 2.x goes by the first header, 1.x by the first key.
+    #[test]
+    fn the_order_is_that_of_the_release() {
+        let text = "[host]\nb.ca = \"b\"\n[host.a]\n[host.b.header]\nx = \"y\"\n[host.a.header]\n";
+        let urls = |release| {
+            let file = HostsToml::parse(text, release).unwrap();
+            file.hosts
+                .into_iter()
+                .map(|host| host.url)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(urls(OLD), ["b", "a"]);
+        assert_eq!(urls(NEW), ["a", "b"]);
     }
 }

@@ -48,8 +48,8 @@
 //! endpoint = ["https://mirror.example.com"]
 //!
 //! [plugins."{section}".registry.configs."registry.example.com".auth]
-//! username = "robot"
-//! password = "<redacted>"
+//! username = "<hidden> (string, 5 characters)"
+//! password = "<hidden> (string, 19 characters)"
 //! "#, if release.starts_with("v1.36") { 3 } else { 2 }));
 //!
 //!     // Asked to convert, the mirror goes; the credentials stay.

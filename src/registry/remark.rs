@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::secret::{shown_message, without_user};
+use crate::shown;
 
 /// Something about a setting that its owner should know: that it does not do
 /// what it says, by [`diagnose`](super::diagnose()), or what a
@@ -27,20 +27,17 @@ impl Remark {
             path,
             kind,
             cure: None,
-            message: shown_message(&message.into()),
+            message: message.into(),
         }
     }
 }
 
 impl fmt::Debug for Remark {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let hide = |path: &Vec<String>| -> Vec<String> {
-            path.iter().map(|key| without_user(key)).collect()
-        };
         f.debug_struct("Remark")
-            .field("path", &hide(&self.path))
+            .field("path", &shown::names(&self.path))
             .field("kind", &self.kind)
-            .field("cure", &self.cure.as_ref().map(hide))
+            .field("cure", &self.cure.as_ref().map(|path| shown::names(path)))
             .field("message", &self.message)
             .finish()
     }

@@ -4,7 +4,7 @@ use super::endpoint::{Capability, ClientCertificate, Endpoint, default_scheme, u
 use crate::config::{Mirror, Registry, Tls};
 use crate::containerd::Release;
 use crate::containerd::url::Url;
-use crate::secret::without_user;
+use crate::shown;
 
 /// Why every pull from a registry host fails, before anything is tried.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -104,7 +104,7 @@ pub(super) fn mirrored(
     let urls = mirror.and_then(|mirror| mirror.endpoint.as_deref());
     let read = |text: &String| {
         let url = read(text).ok_or_else(|| PullError::Url {
-            mirror: without_user(name),
+            mirror: shown::name(name).into_owned(),
         })?;
         endpoint(settings, &url, release)
     };

@@ -3,7 +3,7 @@
 
 use containerd_dropins::Document;
 use containerd_dropins::diagnostic::{Code, Severity};
-use containerd_dropins::migrate::{ExistingDropIns, Fate, Options, Plan, Target, plan_drop_ins};
+use containerd_dropins::migrate::{Fate, Options, Plan, Target, plan_drop_ins};
 
 use crate::support::{self, carried_over};
 use crate::version_3::{NEW, OLD, long};
@@ -366,12 +366,7 @@ fn a_first_line_that_k0s_does_not_read() {
     assert!(!says(&format!("#{}", "x".repeat(65_534)), NEW));
     // Beside drop-ins it is no better.
     let main = Document::parse("/etc/k0s/containerd.toml", text(70_000).as_bytes()).unwrap();
-    let existing = ExistingDropIns {
-        directory: "/etc/k0s/containerd.d",
-        drop_ins: &[],
-        imported: &[],
-        main: Some(&main),
-    };
+    let existing = support::existing("/etc/k0s/containerd.d", &[], &[]).with_main(Some(&main));
     let plan = plan_drop_ins(&existing, &Target::find(NEW).unwrap(), &Options::default());
     assert_eq!(
         said(&plan, &[Code::FirstLineTooLong]),

@@ -3,9 +3,7 @@
 
 use containerd_dropins::Document;
 use containerd_dropins::k0s::Release;
-use containerd_dropins::migrate::{
-    Change, ExistingDropIns, Options, Plan, Target, plan, plan_drop_ins,
-};
+use containerd_dropins::migrate::{Change, Options, Plan, Target, plan, plan_drop_ins};
 
 use crate::support;
 use crate::version_3::{NEW, OLD, long};
@@ -195,12 +193,7 @@ fn a_stated_pause_image() {
             b"version = 2\noom_score = -5\n",
         );
         let drop_ins = [file.unwrap()];
-        let existing = ExistingDropIns {
-            directory,
-            drop_ins: &drop_ins,
-            imported: &[],
-            main: None,
-        };
+        let existing = support::existing(directory, &drop_ins, &[]);
         let target = Target::find(k0s)
             .unwrap()
             .with_containerd("2.3.4".parse().unwrap())
@@ -228,12 +221,7 @@ fn drop_ins_beside_a_main_file_of_the_users() {
     .unwrap();
     let drop_ins = [drop_in];
     let changes = |main| {
-        let existing = ExistingDropIns {
-            directory,
-            drop_ins: &drop_ins,
-            imported: &[],
-            main,
-        };
+        let existing = support::existing(directory, &drop_ins, &[]).with_main(main);
         let plan = plan_drop_ins(&existing, &Target::find(NEW).unwrap(), &Options::default());
         shown(&plan.changes)
     };

@@ -245,6 +245,53 @@ const FILES: &[(Files, &[&str])] = &[
         ],
         &["dotted.invalid", "inline.invalid"],
     ),
+    // Hosts in notations that are rare, and tables that do not stand together.
+    (
+        &[
+            (
+                "top.invalid/hosts.toml",
+                "host.\"https://a.invalid\".capabilities = [\"pull\", \"resolve\"]\n",
+            ),
+            (
+                "whole.invalid/hosts.toml",
+                "host = { \"https://a.invalid\" = { capabilities = [\"pull\", \"resolve\"] } }\n",
+            ),
+            (
+                "some.invalid/hosts.toml",
+                "[host]\n\"https://b.invalid\".capabilities = [\"pull\", \"resolve\"]\n[host.\"https://a.invalid\"]\n",
+            ),
+            (
+                "sub.invalid/hosts.toml",
+                "[host.\"https://b.invalid\".header]\nx = \"y\"\n[host.\"https://a.invalid\"]\n",
+            ),
+            (
+                "half.invalid/hosts.toml",
+                "[host.\"https://a.invalid\"]\n[host]\n\"https://b.invalid\".capabilities = [\"pull\", \"resolve\"]\n[host.\"https://b.invalid\".header]\nx = \"y\"\n",
+            ),
+            (
+                "apart.invalid/hosts.toml",
+                "[host.\"https://a.invalid\"]\n[host.\"https://b.invalid\"]\n[host.\"https://a.invalid\".header]\nx = \"y\"\n",
+            ),
+            (
+                "later.invalid/hosts.toml",
+                "[host.\"https://b.invalid\".header]\nx = \"y\"\n[host.\"https://a.invalid\"]\n[host.\"https://b.invalid\"]\n",
+            ),
+            (
+                "seven.invalid/hosts.toml",
+                "[host.\"https://a.invalid\"]\n[host.\"https://[fd00::1]:1\".header]\nx = \"y\"\n",
+            ),
+        ],
+        &[
+            "top.invalid",
+            "whole.invalid",
+            "some.invalid",
+            "sub.invalid",
+            "half.invalid",
+            "apart.invalid",
+            "later.invalid",
+            "seven.invalid",
+        ],
+    ),
     // Which folder counts.
     (
         &[
@@ -428,7 +475,7 @@ fn odd_cases(version: Release, is_2: bool) -> Vec<Case> {
             });
             let sent = once(sent.collect());
             let mut config = RegistryHost::default();
-            config.auth.username = Some("robot".to_owned());
+            config.auth.username = Some(Secret::new("robot"));
             config.auth.password = Some(Secret::new("secret"));
             registry.configs.insert((*name).to_owned(), config);
             let auth = case(

@@ -2,8 +2,10 @@
 //! does not show. What is right is what k0s 1.35 and containerd 1.7 made of the
 //! set, and what containerd 2.1 makes of the new one.
 
+use containerd_dropins::Document;
 use containerd_dropins::diagnostic::Code;
-use containerd_dropins::migrate::Plan;
+use containerd_dropins::k0s::NameFault;
+use containerd_dropins::migrate::{ExistingDropIns, Options, Plan, Target, plan_drop_ins};
 
 use crate::support;
 use crate::version_3::{NEW, long, says, settings};
@@ -332,7 +334,7 @@ fn own_output_stays() {
     );
     assert_eq!(plan.drop_ins.len(), 2);
     for first in &plan.drop_ins {
-        let again = carried(&[(&first.name, first.text())]);
+        let again = carried(&[(first.name.as_str(), first.text())]);
         assert_eq!(again.drop_ins[0].text(), first.text());
     }
 }
@@ -406,15 +408,68 @@ fn a_zero_in_a_servers_plugin_overrides() {
     assert!(settings(&plan).is_empty(), "{:?}", settings(&plan));
 }
 
-/// Nobody can say which of the two is on the node.
+/// Nobody can say which of two is on the node, nor what a file is for that k0s
+/// does not read.
 #[test]
-fn a_drop_in_that_is_given_twice_is_told() {
-    let plan = carried(&[
-        ("a.toml", "version = 3\noom_score = -5\n"),
-        ("a.toml", "version = 3\noom_score = -6\n"),
-    ]);
-    says(&plan, Code::ImportUnused);
-    assert_eq!(settings(&plan), ["\"oom_score\" = -5"]);
+fn what_cannot_be_in_a_set_is_refused() {
+    let directory = "/copy/containerd.d";
+    let document = |name: &str| Document::parse(name, b"oom_score = -5\n").unwrap();
+    let refused = |drop_ins: &[&str], imported: &[&str]| {
+        let drop_ins: Vec<Document> = drop_ins.iter().map(|name| document(name)).collect();
+        let imported: Vec<Document> = imported.iter().map(|name| document(name)).collect();
+        let set = ExistingDropIns::new(directory, &drop_ins);
+        let error = set.and_then(|set| set.importing(&imported).map(drop));
+        error.unwrap_err().fault()
+    };
+    let a = "/copy/containerd.d/a.toml";
+    let on_node = "/etc/k0s/containerd.d/a.toml";
+    assert_eq!(refused(&[a, a], &[]), NameFault::Twice);
+    assert_eq!(refused(&[a, on_node], &[]), NameFault::Twice);
+    assert_eq!(refused(&["a.toml"], &[on_node]), NameFault::Twice);
+    assert_eq!(
+        refused(&[], &["/x/a.toml", "/x/./a.toml"]),
+        NameFault::Twice
+    );
+    assert_eq!(
+        refused(&["/copy/containerd.d/a/b.toml"], &[]),
+        NameFault::InFolder
+    );
+    assert_eq!(
+        refused(&["/copy/containerd.dx/a.toml"], &[]),
+        NameFault::Elsewhere
+    );
+    assert_eq!(
+        refused(&["/copy/containerd.d/NVIDIA.TOML"], &[]),
+        NameFault::UpperCase
+    );
+    assert_eq!(
+        refused(&["/copy/containerd.d/notes.txt"], &[]),
+        NameFault::Ending
+    );
+    assert_eq!(refused(&["../a.toml"], &[]), NameFault::Relative);
+    // The same without the mistake.
+    let drop_ins = [document(a), document("b.toml")];
+    let imported = [
+        document("/copy/containerd.d/sub/c.toml"),
+        document("/x/a.toml"),
+    ];
+    let set = ExistingDropIns::new("/copy/containerd.d/", &drop_ins).unwrap();
+    let plan = plan_drop_ins(
+        &set.importing(&imported).unwrap(),
+        &Target::find(NEW).unwrap(),
+        &Options::default(),
+    );
+    let unused = plan
+        .findings
+        .iter()
+        .filter(|finding| finding.code == Code::ImportUnused);
+    assert_eq!(unused.count(), 2);
+    let names: Vec<&str> = plan
+        .drop_ins
+        .iter()
+        .map(|file| file.name.as_str())
+        .collect();
+    assert_eq!(names, ["b.toml"]);
 }
 
 /// k0s 1.27 – 1.35 merge drop-ins with CRI settings into a file elsewhere, lists
@@ -438,7 +493,7 @@ fn imports_of_merged_drop_ins_start_from_the_run_directory() {
         settings(&plan),
         [
             "\"grpc\".\"gid\" = 7",
-            "\"imports\" = [\"/run/k0s/sub/*.toml\",\"/etc/k0s/containerd.d/sub/y.toml\"]",
+            "\"imports\" = [\"/run/k0s/sub/*.toml\", \"/etc/k0s/containerd.d/sub/y.toml\"]",
             "RUNTIME.\"enable_selinux\" = true",
         ]
     );

@@ -306,7 +306,7 @@ fn make<'a>(
     }
     let text = format!(
         "# legacy\n{}",
-        toml_edit::ser::to_string_pretty(&table).unwrap()
+        containerd_dropins::Exposed::table(&table).to_toml()
     );
     Case {
         text,
@@ -378,7 +378,7 @@ pub fn drop_ins() -> impl Strategy<Value = DropIns> {
                     }
                     touched.push(path);
                 }
-                let text = toml_edit::ser::to_string_pretty(&table).unwrap();
+                let text = containerd_dropins::Exposed::table(&table).to_toml();
                 files.insert(
                     format!("{}{number}.toml", ["b", "a", "d", "c"][number]),
                     text,

@@ -61,7 +61,7 @@ fn settings(plan: &Plan) -> Vec<String> {
             for plugin in ["io.containerd.grpc.v1.cri", "io.containerd.cri.v1.runtime"] {
                 key = key.replace(&format!("\"plugins\".\"{plugin}\"."), "");
             }
-            let value = serde_json::to_string(&value).unwrap();
+            let value = value.exposed().to_string();
             lines.push(format!("{} = {value}", key.replace('"', "")));
         }
     }
@@ -375,10 +375,10 @@ runtime_root = "/run/untrusted"
 /// What `containerd config default` of 1.2 prints.
 fn dump_of_1_2() -> String {
     let table = default_config("1.2.14".parse().unwrap());
-    let text = toml_edit::ser::to_string(&table).unwrap();
+    let text = containerd_dropins::Exposed::table(&table).to_toml();
     let mut config = Config::read(&Document::parse("t", text.as_bytes()).unwrap());
-    config.version = None;
-    let text = config.to_toml();
+    config.version = Some(1);
+    let text = config.to_toml().replace("version = 1\n", "");
     // It is nothing that 1.2 prints: a pointer that is nil.
     let empty = ["default_runtime", "untrusted_workload_runtime"]
         .map(|table| format!("[plugins.cri.containerd.{table}.options]\n"));

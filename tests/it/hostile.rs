@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 
 use containerd_dropins::Document;
 use containerd_dropins::diagnostic::{Code, Finding};
-use containerd_dropins::migrate::{ExistingDropIns, Options, Target, plan, plan_drop_ins};
+use containerd_dropins::migrate::{Options, Target, plan, plan_drop_ins};
+
+use crate::support;
 
 /// Whether it parsed; the plan must then come in bounded time, without a
 /// defect.
@@ -19,12 +21,7 @@ fn survives(text: String) -> bool {
         };
         let [old, new] = ["1.30.4", "1.36.3"].map(|k0s| Target::find(k0s).unwrap());
         let options = Options::default();
-        let existing = ExistingDropIns {
-            directory: "",
-            drop_ins: std::slice::from_ref(&document),
-            imported: &[],
-            main: None,
-        };
+        let existing = support::existing("", std::slice::from_ref(&document), &[]);
         let plans = [
             plan(&document, &[], &old, &options),
             plan(&document, &[], &new, &options),

@@ -547,7 +547,7 @@ fn answer(binary: &Path, case: &Case) -> String {
         .collect();
     imports.push(write(
         "containerd-cri.toml",
-        &toml_edit::ser::to_string(&cri).unwrap(),
+        &containerd_dropins::Exposed::table(&cri).to_toml(),
     ));
     let main = format!("version = 2\nimports = {imports:?}\n");
     let name = format!("in-place-run-{}", case.name);

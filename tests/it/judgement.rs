@@ -167,7 +167,7 @@ fn shown(path: &[String]) -> String {
 }
 
 fn planned(table: &Table, target: &Target) -> Plan {
-    let text = toml_edit::ser::to_string(table).unwrap();
+    let text = containerd_dropins::Exposed::table(table).to_toml();
     let document = Document::parse("/etc/k0s/containerd.toml", text.as_bytes()).unwrap();
     plan(
         &document,
@@ -388,7 +388,7 @@ fn every_release_is_told_by_its_own_dump() {
         let mut config = default_config(release);
         if release.config_version() == 1 {
             // 1.2 has no such key yet.
-            let text = toml_edit::ser::to_string(&config).unwrap();
+            let text = containerd_dropins::Exposed::table(&config).to_toml();
             let mut read = Config::read(
                 &Document::parse("t", format!("version = 2\n{text}").as_bytes()).unwrap(),
             );

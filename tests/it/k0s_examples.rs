@@ -6,7 +6,7 @@ use std::path::Path;
 
 use containerd_dropins::containerd::Release;
 use containerd_dropins::containerd::load::Effective;
-use containerd_dropins::k0s::{self, Regime, assemble, preflight};
+use containerd_dropins::k0s::{self, DropInSet, Regime, assemble, preflight};
 use containerd_dropins::value::{Table, Value};
 
 use crate::support;
@@ -63,10 +63,7 @@ fn assembles_and_loads_as_k0s_1_30_and_containerd_1_7_do() {
     for case in support::files("recorded/k0s-1.30") {
         let what = case.display().to_string();
         let drop_ins = drop_ins(&case);
-        let given = drop_ins
-            .iter()
-            .map(|(name, text)| (name.as_str(), text.as_str()));
-        let assembled = assemble(&release, "pause:BASE", given).unwrap();
+        let assembled = assemble(&release, "pause:BASE", &support::set(&drop_ins)).unwrap();
 
         let generated = support::parse(&support::read(&case.join("containerd-cri.toml")));
         assert_eq!(
@@ -93,14 +90,11 @@ fn assembles_and_loads_as_k0s_1_36_and_containerd_2_do() {
         }
         let name = case.file_name().unwrap().to_str().unwrap();
         let drop_ins = drop_ins(&case);
-        let given: Vec<(&str, &str)> = drop_ins
-            .iter()
-            .map(|(name, text)| (name.as_str(), text.as_str()))
-            .collect();
-        let rejected = !preflight(given.iter().copied()).is_empty();
+        let given = support::set(&drop_ins);
+        let rejected = !preflight(&given).is_empty();
         let old = ["nover_v2cri", "v2cri", "v2plain", "ver1"];
         assert_eq!(rejected, old.contains(&name), "{name}");
-        match assemble(&release, "pause:BASE", given) {
+        match assemble(&release, "pause:BASE", &given) {
             Err(error) => assert!(rejected, "{name}: {error}"),
             Ok(assembled) => {
                 let text = assembled.main_toml("/etc/k0s/containerd.d", "");
@@ -157,7 +151,8 @@ fn k0s_1_27_1_pastes_drop_ins() {
     let release = k0s::Release::find("1.27.2").unwrap().0;
     assert_eq!(release.regime, Regime::CriAppend);
     let with = |text: &str| {
-        let assembled = assemble(&release, "pause:BASE", [("a.toml", text)]);
+        let set = DropInSet::new([("a.toml", text)]).unwrap();
+        let assembled = assemble(&release, "pause:BASE", &set);
         assembled.map(|assembled| assembled.effective())
     };
     let cri = "plugins.\"io.containerd.grpc.v1.cri\"";

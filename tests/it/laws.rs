@@ -8,8 +8,7 @@ use containerd_dropins::containerd::refusal::Rule;
 use containerd_dropins::diagnostic::Code;
 use containerd_dropins::k0s::{self, assemble};
 use containerd_dropins::migrate::{
-    Companion, ExistingDropIns, Fate, LedgerEntry, Options, Plan, Redacted, Target, plan,
-    plan_drop_ins,
+    Companion, Fate, LedgerEntry, Options, Plan, Redacted, Target, plan, plan_drop_ins,
 };
 use containerd_dropins::value::{Table, Value};
 use containerd_dropins::{Config, Document};
@@ -21,12 +20,14 @@ use crate::support;
 /// What is in effect with drop-ins, whose text is read anew.
 fn effective(k0s: &str, drop_ins: &BTreeMap<String, Table>) -> Effective {
     let (release, _) = k0s::Release::find(k0s).unwrap();
-    let texts: BTreeMap<&str, String> = drop_ins
+    let texts: BTreeMap<String, String> = drop_ins
         .iter()
-        .map(|(name, table)| (name.as_str(), toml_edit::ser::to_string(table).unwrap()))
+        .map(|(name, table)| {
+            let text = containerd_dropins::Exposed::table(table).to_toml();
+            (name.clone(), text)
+        })
         .collect();
-    let given = texts.iter().map(|(name, text)| (*name, text.as_str()));
-    assemble(&release, &release.pause_image, given)
+    assemble(&release, &release.pause_image, &support::set(&texts))
         .unwrap()
         .effective()
 }
@@ -144,7 +145,7 @@ fn pulls_as_before(case: &Case, plan: &Plan) -> Result<(), TestCaseError> {
     );
     for companion in &plan.companions {
         let mut fewer = files.clone();
-        let table = fewer.get_mut(&companion.drop_in).unwrap();
+        let table = fewer.get_mut(companion.drop_in.as_str()).unwrap();
         let key = leaf_paths(table).into_iter().find(|path| {
             let shown = path.join(".");
             shown == companion.key.replace('"', "")
@@ -215,7 +216,7 @@ fn accounts_for_every_key(case: &Case, plan: &Plan) -> Result<(), TestCaseError>
             entry.key
         );
         if let Some(name) = entry.fate.drop_in() {
-            prop_assert!(plan.drop_ins.iter().any(|drop_in| drop_in.name == name));
+            prop_assert!(plan.drop_ins.iter().any(|drop_in| drop_in.name == *name));
         }
     }
     Ok(())
@@ -279,12 +280,8 @@ fn is_idempotent(case: &Case, plan_1: &Plan) -> Result<(), TestCaseError> {
     prop_assert!(said.is_empty(), "{said:?}");
     if target.release.config_version() == 3 {
         // As existing drop-ins they stay as they are, to the byte.
-        let existing = ExistingDropIns {
-            directory: "/etc/k0s/containerd.d",
-            drop_ins: &imports,
-            imported: &[],
-            main: Some(&main),
-        };
+        let existing =
+            support::existing("/etc/k0s/containerd.d", &imports, &[]).with_main(Some(&main));
         let again = plan_drop_ins(&existing, &target, &Options::default());
         prop_assert_eq!(support::drop_ins(&again), support::drop_ins(plan_1));
         prop_assert!(support::keeps_all(&again), "{:?}", again.findings);
@@ -407,8 +404,7 @@ proptest! {
     fn existing_drop_ins_mean_what_they_meant(set in drop_ins()) {
         let effective = |k0s: &str, files: &BTreeMap<String, String>| {
             let release = k0s::Release::find(k0s).unwrap().0;
-            let given = files.iter().map(|(name, text)| (name.as_str(), text.as_str()));
-            assemble(&release, &release.pause_image, given).map(|assembled| assembled.effective())
+            assemble(&release, &release.pause_image, &support::set(files)).map(|assembled| assembled.effective())
         };
         let none = BTreeMap::new();
         let before = effective(FROM, &set.files).unwrap();
@@ -416,7 +412,7 @@ proptest! {
         let documents: Vec<Document> = set.files.iter()
             .map(|(name, text)| Document::parse(format!("{directory}/{name}"), text.as_bytes()).unwrap())
             .collect();
-        let existing = ExistingDropIns { directory, drop_ins: &documents, imported: &[], main: None };
+        let existing = support::existing(directory, &documents, &[]);
         let plan = plan_drop_ins(&existing, &Target::find(TO).unwrap(), &Options::default());
         prop_assert!(support::keeps_all(&plan), "{:?}", plan.findings);
         let after = effective(TO, &support::drop_ins(&plan)).unwrap();
@@ -443,7 +439,7 @@ proptest! {
         let documents: Vec<Document> = support::drop_ins(&plan).iter()
             .map(|(name, text)| Document::parse(format!("{directory}/{name}"), text.as_bytes()).unwrap())
             .collect();
-        let existing = ExistingDropIns { directory, drop_ins: &documents, imported: &[], main: None };
+        let existing = support::existing(directory, &documents, &[]);
         let again = plan_drop_ins(&existing, &Target::find(TO).unwrap(), &Options::default());
         prop_assert_eq!(support::drop_ins(&again), support::drop_ins(&plan));
         prop_assert_eq!(again.steps.len(), 1);
@@ -460,7 +456,7 @@ proptest! {
             let documents: Vec<Document> = files.iter()
                 .map(|(name, text)| Document::parse(format!("{directory}/{name}"), text.as_bytes()).unwrap())
                 .collect();
-            let existing = ExistingDropIns { directory, drop_ins: &documents, imported: &imported, main: None };
+            let existing = support::existing(directory, &documents, &imported);
             plan_drop_ins(&existing, &Target::find(k0s).unwrap(), &Options::default())
         };
         let mut files = set.files.clone();
@@ -492,7 +488,7 @@ proptest! {
         prop_assert_eq!(config.to_table(), document.to_table());
         let written = Document::parse("t", config.to_toml().as_bytes()).unwrap();
         prop_assert_eq!(written.to_table(), document.to_table());
-        let json = serde_json::to_string(&config).unwrap();
+        let json = serde_json::to_string(&containerd_dropins::Exposed::table(&config.to_table())).unwrap();
         let back: Config = serde_json::from_str(&json).unwrap();
         prop_assert_eq!(back.to_table(), config.to_table());
     }

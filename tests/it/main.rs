@@ -38,3 +38,5 @@ mod support;
 mod targets;
 mod version_3;
 mod versions;
+#[cfg(unix)]
+mod writing;

@@ -114,7 +114,7 @@ fn containerd_2_migrates_imports_as_is_said() {
         let leaves = support::leaves(&support::parse(&dump));
         let key = long(key).replace("plugins.", "\"plugins\".");
         let found = leaves.get(&key).filter(|value| !value.is_zero());
-        let found = found.map(|value| serde_json::to_string(value).unwrap());
+        let found = found.map(|value| value.exposed().to_string());
         assert_eq!(found.as_deref().unwrap_or_default(), *expected, "{text}");
     }
 }

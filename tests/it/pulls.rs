@@ -6,9 +6,7 @@ use containerd_dropins::Document;
 use containerd_dropins::containerd::pull::ImagePull;
 use containerd_dropins::diagnostic::Code;
 use containerd_dropins::k0s::assemble;
-use containerd_dropins::migrate::{
-    ExistingDropIns, Options, Plan, RegistryPolicy, Target, plan, plan_drop_ins,
-};
+use containerd_dropins::migrate::{Options, Plan, RegistryPolicy, Target, plan, plan_drop_ins};
 
 use crate::support;
 use crate::version_3::{NEW, OLD, long};
@@ -35,9 +33,8 @@ fn companions(plan: &Plan) -> Vec<(&str, &str)> {
 #[track_caller]
 fn pulls(plan: &Plan, directories: &[&str]) {
     assert!(plan.is_sound(), "{:?}", plan.findings);
-    let texts = plan.drop_ins.iter();
-    let texts = texts.map(|drop_in| (drop_in.name.as_str(), drop_in.text()));
-    let effective = assemble(&plan.target.release, "reg.example/pause:1", texts)
+    let set = plan.drop_in_set().unwrap();
+    let effective = assemble(&plan.target.release, "reg.example/pause:1", &set)
         .unwrap()
         .effective();
     assert_eq!(effective.refusals(), []);
@@ -173,12 +170,7 @@ fn existing_drop_ins_and_version_3() {
     let carry = |text: &str, options: &Options| {
         let name = format!("{directory}/own.toml");
         let drop_ins = [Document::parse(name, long(text).as_bytes()).unwrap()];
-        let existing = ExistingDropIns {
-            directory,
-            drop_ins: &drop_ins,
-            imported: &[],
-            main: None,
-        };
+        let existing = support::existing(directory, &drop_ins, &[]);
         plan_drop_ins(&existing, &Target::find(NEW).unwrap(), options)
     };
     let options = Options::default();

@@ -6,7 +6,7 @@ use containerd_dropins::containerd::Release;
 use containerd_dropins::diagnostic::{Code, Severity};
 use containerd_dropins::k0s::assemble;
 use containerd_dropins::migrate::{
-    ExistingDropIns, Fate, Options, Plan, RegistryPolicy, Target, plan, plan_drop_ins,
+    Fate, Options, Plan, RegistryPolicy, Target, plan, plan_drop_ins,
 };
 use containerd_dropins::registry::{
     CertsD, Conversion, HostsToml, Remark, RemarkKind, convert, diagnose, endpoints, endpoints_in,
@@ -573,12 +573,7 @@ fn routes(section: &str) -> Vec<(String, Plan)> {
             let directory = "/etc/k0s/containerd.d";
             let path = format!("{directory}/registry.toml");
             let drop_ins = [Document::parse(path, text.as_bytes()).unwrap()];
-            let existing = ExistingDropIns {
-                directory,
-                drop_ins: &drop_ins,
-                imported: &[],
-                main: None,
-            };
+            let existing = support::existing(directory, &drop_ins, &[]);
             routes.push((
                 format!("drop-in {name}"),
                 plan_drop_ins(&existing, &target, &options),
@@ -966,6 +961,53 @@ fn registries() -> impl Strategy<Value = Registry> {
     })
 }
 
+/// Texts of `hosts.toml` in which each host has a notation of its own.
+fn notations() -> impl Strategy<Value = String> {
+    let urls = [
+        "https://a.example",
+        "https://[fd00::1]:1",
+        "https://c.example",
+        "https://d.example/p",
+    ];
+    let notations = prop::collection::vec(0..7, urls.len());
+    (
+        any::<bool>(),
+        any::<bool>(),
+        notations,
+        Just(urls).prop_shuffle(),
+    )
+        .prop_map(|(server, table, notations, urls)| {
+            const CAN: &str = "capabilities = [\"pull\", \"resolve\"]\n";
+            let (mut top, mut inside, mut behind) = (String::new(), String::new(), String::new());
+            if server {
+                top.push_str("server = \"https://up.example\"\n");
+            }
+            let mut back = String::new();
+            for (url, notation) in urls.iter().zip(notations) {
+                let header = format!("[host.\"{url}\".header]\nx = \"y\"\n");
+                match notation {
+                    0 => behind.push_str(&format!("[host.\"{url}\"]\n{CAN}{header}")),
+                    1 => behind.push_str(&header),
+                    2 => inside.push_str(&format!("\"{url}\".{CAN}")),
+                    3 => {
+                        inside.push_str(&format!("\"{url}\".{CAN}"));
+                        behind.push_str(&header);
+                    }
+                    4 => inside.push_str(&format!("\"{url}\" = {{ header = {{ x = \"y\" }} }}\n")),
+                    5 => {
+                        behind.push_str(&format!("[host.\"{url}\"]\n"));
+                        back.push_str(&header);
+                    }
+                    _ => {}
+                }
+            }
+            if table || !inside.is_empty() {
+                inside.insert_str(0, "[host]\n");
+            }
+            [top, inside, behind, back].concat()
+        })
+}
+
 proptest! {
     /// Whatever is converted makes the same pulls, for every host named
     /// anywhere and one named nowhere; what is not is said.
@@ -1016,8 +1058,8 @@ proptest! {
         let tables = plan.ledger.iter().filter(|entry| entry.value.expose().as_table().is_some());
         prop_assert_eq!(plan.ledger.len() - tables.count(), keys, "{}\n{:?}", text, plan.ledger);
         // What is in effect of drop-ins and files together.
-        let texts = plan.drop_ins.iter().map(|drop_in| (drop_in.name.as_str(), drop_in.text()));
-        let effective = assemble(&plan.target.release, "pause", texts).unwrap().effective();
+        let set = plan.drop_in_set().unwrap();
+        let effective = assemble(&plan.target.release, "pause", &set).unwrap().effective();
         let section = if new { "io.containerd.cri.v1.images" } else { "io.containerd.grpc.v1.cri" };
         let path = effective.get(&["plugins", section, "registry", "config_path"]);
         let has_path = path.is_some_and(|path| path.as_str() != Some(""));
@@ -1079,7 +1121,35 @@ proptest! {
     fn a_file_that_is_written_reads_the_same(settings in registries()) {
         for to in [OLD, NEW] {
             for file in convert(&settings, OLD, to).unwrap().files {
-                prop_assert_eq!(HostsToml::parse(&file.file.to_toml(to)).unwrap(), file.file);
+                prop_assert_eq!(HostsToml::parse(&file.file.to_toml(to), to).unwrap(), file.file);
+            }
+        }
+    }
+
+    /// A file in any notation that is read for a release and written for it has
+    /// that release ask the same.
+    #[test]
+    fn a_file_that_is_read_asks_the_same_when_written(text in notations()) {
+        let ask = |text: &str, release| {
+            let files = [("reg.example/hosts.toml".to_owned(), text.to_owned())];
+            let mut urls = Vec::new();
+            for endpoint in certs_d(&files).endpoints("reg.example", release) {
+                // What is asked again says nothing else.
+                if !urls.contains(&endpoint.to_string()) {
+                    urls.push(endpoint.to_string());
+                }
+            }
+            urls
+        };
+        for release in [OLD, NEW] {
+            match HostsToml::parse(&text, release) {
+                Ok(file) => {
+                    let written = file.to_toml(release);
+                    prop_assert_eq!(ask(&written, release), ask(&text, release), "{}\n{}", text, written);
+                    prop_assert_eq!(HostsToml::parse(&written, release).unwrap(), file);
+                }
+                // What it ignores.
+                Err(_) => prop_assert_eq!(ask(&text, release), ask("", release), "{}", text),
             }
         }
     }

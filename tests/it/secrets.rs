@@ -4,16 +4,18 @@
 use std::fmt::Debug;
 
 use containerd_dropins::airgap::{self, ImageList};
-use containerd_dropins::k0s::{Release, assemble, preflight};
+use containerd_dropins::k0s::{DropInSet, Release, assemble, preflight};
 use containerd_dropins::migrate::{
-    ExistingDropIns, Options, Plan, RegistryPolicy, Target, check, plan, plan_drop_ins,
+    Options, Plan, RegistryPolicy, Target, check, plan, plan_drop_ins,
 };
 use containerd_dropins::registry::{CertsD, HostsToml, convert};
+use containerd_dropins::value::{Table, Value};
 use containerd_dropins::{Config, Document};
 use serde::Serialize;
 
 use crate::support;
 use crate::version_3::{NEW, OLD, long};
+use crate::versions::leaves;
 
 /// What is planted begins like this.
 const SECRET: &str = "hunter";
@@ -76,6 +78,31 @@ oom_score = -999 # token: hunter02
   api_key = "hunter36"
   url = "https://u:hunter37/b@h"
   client_secret = "hunter28"
+  secret_key = "hunter38"
+  aws_secret_access_key = "hunter39"
+  db_pass = "hunter40"
+  psk = "hunter41"
+  jwt = "hunter42"
+  pin = 70427
+  args = ["-u", "admin:hunter43", "--registry-auth=hunter44"]
+  ".dockerconfigjson" = "hunter45"
+  password = { value = "hunter46", list = [["hunter47"]] }
+  # docker login -p hunter48
+  x = 1
+[proxy_plugins."https://u:hunter49@h"]
+  type = "snapshot"
+  address = "https://h/x?pass=hunter50"
+[CRI.containerd.runtimes."https://u:hunter51@h"]
+  runtime_type = "io.containerd.x.v1"
+[CRI.registry.configs."pem.example".tls]
+  key_file = """-----BEGIN PRIVATE KEY-----
+hunter52
+-----END PRIVATE KEY-----
+"""
+  ca_file = "-----BEGIN PRIVATE KEY-----hunter53-----END PRIVATE KEY-----"
+[timeouts]
+  "a=hunter54" = "1s"
+  password = "hunter55"
 "#;
 
 #[track_caller]
@@ -105,9 +132,8 @@ fn hides_plan(plan: &Plan) {
     hides_all("the ledger", &plan.ledger);
     hides_all("changes", &plan.changes);
     for drop_in in &plan.drop_ins {
-        assert_eq!(
-            drop_in.sensitive,
-            drop_in.text().contains(SECRET),
+        assert!(
+            drop_in.sensitive || !drop_in.text().contains(SECRET),
             "{}",
             drop_in.name
         );
@@ -115,9 +141,8 @@ fn hides_plan(plan: &Plan) {
         hides("a drop-in", drop_in.redacted_text());
     }
     for file in &plan.hosts_files {
-        assert_eq!(
-            file.sensitive,
-            file.text().contains(SECRET),
+        assert!(
+            file.sensitive || !file.text().contains(SECRET),
             "{}",
             file.name
         );
@@ -161,17 +186,127 @@ fn no_plan_for_drop_ins_shows_a_credential() {
     let text = long(PLANTED);
     let drop_ins = [Document::parse("/etc/k0s/containerd.d/a.toml", text.as_bytes()).unwrap()];
     for k0s in [OLD, NEW] {
-        let existing = ExistingDropIns {
-            directory: "/etc/k0s/containerd.d",
-            drop_ins: &drop_ins,
-            imported: &[],
-            main: None,
-        };
+        let existing = support::existing("/etc/k0s/containerd.d", &drop_ins, &[]);
         hides_plan(&plan_drop_ins(
             &existing,
             &Target::find(k0s).unwrap(),
             &Options::default(),
         ));
+    }
+}
+
+/// What a person may put anywhere: into the place of any setting, whatever its
+/// type, and of any that there is not.
+#[test]
+fn no_place_shows_a_credential() {
+    // The names of settings are not secret, and what looks like a value may be one.
+    let anywhere = [
+        "docker login -p hunter01",
+        "--registry-auth=hunter02",
+        "https://u:hunter03@h",
+        "https://h/x?pass=hunter04",
+        "https://u:hunter05/x?y@h",
+        "u:hunter06@h",
+        "{{ pass | default \"hunter07\" }}",
+        "-----BEGIN PRIVATE KEY-----\nhunter08\n",
+        "a\u{202e}hunter09",
+    ];
+    let hidden = ["hunter10", "aHVudGVyMTE hunter11"];
+    for (kind, form) in anywhere
+        .map(|form| (Plant::InSetting, form))
+        .into_iter()
+        .chain([
+            (Plant::Unknown, hidden[0]),
+            (Plant::Unknown, hidden[1]),
+            (Plant::Name, anywhere[2]),
+            (Plant::Name, anywhere[5]),
+            (Plant::Name, "password: hunter12"),
+            (Plant::Name, "a\u{2028}hunter13"),
+        ])
+    {
+        for (version, table) in [(2, kind.table(2, form)), (3, kind.table(3, form))] {
+            let text = containerd_dropins::Exposed::table(&table).to_toml();
+            let legacy = document(&text);
+            hides_all("findings", &check(&legacy));
+            hides("the config", &format!("{:?}", Config::read(&legacy)));
+            hides(
+                "the config",
+                &serde_json::to_string(&Config::read(&legacy)).unwrap(),
+            );
+            hides("a table", &format!("{:?}", legacy.to_table().values()));
+            for k0s in ["1.27.1", OLD, NEW] {
+                let target = Target::find(k0s).unwrap();
+                let options = Options::default().registry(RegistryPolicy::Convert);
+                let plan = plan(&legacy, &[], &target, &options);
+                hides_plan(&plan);
+                let exposed = plan.exposed();
+                assert!(
+                    exposed.to_string().contains(SECRET) || exposed.ledger.len() > 40,
+                    "{version} {form}"
+                );
+            }
+        }
+    }
+}
+
+/// Where something is planted.
+#[derive(Clone, Copy)]
+enum Plant {
+    /// In place of the value of every setting.
+    InSetting,
+    /// Under an unknown key in every table.
+    Unknown,
+    /// In the name of every entry of a map.
+    Name,
+}
+
+impl Plant {
+    fn table(self, version: i64, form: &str) -> Table {
+        let mut table = Table::from([("version".to_owned(), Value::Integer(version))]);
+        for leaf in leaves() {
+            let path: Vec<&str> = leaf.path.iter().map(|key| &**key).collect();
+            let Some(mut address) = Config::address(version, &path) else {
+                continue;
+            };
+            let is_map = address.iter().any(|key| key == "*");
+            for key in address.iter_mut().filter(|key| *key == "*") {
+                *key = match self {
+                    Plant::Name => form.to_owned(),
+                    _ => "x".to_owned(),
+                };
+            }
+            let key = address.last_mut().unwrap();
+            let value = match self {
+                _ if leaf.path == ["version"] => continue,
+                // A map of images, whatever they are called.
+                Plant::Unknown if leaf.path.contains(&"pinned_images") || key == "sandbox" => {
+                    continue;
+                }
+                Plant::Name if !is_map => continue,
+                Plant::Name => crate::versions::value(&leaf.setting.kind, 7),
+                Plant::InSetting => Value::String(form.to_owned()),
+                Plant::Unknown => {
+                    *key = "nobody".to_owned();
+                    Value::String(form.to_owned())
+                }
+            };
+            put_at(&mut table, &address, value);
+        }
+        table
+    }
+}
+
+fn put_at(table: &mut Table, path: &[String], value: Value) {
+    match path {
+        [] => {}
+        [key] => drop(table.insert(key.clone(), value)),
+        [key, rest @ ..] => {
+            let inner = table.entry(key.clone());
+            match inner.or_insert_with(|| Value::Table(Table::new())) {
+                Value::Table(inner) => put_at(inner, rest, value),
+                _ => panic!("{path:?}"),
+            }
+        }
     }
 }
 
@@ -190,8 +325,12 @@ fn no_model_shows_a_credential() {
     );
     hides("auths", &format!("{:?}", registry.auths));
     let (release, _) = Release::find(OLD).unwrap();
-    let nothing = assemble(&release, "pause", []).unwrap().effective();
-    let assembled = assemble(&release, "pause", [("a.toml", text.as_str())]).unwrap();
+    let set = DropInSet::new([("a.toml", text.as_str())]).unwrap();
+    hides("a set", &format!("{set:?}"));
+    let nothing = assemble(&release, "pause", &DropInSet::default())
+        .unwrap()
+        .effective();
+    let assembled = assemble(&release, "pause", &set).unwrap();
     hides("the files", &format!("{assembled:?}"));
     let effective = assembled.effective();
     hides("what is in effect", &format!("{effective:?}"));
@@ -204,7 +343,7 @@ fn no_model_shows_a_credential() {
 #[test]
 fn no_hosts_toml_shows_a_credential() {
     let text = "server = \"https://u:hunter03@h\"\nnobody = \"password=hunter04\"\n[host.\"https://u:hunter05@m\"]\n[host.\"https://m.example\"]\n[host.\"https://m.example\".header]\nAuthorization = \"Basic hunter01\"\n[header]\nX = [\"hunter02\"]\n";
-    let file = HostsToml::parse(text).unwrap();
+    let file = HostsToml::parse(text, "2.1.9".parse().unwrap()).unwrap();
     hides("a file", &format!("{file:?}"));
     assert!(file.to_toml("2.1.0".parse().unwrap()).contains("hunter01"));
     let certs_d = CertsD::new("/certs.d", [("_default/hosts.toml", text)]);
@@ -224,17 +363,31 @@ fn no_error_shows_a_credential() {
                 if let Err(error) = Document::parse("c.toml", broken.as_bytes()) {
                     hides("an error", &format!("{error} {error:?} {}", error.help()));
                 }
-                let parsed = preflight([("c.toml", broken.as_str())]);
+                let set = DropInSet::new([("c.toml", broken.as_str())]).unwrap();
+                let parsed = preflight(&set);
                 hides("the pre-flight check", &format!("{parsed:?}"));
                 let (release, _) = Release::find(OLD).unwrap();
-                if let Err(error) = assemble(&release, "p", [("c.toml", broken.as_str())]) {
+                if let Err(error) = assemble(&release, "p", &set) {
                     hides("an error", &format!("{error} {error:?}"));
                 }
-                if let Err(error) = HostsToml::parse(&broken) {
+                if let Err(error) = HostsToml::parse(&broken, "2.1.9".parse().unwrap()) {
                     hides("an error", &format!("{error} {error:?}"));
                 }
             }
         }
+    }
+    for broken in [
+        "[a]\npassword = {{ pass | default \"hunter61\" }}\n",
+        "[a.\"hunter62\"]\n[a.\"hunter62\"]\n",
+        "\"hunter63\" = 1\n\"hunter63\" = 2\n",
+        "a = hunter64\n",
+        "hunter65\n",
+        "version = \"hunter66\"\n",
+        "{\"password\": \"hunter67\"}\n",
+        "password: hunter68\n",
+    ] {
+        let error = Document::parse("c.toml", broken.as_bytes()).unwrap_err();
+        hides("an error", &format!("{error} {error:?} {}", error.help()));
     }
     for wrong in [
         "[CRI.registry.configs.h.auth]\npassword = [\"hunter01\"]\n",

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use containerd_dropins::Document;
 use containerd_dropins::diagnostic::{Code, Finding, Severity};
+use containerd_dropins::k0s::DropInSet;
 use containerd_dropins::migrate::{ExistingDropIns, Options, Plan, Target, plan, plan_drop_ins};
 use containerd_dropins::value::{Table, Value};
 
@@ -198,7 +199,7 @@ pub fn dump(
         .collect();
     imports.push(write(
         "containerd-cri.toml.generated",
-        &toml_edit::ser::to_string(&cri).unwrap(),
+        &containerd_dropins::Exposed::table(&cri).to_toml(),
     ));
     let main = format!("version = 2\nimports = {imports:?}\n");
     config_dump(containerd, &write("containerd.toml.generated", &main))
@@ -272,6 +273,31 @@ pub fn migrate(legacy: &str, k0s: &str) -> Plan {
     )
 }
 
+/// Existing drop-ins that were read from a directory, and what they import: from
+/// folders of it among them, from elsewhere besides.
+pub fn existing<'a>(
+    directory: &'a str,
+    files: &'a [Document],
+    imported: &'a [Document],
+) -> ExistingDropIns<'a> {
+    let is_drop_in = |file: &&Document| {
+        let below = file.name().strip_prefix(directory).unwrap();
+        !below.trim_start_matches('/').contains('/')
+    };
+    let (drop_ins, nested): (Vec<&Document>, Vec<&Document>) = files.iter().partition(is_drop_in);
+    let existing = ExistingDropIns::new(directory, drop_ins).unwrap();
+    existing
+        .importing(nested.into_iter().chain(imported))
+        .unwrap()
+}
+
+/// Files by name, of which those without a folder are drop-ins.
+pub fn set(files: &BTreeMap<String, String>) -> DropInSet<'_> {
+    let files = files.iter().map(|(name, text)| (name, text.as_str()));
+    let (nested, drop_ins): (Vec<_>, Vec<_>) = files.partition(|(name, _)| name.contains('/'));
+    DropInSet::new(drop_ins).unwrap().importing(nested).unwrap()
+}
+
 /// Existing drop-ins, by name and text in short words, carried over. A name that
 /// begins with `/` is the path of a file from elsewhere.
 pub fn carried_over(files: &[(&str, &str)], k0s: &str) -> Plan {
@@ -290,12 +316,7 @@ pub fn carried_over(files: &[(&str, &str)], k0s: &str) -> Plan {
         .map(parse)
         .collect();
     let imported: Vec<Document> = files.iter().filter(is_outside).map(parse).collect();
-    let existing = ExistingDropIns {
-        directory,
-        drop_ins: &drop_ins,
-        imported: &imported,
-        main: None,
-    };
+    let existing = existing(directory, &drop_ins, &imported);
     plan_drop_ins(&existing, &Target::find(k0s).unwrap(), &Options::default())
 }
 
@@ -329,6 +350,6 @@ pub fn keeps_all(plan: &Plan) -> bool {
 pub fn drop_ins(plan: &Plan) -> BTreeMap<String, String> {
     let files = plan.drop_ins.iter();
     files
-        .map(|drop_in| (drop_in.name.clone(), drop_in.text().to_owned()))
+        .map(|drop_in| (drop_in.name.to_string(), drop_in.text().to_owned()))
         .collect()
 }

@@ -3,9 +3,7 @@
 use containerd_dropins::Document;
 use containerd_dropins::airgap::{self, ImageList};
 use containerd_dropins::diagnostic::{Code, Severity};
-use containerd_dropins::migrate::{
-    DecidedBy, ExistingDropIns, Options, Plan, Target, plan, plan_drop_ins,
-};
+use containerd_dropins::migrate::{DecidedBy, Options, Plan, Target, plan, plan_drop_ins};
 
 use crate::support;
 use crate::version_3::long;
@@ -26,12 +24,7 @@ fn carry_over(name: &str, text: &str, target: &Target) -> Plan {
     let directory = "/etc/k0s/containerd.d";
     let path = format!("{directory}/{name}");
     let drop_ins = [Document::parse(path, text.as_bytes()).unwrap()];
-    let existing = ExistingDropIns {
-        directory,
-        drop_ins: &drop_ins,
-        imported: &[],
-        main: None,
-    };
+    let existing = support::existing(directory, &drop_ins, &[]);
     plan_drop_ins(&existing, target, &Options::default())
 }
 
@@ -71,7 +64,11 @@ fn the_stated_containerd_has_the_defaults() {
         assert!(before.is_empty(), "{before:?}");
     }
     let target = stated("1.30.4", "1.7.9");
-    let assembled = containerd_dropins::k0s::assemble(&target.release, target.pause_image(), []);
+    let assembled = containerd_dropins::k0s::assemble(
+        &target.release,
+        target.pause_image(),
+        &Default::default(),
+    );
     let cri = assembled.unwrap().cri_toml().unwrap();
     assert!(
         cri.contains("image_pull_progress_timeout = \"1m0s\""),
@@ -295,11 +292,9 @@ fn every_case_is_proven_for_stated_facts() {
                 assert!(!said.contains(&code), "{}", shown());
             }
             let texts = support::drop_ins(&plan);
-            let given = texts
-                .iter()
-                .map(|(name, text)| (name.as_str(), text.as_str()));
+            let set = support::set(&texts);
             let assembled =
-                containerd_dropins::k0s::assemble(&target.release, target.pause_image(), given);
+                containerd_dropins::k0s::assemble(&target.release, target.pause_image(), &set);
             let effective = assembled.unwrap().effective();
             let path: &[&str] = match target.release.config_version() {
                 2 => &["plugins", "io.containerd.grpc.v1.cri", "sandbox_image"],

@@ -27,7 +27,7 @@ pub fn settings(plan: &Plan) -> Vec<String> {
     for text in support::drop_ins(plan).values() {
         for (key, value) in support::leaves(&support::parse(text)) {
             if key != "\"version\"" {
-                let line = format!("{key} = {}", serde_json::to_string(&value).unwrap());
+                let line = format!("{key} = {}", value.exposed());
                 lines.push(NAMES.iter().fold(line, |line, (short, long)| {
                     line.replace(&long.replace("plugins", "\"plugins\""), short)
                 }));
@@ -71,7 +71,7 @@ pub const NEW: &str = "v1.36.3+k0s.2";
 fn bin_dir_and_bin_dirs() {
     let one = ["CRI.\"cni\".\"bin_dir\" = \"/x\""];
     let list = ["RUNTIME.\"cni\".\"bin_dirs\" = [\"/x\"]"];
-    let two = ["RUNTIME.\"cni\".\"bin_dirs\" = [\"/x\",\"/y\"]"];
+    let two = ["RUNTIME.\"cni\".\"bin_dirs\" = [\"/x\", \"/y\"]"];
     check(
         "version = 2\n[CRI.cni]\nbin_dir = \"/x\"\n",
         NEW,

@@ -65,7 +65,7 @@ pub fn leaves() -> Vec<Leaf> {
     leaves
 }
 
-fn value(kind: &Kind, seed: u8) -> Value {
+pub fn value(kind: &Kind, seed: u8) -> Value {
     match kind {
         Kind::Map(kind) => value(kind, seed),
         Kind::Bool => Value::Boolean(seed.is_multiple_of(2)),
@@ -94,7 +94,10 @@ fn at_path(path: &[String], value: Value) -> Table {
 fn with_version(version: i64, path: &[String], value: Value) -> Config {
     let mut table = at_path(path, value);
     table.insert("version".to_owned(), Value::Integer(version));
-    serde_json::from_value(serde_json::to_value(&table).unwrap()).unwrap()
+    serde_json::from_value(
+        serde_json::to_value(containerd_dropins::Exposed::table(&table)).unwrap(),
+    )
+    .unwrap()
 }
 
 proptest! {
@@ -122,7 +125,7 @@ proptest! {
                     prop_assert_eq!(support::at(&table, &keys), Some(&value), "{:?} from {} to {}", path, from, to);
                     // Nothing else is written.
                     prop_assert_eq!(support::leaves(&table).len(), 2);
-                    let mut back: Config = serde_json::from_value(serde_json::to_value(&table).unwrap()).unwrap();
+                    let mut back: Config = serde_json::from_value(serde_json::to_value(containerd_dropins::Exposed::table(&table)).unwrap()).unwrap();
                     back.version = Some(from);
                     prop_assert_eq!(back.to_table(), config.to_table());
                     prop_assert_eq!(back.to_table(), with_version(from, &address, value.clone()).to_table());
@@ -231,4 +234,96 @@ fn the_table_of_address_changes_is_current() {
         text,
         "RECORD=1 cargo test --test it address_changes writes it"
     );
+}
+
+/// A key of a file: where some version has a setting, and what is there.
+type Entry = (prop::sample::Index, i64, u8);
+
+/// Ids of plugins in the spellings of all versions, and one that is nobody's.
+const IDS: [&str; 10] = [
+    "cri",
+    "zfs",
+    "restart",
+    "io.containerd.grpc.v1.cri",
+    "io.containerd.cri.v1.images",
+    "io.containerd.snapshotter.v1.zfs",
+    "io.containerd.internal.v1.restart",
+    "io.containerd.monitor.container.v1.restart",
+    "io.containerd.monitor.task.v1.cgroups",
+    "nobody's",
+];
+
+/// A file of some version or none, with keys and ids of any.
+fn mixed(version: Option<i64>, entries: &[Entry], ids: &[prop::sample::Index]) -> Table {
+    let leaves = leaves();
+    let mut table = Table::new();
+    for (index, at, seed) in entries {
+        let leaf = index.get(&leaves);
+        let path: Vec<&str> = leaf
+            .path
+            .iter()
+            .map(|key| if *key == "*" { "n" } else { key })
+            .collect();
+        let Some(address) = Config::address(*at, &path).filter(|_| path != ["version"]) else {
+            continue;
+        };
+        let value = match seed {
+            // Of a wrong type, and empty.
+            0 => Value::Integer(-1),
+            1 => Value::Table(Table::new()),
+            seed => value(&leaf.setting.kind, *seed),
+        };
+        add(&mut table, at_path(&address, value));
+    }
+    if !ids.is_empty() {
+        let ids = ids.iter().map(|id| Value::String(id.get(&IDS).to_string()));
+        table.insert("disabled_plugins".to_owned(), Value::Array(ids.collect()));
+    }
+    table.extend(version.map(|version| ("version".to_owned(), Value::Integer(version))));
+    table
+}
+
+/// Adds what is not there yet.
+fn add(table: &mut Table, other: Table) {
+    for (key, value) in other {
+        match (table.get_mut(&key), value) {
+            (Some(Value::Table(table)), Value::Table(other)) => add(table, other),
+            (Some(_), _) => {}
+            (None, value) => drop(table.insert(key, value)),
+        }
+    }
+}
+
+proptest! {
+    /// A file that is read and written again, in the version that it has or
+    /// without one, says what it said: the same keys, the same ids in the same
+    /// order.
+    #[test]
+    fn a_files_own_version_is_written_as_it_was(
+        version in prop_oneof![Just(None), (0i64..=5).prop_map(Some)],
+        entries in prop::collection::vec((any::<prop::sample::Index>(), 1i64..=4, 0u8..200), 0..6),
+        ids in prop::collection::vec(any::<prop::sample::Index>(), 0..5),
+    ) {
+        let table = mixed(version, &entries, &ids);
+        let json = serde_json::to_value(containerd_dropins::Exposed::table(&table)).unwrap();
+        let config: Config = serde_json::from_value(json).unwrap();
+        prop_assert_eq!(config.to_table(), table);
+    }
+}
+
+/// Ids that a version ignores are not said in another.
+#[test]
+fn ignored_ids_do_not_come_alive() {
+    let text = "version = 3\ndisabled_plugins = [\"io.containerd.internal.v1.restart\", \"io.containerd.monitor.task.v1.cgroups\"]\n";
+    let document = containerd_dropins::Document::parse("t", text.as_bytes()).unwrap();
+    let mut config = Config::read(&document);
+    let disabled = config.disabled_plugins.as_deref();
+    assert_eq!(
+        disabled,
+        Some(&["io.containerd.monitor.v1.cgroups".to_owned()][..])
+    );
+    assert_eq!(support::parse(&config.to_toml()), document.to_table());
+    config.version = Some(2);
+    let other = "version = 2\ndisabled_plugins = [\"io.containerd.monitor.v1.cgroups\"]\n";
+    assert_eq!(support::parse(&config.to_toml()), support::parse(other));
 }

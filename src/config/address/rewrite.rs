@@ -34,8 +34,15 @@ pub(crate) fn stated_version(file: &Table) -> Option<i64> {
     }
 }
 
+/// The key under which a config keeps the version that its file was meant to be
+/// of, where it states none.
+const MEANT: &str = "version that is meant";
+
 /// Brings a whole config file into the paths of version 2, by the version that
 /// it states or was meant to be.
+///
+/// What that version ignores and another would not is kept under keys that are
+/// nobody's, so that [`leave`] writes the file as it was.
 pub(crate) fn enter(section: &'static Section, table: &mut Table) {
     if !is_config(section) {
         return;
@@ -43,24 +50,100 @@ pub(crate) fn enter(section: &'static Section, table: &mut Table) {
     let version = match stated_version(table) {
         Some(version) => version,
         None => {
-            let plugins = table.get("plugins").and_then(Value::as_table);
-            let ids = plugins.into_iter().flat_map(Table::keys);
-            let meant = meant(ids.map(String::as_str));
+            let meant = meant(plugin_ids(table));
             if let Some(version) = meant {
-                table.insert("version".to_owned(), Value::Integer(version));
+                table.insert(MEANT.to_owned(), Value::Integer(version));
             }
             meant.unwrap_or(1)
         }
     };
+    let ignored = plugin::LISTS.map(|key| (key, take_ignored(table, key, version)));
     *table = read(std::mem::take(table), version, false);
+    for (key, ids) in ignored {
+        if !ids.is_empty() {
+            table.insert(aside(version, key), Value::Array(ids));
+        }
+    }
 }
 
-/// Brings a whole config file into the paths of the version that it states.
+/// Brings a whole config file into the paths of the version that it states, or
+/// was meant to be of.
 pub(crate) fn leave(section: &'static Section, table: &mut Table) {
-    if is_config(section) {
-        let version = stated_version(table).unwrap_or(1);
-        *table = write(std::mem::take(table), version);
+    if !is_config(section) {
+        return;
     }
+    let meant = match table.remove(MEANT) {
+        Some(Value::Integer(version)) => Some(version),
+        _ => None,
+    };
+    let version = stated_version(table).or(meant).unwrap_or(1);
+    let ignored = plugin::LISTS.map(|key| (key, table.remove(&aside(version, key))));
+    *table = write(std::mem::take(table), version);
+    for (key, ids) in ignored {
+        put_ignored(table, key, ids);
+    }
+}
+
+/// The plugin ids that a file names, in sections and in lists.
+fn plugin_ids(table: &Table) -> impl Iterator<Item = &str> {
+    let sections = table.get("plugins").and_then(Value::as_table);
+    let sections = sections.into_iter().flat_map(Table::keys);
+    let lists = plugin::LISTS.into_iter();
+    let listed = lists.filter_map(|key| table.get(key)?.as_array()).flatten();
+    let listed = listed.filter_map(Value::as_str);
+    sections.map(String::as_str).chain(listed)
+}
+
+/// Takes ids that would be others if they were written again out of a list of
+/// plugins: they are of another config version, in which they mean something.
+/// Each has its place in the list in front.
+fn take_ignored(table: &mut Table, key: &str, version: i64) -> Vec<Value> {
+    let Some(Value::Array(items)) = table.get_mut(key) else {
+        return Vec::new();
+    };
+    let is_ignored = |item: &Value| {
+        let id = item.as_str();
+        id.is_some_and(|id| plugin_id(version, plugin_of(version, id)) != id)
+    };
+    let mut ignored = Vec::new();
+    let mut left = Vec::with_capacity(items.len());
+    for (at, item) in std::mem::take(items).into_iter().enumerate() {
+        match is_ignored(&item) {
+            true => {
+                let at = i64::try_from(at).unwrap_or(i64::MAX);
+                ignored.push(Value::Array(vec![Value::Integer(at), item]));
+            }
+            false => left.push(item),
+        }
+    }
+    *items = left;
+    ignored
+}
+
+/// Puts such ids back to where they were.
+fn put_ignored(table: &mut Table, key: &str, ignored: Option<Value>) {
+    let Some(Value::Array(ignored)) = ignored else {
+        return;
+    };
+    let list = table
+        .entry(key.to_owned())
+        .or_insert_with(|| Value::Array(Vec::new()));
+    let Value::Array(list) = list else {
+        return;
+    };
+    let mut left = std::mem::take(list).into_iter();
+    for item in ignored {
+        let Value::Array(pair) = item else {
+            continue;
+        };
+        if let [Value::Integer(at), id] = pair.as_slice() {
+            let before = usize::try_from(*at).unwrap_or(usize::MAX);
+            let room = before.saturating_sub(list.len());
+            list.extend(left.by_ref().take(room));
+            list.push(id.clone());
+        }
+    }
+    list.extend(left);
 }
 
 /// Brings the values of a config file of any version into the paths of

@@ -6,6 +6,7 @@ use crate::config::Config;
 use crate::containerd::releases::{V1_3, V2_0, V2_3};
 use crate::containerd::setting::Kind;
 use crate::containerd::{duration, handler, plugin};
+use crate::shown;
 use crate::value::Value;
 
 /// Settings of CRI that are durations in strings.
@@ -47,7 +48,10 @@ impl Check<'_> {
             let path = in_cri(&[key]);
             let text = self.text(&path);
             if !text.is_empty() && duration::parse(&text).is_none() {
-                let message = format!("{text:?} is not a duration such as \"10s\"");
+                let message = format!(
+                    "{} is not a duration such as \"10s\"",
+                    shown::duration(&text)
+                );
                 self.refuse(Rule::CriDuration, Refuses::Cri, &path, message);
             }
         }
@@ -101,7 +105,10 @@ impl Check<'_> {
         if found.is_none() {
             let message = match default.as_str() {
                 "" => "there is no default runtime handler".to_owned(),
-                name => format!("the default runtime handler {name:?} is not defined"),
+                name => format!(
+                    "the default runtime handler {:?} is not defined",
+                    shown::name(name)
+                ),
             };
             // Of its own, containerd has the handler that it names.
             let path = match self.is_set(&name) {
@@ -134,7 +141,7 @@ impl Check<'_> {
     }
 
     fn handler(&mut self, handler: &Handler) {
-        let name = &handler.name;
+        let name = shown::name(&handler.name);
         let is_linux_v1 = self.text(&handler.path("runtime_type")) == handler::LINUX_V1;
         for key in ["runtime_engine", "runtime_root"] {
             let path = handler.path(key);
@@ -161,7 +168,8 @@ impl Check<'_> {
             && !snapshotter.is_empty()
         {
             let message = format!(
-                "the snapshotter {snapshotter:?} of the handler {name:?} is not loaded: {why}"
+                "the snapshotter {:?} of the handler {name:?} is not loaded: {why}",
+                shown::name(&snapshotter)
             );
             self.refuse(Rule::RuntimeSnapshotter, Refuses::Sandbox, &path, message);
         }
@@ -169,7 +177,7 @@ impl Check<'_> {
 
     /// What a handler's pods fail for, its shim being what it is.
     fn shim(&mut self, handler: &Handler) {
-        let name = &handler.name;
+        let name = shown::name(&handler.name);
         let path = handler.path("runtime_type");
         let kind = self.text(&path);
         let is_gone = self.release.is_2() && handler::OLD_TYPES.contains(&kind.as_str());
@@ -204,7 +212,10 @@ impl Check<'_> {
                 }
             ),
             proxy if self.has_sandboxer(proxy) => return,
-            other => format!("the handler {name:?} has the sandboxer {other:?}, which is none"),
+            other => format!(
+                "the handler {name:?} has the sandboxer {:?}, which is none",
+                shown::name(other)
+            ),
         };
         self.refuse(Rule::Sandboxer, Refuses::Sandbox, &path, message);
     }
@@ -284,7 +295,8 @@ impl Check<'_> {
         if let Err(why) = self.loaded(plugin::SNAPSHOTTER, &snapshotter)
             && !has_default
         {
-            let message = format!("the snapshotter {snapshotter:?} is not loaded: {why}");
+            let shown = shown::name(&snapshotter);
+            let message = format!("the snapshotter {shown:?} is not loaded: {why}");
             let path = self.naming(&path);
             self.refuse(Rule::Snapshotter, Refuses::Cri, path, message);
         }
@@ -292,7 +304,10 @@ impl Check<'_> {
             let path = in_cri(&["runtime_platforms", &name, "platform"]);
             let platform = self.text(&path);
             if !platform.is_empty() && is_bad_platform(&platform) {
-                let message = format!("{platform:?} is not a platform such as \"linux/amd64\"");
+                let message = format!(
+                    "{:?} is not a platform such as \"linux/amd64\"",
+                    shown::text(&platform)
+                );
                 self.refuse(Rule::RuntimePlatform, Refuses::Cri, &path, message);
             }
         }
@@ -338,11 +353,14 @@ impl Check<'_> {
             ),
             image if is_no_image(image) => (
                 Rule::ImageReference,
-                match placeholder(image) {
-                    Some(left) => format!(
-                        "the sandbox image {image:?} is no reference of an image: the placeholder {left} was left in"
+                match (placeholder(image), shown::text(image)) {
+                    (Some(left), image) => format!(
+                        "the sandbox image {image:?} is no reference of an image: the placeholder {} was left in",
+                        shown::text(left)
                     ),
-                    None => format!("the sandbox image {image:?} is no reference of an image"),
+                    (None, image) => {
+                        format!("the sandbox image {image:?} is no reference of an image")
+                    }
                 },
             ),
             image if is_literal && !is_full_name(image) => (

@@ -4,6 +4,7 @@ use super::syntax::is_bad_address;
 use super::{Check, Refuses, Rule, in_cri};
 use crate::containerd::duration;
 use crate::containerd::releases::{V1_7_17, V2_3};
+use crate::shown;
 use crate::value::Value;
 
 /// The TCP server's address, that of the metrics and that of the debug server.
@@ -26,7 +27,10 @@ impl Check<'_> {
             if let Some(Value::String(text)) = self.value(&path)
                 && duration::parse(&text).is_none()
             {
-                let message = format!("{text:?} is not a duration such as \"10s\"");
+                let message = format!(
+                    "{} is not a duration such as \"10s\"",
+                    shown::duration(&text)
+                );
                 self.refuse(Rule::Timeout, Refuses::Daemon, &path, message);
             }
         }

@@ -49,11 +49,11 @@ use super::pull::ObstacleKind;
 use super::releases::V2_4;
 use super::{Release, plugin};
 use crate::config::Config;
-use crate::secret::shown_message;
+use crate::shown;
 use crate::value::Value;
 
 /// Something that containerd refuses about a configuration.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Refusal {
     /// The rule.
@@ -69,6 +69,17 @@ pub struct Refusal {
     /// The path in config version 2, by which the declarations are walked and
     /// a file's settings are found.
     pub(crate) setting: Vec<String>,
+}
+
+impl fmt::Debug for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Refusal")
+            .field("rule", &self.rule)
+            .field("refuses", &self.refuses)
+            .field("path", &shown::names(&self.path))
+            .field("message", &self.message)
+            .finish_non_exhaustive()
+    }
 }
 
 impl fmt::Display for Refusal {
@@ -313,7 +324,7 @@ impl Check<'_> {
             rule,
             refuses,
             path: self.effective.address(path),
-            message: shown_message(&message.into()),
+            message: message.into(),
             setting: path.iter().map(|key| (*key).to_owned()).collect(),
         });
     }

@@ -7,6 +7,7 @@ use super::{Check, DISABLED, Refusal, Refuses, Rule};
 use crate::containerd::import::clean;
 use crate::containerd::plugin::{self, Need};
 use crate::containerd::releases::*;
+use crate::shown;
 use crate::value::Value;
 
 const REQUIRED: &str = "required_plugins";
@@ -115,7 +116,11 @@ impl Check<'_> {
                     _ => id.split('.').count() >= 4,
                 };
                 if !good {
-                    let message = format!("{id:?} is not a plugin's id such as {:?}", plugin::CRI);
+                    let message = format!(
+                        "{:?} is not a plugin's id such as {:?}",
+                        shown::name(&id),
+                        plugin::CRI
+                    );
                     self.refuse(Rule::PluginId, Refuses::Daemon, &[list], message);
                 }
             }
@@ -126,7 +131,10 @@ impl Check<'_> {
         for Proxy { name, kind } in self.proxies.clone() {
             let path = ["proxy_plugins", name.as_str()];
             let Some(kind) = kind else {
-                let message = format!("the proxy plugin {name:?} has no type that is known");
+                let message = format!(
+                    "the proxy plugin {:?} has no type that is known",
+                    shown::name(&name)
+                );
                 self.refuse(Rule::ProxyPluginType, Refuses::Daemon, &path, message);
                 continue;
             };
@@ -134,7 +142,10 @@ impl Check<'_> {
             if name.is_empty() || plugin::is_built_in(&uri, self.release) {
                 let message = match name.as_str() {
                     "" => "a proxy plugin has no name".to_owned(),
-                    name => format!("{name:?} is the name of a built-in plugin of this type"),
+                    name => format!(
+                        "{:?} is the name of a built-in plugin of this type",
+                        shown::name(name)
+                    ),
                 };
                 self.refuse(Rule::ProxyPluginName, Refuses::Daemon, &path, message);
             }
@@ -188,7 +199,10 @@ impl Check<'_> {
         };
         if let Some(proxy) = at_fault.filter(|_| self.release.is_2()) {
             let path = ["proxy_plugins", proxy.name.as_str()];
-            let message = format!("the content store {:?} is not the only one", proxy.name);
+            let message = format!(
+                "the content store {:?} is not the only one",
+                shown::name(&proxy.name)
+            );
             self.refuse(Rule::ContentStores, Refuses::Cri, &path, message);
         }
     }
@@ -252,7 +266,10 @@ impl Check<'_> {
         let path = ["plugins", plugin::TASK, "platforms"];
         for platform in self.texts(&path) {
             if is_bad_platform(&platform) {
-                let message = format!("{platform:?} is not a platform such as \"linux/amd64\"");
+                let message = format!(
+                    "{:?} is not a platform such as \"linux/amd64\"",
+                    shown::text(&platform)
+                );
                 self.refuse(Rule::TaskPlatform, Refuses::Cri, &path, message);
             }
         }
@@ -313,18 +330,25 @@ impl Check<'_> {
 
     fn unpack_fault(&self, platform: &str, snapshotter: &str, differ: &str) -> Option<String> {
         if is_bad_platform(platform) {
-            let message = format!("{platform:?} is not a platform such as \"linux/amd64\"");
+            let message = format!(
+                "{:?} is not a platform such as \"linux/amd64\"",
+                shown::text(platform)
+            );
             return Some(message);
         }
         if let Err(why) = self.loaded(plugin::SNAPSHOTTER, snapshotter) {
             return Some(format!(
-                "the snapshotter {snapshotter:?} is not loaded: {why}"
+                "the snapshotter {:?} is not loaded: {why}",
+                shown::name(snapshotter)
             ));
         }
         // Without a name any differ of the platform does.
         let missing = self.loaded(plugin::DIFFER, differ).err();
         let why = missing.filter(|_| !differ.is_empty())?;
-        Some(format!("the differ {differ:?} is not loaded: {why}"))
+        Some(format!(
+            "the differ {:?} is not loaded: {why}",
+            shown::name(differ)
+        ))
     }
 
     /// After all others: what keeps CRI from loading keeps containerd from
@@ -339,6 +363,7 @@ impl Check<'_> {
         let ids: BTreeSet<String> = self.texts(&[REQUIRED]).into_iter().collect();
         for id in ids {
             if let Some(why) = self.not_loaded(&id, no_cri, &refused) {
+                let id = shown::name(&id);
                 let message = format!("the required plugin {id} is not loaded: {why}");
                 self.refuse(Rule::RequiredPlugin, Refuses::Daemon, &[REQUIRED], message);
             }

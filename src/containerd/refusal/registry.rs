@@ -3,7 +3,7 @@
 use super::{Check, Refuses, Rule, in_cri};
 use crate::containerd::releases::V1_4;
 use crate::containerd::url::Url;
-use crate::secret::without_user;
+use crate::shown;
 
 impl Check<'_> {
     pub(super) fn registry(&mut self) {
@@ -22,7 +22,7 @@ impl Check<'_> {
         for url in self.effective.entries(&in_cri(&["registry", "auths"])) {
             if Url::parse(&url).is_none() {
                 let path = in_cri(&["registry", "auths", &url]);
-                let message = format!("{:?} is not a URL", without_user(&url));
+                let message = format!("{:?} is not a URL", shown::name(&url));
                 self.refuse(Rule::AuthsUrl, Refuses::Cri, &path, message);
             }
         }
@@ -38,7 +38,7 @@ impl Check<'_> {
         if !self.is_known(&cert) || !self.is_set(&tls) {
             return;
         }
-        let shown = without_user(host);
+        let shown = shown::name(host);
         if has_config_path {
             let message = format!("{shown:?} has TLS settings beside `config_path`");
             self.refuse(Rule::TlsAndConfigPath, Refuses::Cri, &tls, message);

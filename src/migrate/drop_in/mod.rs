@@ -10,7 +10,8 @@ use serde::{Serialize, Serializer};
 use super::split::Concern;
 use super::tree::{Files, Id, Tree};
 use crate::Document;
-use crate::redacted::Text;
+use crate::k0s::FileName;
+use crate::shown::Text;
 pub(super) use sheet::HEADER;
 use sheet::Sheet;
 
@@ -18,11 +19,12 @@ use sheet::Sheet;
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct DropIn {
-    /// Its name.
-    pub name: String,
+    /// Its name; one with a folder in it is imported by another.
+    pub name: FileName,
     /// What it is about.
     pub about: String,
-    /// Whether it holds a credential and should be readable by root only.
+    /// Whether something in it is not shown, so that it should be readable by root
+    /// only.
     pub sensitive: bool,
     text: Text,
 }
@@ -33,10 +35,15 @@ impl DropIn {
         &self.text.full
     }
 
-    /// The text to show: credentials are blotted out, and so are comments
-    /// that might repeat them.
+    /// The text to show: values of settings that hold no credentials, and names
+    /// that look like one; of all else, comments included, the kind and the length.
     pub fn redacted_text(&self) -> &str {
         self.text.shown()
+    }
+
+    /// Shows all of it from now on.
+    pub(super) fn reveal(&mut self) {
+        self.text.redacted = None;
     }
 }
 
@@ -77,7 +84,7 @@ pub(super) struct Style<'a> {
 /// An existing drop-in.
 #[derive(Debug)]
 pub(super) struct Existing<'a> {
-    pub(super) name: String,
+    pub(super) name: FileName,
     pub(super) document: &'a Document,
 }
 
@@ -125,7 +132,7 @@ pub(super) fn write(
         }
     }
     // What imports a file may have nothing else to say.
-    let mut imports: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    let mut imports: BTreeMap<FileName, Vec<String>> = BTreeMap::new();
     for concern in by_concern.keys() {
         if let Some(importer) = concern.importer() {
             imports.entry(importer).or_default().push(concern.import());
@@ -158,24 +165,23 @@ pub(super) fn write(
         used.begin();
         let text = sheet.text(&mut used, false);
         let text = sheet.unchanged(&text).unwrap_or(text);
-        let sensitive = sheet.is_sensitive(&text);
+        used.again();
+        let shown = sheet.text(&mut used, true);
+        let sensitive = shown != text;
         drop_ins.push(DropIn {
             about: sheet.about(),
             sensitive,
             text: Text {
-                redacted: sensitive.then(|| {
-                    used.again();
-                    sheet.text(&mut used, true)
-                }),
+                redacted: sensitive.then_some(shown),
                 full: text,
             },
             name,
         });
     }
     drop_ins.sort_by(|a, b| {
-        a.name
-            .contains('/')
-            .cmp(&b.name.contains('/'))
+        let is_drop_in = |drop_in: &DropIn| drop_in.name.is_drop_in();
+        is_drop_in(b)
+            .cmp(&is_drop_in(a))
             .then_with(|| a.name.cmp(&b.name))
     });
     drop_ins

@@ -8,8 +8,7 @@ use crate::config::address;
 use crate::containerd::plugin;
 use crate::migrate::split::Concern;
 use crate::migrate::tree::{Content, Files, Id, ROOT, Tree};
-use crate::redacted::REDACTED;
-use crate::secret::{has_user, is_secret_comment, without_user};
+use crate::shown;
 use crate::value::{Table, Value, put_at, table_of};
 use crate::write::{self, Writer};
 
@@ -36,14 +35,6 @@ impl<'a> Sheet<'a> {
         }
     }
 
-    /// Whether a value, a name or a comment in the text is a credential.
-    pub(super) fn is_sensitive(&self, text: &str) -> bool {
-        let named = |id: Id| self.tree.path(id).into_iter().any(has_user);
-        let secret = |id: &Id| self.tree.is_secret(*id) || named(*id);
-        let mut comments = text.lines().filter_map(|line| line.split_once('#'));
-        self.ids.iter().any(secret) || comments.any(|(_, line)| is_secret_comment(line))
-    }
-
     fn header(&self) -> String {
         let Style { origin, .. } = self.style;
         let header = match (self.concern, self.imports) {
@@ -58,7 +49,7 @@ impl<'a> Sheet<'a> {
             (concern, _) => format!("{HEADER}: what {origin} held about {concern}."),
         };
         // Names of files and handlers may hold what no comment can.
-        header.replace(char::is_control, "\u{fffd}")
+        shown::printable(&header).into_owned()
     }
 
     /// The text of an existing drop-in, if what is to be written says the same.
@@ -95,10 +86,8 @@ impl<'a> Sheet<'a> {
     pub(super) fn text(&self, used: &mut Used, redacted: bool) -> String {
         let mut writer = Writer::default();
         writer.comment(&self.header());
-        let [top, end] = match redacted {
-            true => [Vec::new(), Vec::new()],
-            false => self.about_file(),
-        };
+        let [top, end] = self.about_file();
+        let [top, end] = [top, end].map(|lines| shown_comments(lines, redacted));
         top.iter().for_each(|line| writer.comment(line));
         if !top.is_empty() {
             writer.blank();
@@ -129,7 +118,7 @@ impl<'a> Sheet<'a> {
                 writer.key(&key, &line.value, &line.comments);
             }
         }
-        if !end.is_empty() && !redacted {
+        if !end.is_empty() {
             writer.blank();
             end.iter().for_each(|line| writer.comment(line));
         }
@@ -203,7 +192,7 @@ impl<'a> Sheet<'a> {
         ids: &[Id],
         used: &mut Used,
         redacted: bool,
-    ) -> (Vec<&'a str>, Vec<Line<'a>>) {
+    ) -> (Vec<Cow<'a, str>>, Vec<Line<'a>>) {
         let mut above = Vec::new();
         let mut lines: Vec<Line<'a>> = Vec::new();
         let mut inline: HashMap<&str, usize> = HashMap::new();
@@ -273,11 +262,12 @@ impl<'a> Sheet<'a> {
     fn shown(&self, id: Id, redacted: bool) -> Option<Cow<'a, Value>> {
         let value = self.tree.value(id)?;
         let node = self.tree.node(id);
-        if redacted && self.tree.is_secret(id) {
-            return Some(Cow::Owned(Value::String(REDACTED.to_owned())));
-        }
         let listed = self.plugin_ids(node.parent, &node.key, value);
-        Some(listed.map_or(Cow::Borrowed(value), Cow::Owned))
+        let value = listed.map_or(Cow::Borrowed(value), Cow::Owned);
+        Some(match redacted {
+            true => Cow::Owned(shown::by_place(node.place, value.into_owned())),
+            false => value,
+        })
     }
 
     /// The plugin ids in a list as the target's config version has them.
@@ -293,10 +283,11 @@ impl<'a> Sheet<'a> {
     }
 
     /// The comments of nodes, without the header of an earlier migration.
-    fn comments_of(&self, ids: &[Id], redacted: bool) -> Vec<&'a str> {
-        let ids = ids.iter().filter(|_| !redacted);
+    fn comments_of(&self, ids: &[Id], redacted: bool) -> Vec<Cow<'a, str>> {
+        let ids = ids.iter();
         let lines = ids.flat_map(|id| self.files.comments(self.tree, *id));
-        lines.filter(|line| !line.starts_with(HEADER)).collect()
+        let lines = lines.filter(|line| !line.starts_with(HEADER)).collect();
+        shown_comments(lines, redacted)
     }
 }
 
@@ -304,10 +295,18 @@ impl<'a> Sheet<'a> {
 struct Line<'a> {
     key: &'a str,
     value: Cow<'a, Value>,
-    comments: Vec<&'a str>,
+    comments: Vec<Cow<'a, str>>,
 }
 
-/// Names to write: without the users that URLs among them hold, if asked.
+/// Comments to write, or what stands for them.
+fn shown_comments(lines: Vec<&str>, redacted: bool) -> Vec<Cow<'_, str>> {
+    match redacted {
+        true => shown::comment(lines).map(Cow::Owned).into_iter().collect(),
+        false => lines.into_iter().map(Cow::Borrowed).collect(),
+    }
+}
+
+/// Names to write, or what may be shown of them.
 fn shown_names<'a>(names: &[&'a str], redacted: bool) -> Vec<Cow<'a, str>> {
     let names = names.iter();
     names.map(|name| shown_name(name, redacted)).collect()
@@ -315,7 +314,7 @@ fn shown_names<'a>(names: &[&'a str], redacted: bool) -> Vec<Cow<'a, str>> {
 
 fn shown_name(name: &str, redacted: bool) -> Cow<'_, str> {
     match redacted {
-        true => Cow::Owned(without_user(name)),
+        true => shown::name(name),
         false => Cow::Borrowed(name),
     }
 }

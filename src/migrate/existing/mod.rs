@@ -4,7 +4,7 @@
 mod set;
 mod stay;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use super::changes::Changes;
 use super::companions::Pulls;
@@ -19,23 +19,17 @@ use super::tree::Files;
 use super::{Options, Target, checks, hosts, origin, read, split};
 use crate::Document;
 use crate::diagnostic::{Code, Finding, Severity};
-use crate::k0s::{self, Regime};
+use crate::k0s::{self, FileName, Regime};
+use crate::shown;
 use set::Set;
 
-/// The drop-ins of a node, and the main file beside them.
-#[derive(Clone, Copy, Debug)]
+/// The drop-ins of a node, what they import, and the main file beside them.
+#[derive(Clone, Debug)]
 pub struct ExistingDropIns<'a> {
-    /// The directory that holds them, `/etc/k0s/containerd.d` on a node. The
-    /// names of the drop-ins begin with it.
-    pub directory: &'a str,
-    /// The drop-ins, and what they import from folders of the directory.
-    pub drop_ins: &'a [Document],
-    /// What they import from elsewhere on the node, by its path there: other
-    /// tools' files, which are read and not rewritten.
-    /// [`imports`](ExistingDropIns::imports) tells what to hand in.
-    pub imported: &'a [Document],
-    /// `containerd.toml`, if there is one.
-    pub main: Option<&'a Document>,
+    directory: &'a str,
+    /// In the order of the names.
+    files: BTreeMap<FileName, &'a Document>,
+    main: Option<&'a Document>,
 }
 
 /// Plans how existing drop-ins of k0s 1.27.5 and later are carried to 1.36 and
@@ -60,7 +54,7 @@ pub struct ExistingDropIns<'a> {
 /// "#;
 /// let directory = "/etc/k0s/containerd.d";
 /// let drop_ins = [Document::parse(format!("{directory}/nvidia.toml"), nvidia.as_bytes())?];
-/// let existing = ExistingDropIns { directory, drop_ins: &drop_ins, imported: &[], main: None };
+/// let existing = ExistingDropIns::new(directory, &drop_ins)?;
 /// let plan = plan_drop_ins(&existing, &Target::find("v1.36.3+k0s.2")?, &Options::default());
 ///
 /// assert!(plan.is_sound());
@@ -74,8 +68,7 @@ pub struct ExistingDropIns<'a> {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn plan_drop_ins(existing: &ExistingDropIns<'_>, target: &Target, options: &Options) -> Plan {
-    let all = existing.drop_ins.iter().chain(existing.imported);
-    let all = all.chain(existing.main);
+    let all = existing.files.values().copied().chain(existing.main);
     if let Some(refused) = too_large(all, existing.directory, target, options) {
         return refused;
     }
@@ -98,18 +91,18 @@ pub fn plan_drop_ins(existing: &ExistingDropIns<'_>, target: &Target, options: &
     let origin = origin::of(tree, options.origin);
     let mut parts = Vec::new();
     let mut emptied = Vec::new();
-    let given: Vec<(&str, &Document)> = set
+    let given: Vec<(FileName, &Document)> = set
         .names
         .iter()
-        .map(String::as_str)
+        .cloned()
         .zip(set.order.iter().copied())
-        .chain(set.outside.iter().map(|file| (file.name(), *file)))
+        .chain(set.outside.iter().cloned())
         .collect();
     let running = Running::with_drop_ins(existing.main, &given, target, options);
     let mut outside: Vec<Outside<'_>> = set
         .outside
         .iter()
-        .map(|document| Outside::read(document, target))
+        .map(|(name, document)| Outside::read(name, document, target))
         .collect();
     let mut changes = Changes::default();
     let mut moved = None;
@@ -125,7 +118,7 @@ pub fn plan_drop_ins(existing: &ExistingDropIns<'_>, target: &Target, options: &
         parts = set.split(tree, target);
         emptied = set.emptied(&parts);
         findings.extend(emptied.iter().map(|(name, document)| {
-            let message = format!("{name} is not needed any more");
+            let message = format!("{} is not needed any more", shown::printable(name.as_str()));
             Finding::new(Code::DropInEmpty, message).about(document)
         }));
         findings.extend(checks::nested(tree, files, &parts));
@@ -189,7 +182,7 @@ pub fn plan_drop_ins(existing: &ExistingDropIns<'_>, target: &Target, options: &
         true => Vec::new(),
         false => drop_in::write(&input.tree, files, &parts, &style),
     };
-    let names: Vec<String> = emptied.into_iter().map(|(name, _)| name).collect();
+    let names: Vec<FileName> = emptied.into_iter().map(|(name, _)| name).collect();
     let failed = findings.iter().any(|f| f.severity == Severity::Error);
     let texts: HashMap<&str, &str> = documents
         .iter()
@@ -259,7 +252,8 @@ fn by_itself(set: &Set<'_>, target: &Target) -> Vec<Finding> {
         .copied()
         .filter_map(|file| foreign(&file))
         .collect();
-    let all = set.order.iter().chain(&set.outside).copied();
+    let outside = set.outside.iter().map(|(_, file)| *file);
+    let all = set.order.iter().copied().chain(outside);
     findings.extend(checks::nvidia(all, target));
     findings
 }
@@ -275,7 +269,7 @@ fn beside(existing: &ExistingDropIns<'_>, target: &Target) -> Option<Finding> {
     }
     let message = format!(
         "{} has no marker of k0s, so k0s takes it for yours and has ignored these drop-ins: what they set takes effect for the first time once that file is gone",
-        main.name()
+        shown::printable(main.name())
     );
     Some(Finding::new(Code::DropInsIgnored, message).about(main))
 }

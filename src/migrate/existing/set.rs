@@ -1,24 +1,26 @@
 //! Which drop-ins of a set count, in which order, and into which files they go.
 
-use std::collections::BTreeSet;
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::ExistingDropIns;
 use crate::Document;
 use crate::containerd::Import;
 use crate::containerd::import::{Paths, load_order};
 use crate::diagnostic::{Code, Finding};
-use crate::k0s::{self, Regime};
+use crate::k0s::{self, DropInName, FileName, NameError, NameFault, Regime};
 use crate::migrate::Target;
 use crate::migrate::read::{self, Rules};
 use crate::migrate::split::{self, Concern};
 use crate::migrate::tree::{Id, ROOT, Tree, Verdict, Why};
+use crate::shown;
 use crate::value::Value;
 
 /// Drop-ins in the order in which they were loaded.
 pub(super) struct Set<'a> {
     pub(super) order: Vec<&'a Document>,
     /// Their names below the directory.
-    pub(super) names: Vec<String>,
+    pub(super) names: Vec<FileName>,
     /// What their relative imports start from.
     importers: Vec<String>,
     pub(super) rules: Rules,
@@ -26,18 +28,76 @@ pub(super) struct Set<'a> {
     pub(super) merged: Vec<bool>,
     /// Files from elsewhere that they import, in the order in which they are
     /// loaded: after the drop-ins.
-    pub(super) outside: Vec<&'a Document>,
+    pub(super) outside: Vec<(FileName, &'a Document)>,
     /// The file whose version decides how containerd 1.x reads all of them.
     decides: Option<&'a Document>,
 }
 
-impl ExistingDropIns<'_> {
-    /// The name of a drop-in below the directory.
-    fn name_of(&self, document: &Document) -> String {
+impl<'a> ExistingDropIns<'a> {
+    /// The drop-ins that were read from a directory, which is
+    /// `/etc/k0s/containerd.d` on a node and may be a copy elsewhere. A document's
+    /// name is the drop-in's own, or begins with the directory.
+    ///
+    /// # Errors
+    /// If k0s reads no file of such a name as a drop-in, or one is there twice.
+    pub fn new(
+        directory: &'a str,
+        drop_ins: impl IntoIterator<Item = &'a Document>,
+    ) -> Result<Self, NameError> {
+        let mut existing = ExistingDropIns {
+            directory,
+            files: BTreeMap::new(),
+            main: None,
+        };
+        for document in drop_ins {
+            let name: DropInName = existing.name_of(document)?.try_into()?;
+            existing.insert(name.into(), document)?;
+        }
+        Ok(existing)
+    }
+
+    /// The same with what drop-ins import. A file from a folder of the directory
+    /// is carried over as they are; one from elsewhere on the node, by its path
+    /// there, is another tool's: it is read and not rewritten.
+    /// [`imports`](ExistingDropIns::imports) tells what to hand in.
+    ///
+    /// # Errors
+    /// If no file has such a name, or one is there twice.
+    pub fn importing(
+        mut self,
+        files: impl IntoIterator<Item = &'a Document>,
+    ) -> Result<Self, NameError> {
+        for document in files {
+            let name = self.name_of(document)?;
+            self.insert(name, document)?;
+        }
+        Ok(self)
+    }
+
+    /// The same with the `containerd.toml` that is beside the directory.
+    #[must_use]
+    pub fn with_main(mut self, main: impl Into<Option<&'a Document>>) -> Self {
+        self.main = main.into();
+        self
+    }
+
+    /// What a document goes by.
+    fn name_of(&self, document: &Document) -> Result<FileName, NameError> {
         let directory = self.directory.trim_end_matches('/');
         let below = document.name().strip_prefix(directory);
         let below = below.and_then(|name| name.strip_prefix('/'));
-        below.unwrap_or(document.name()).to_owned()
+        let below = below.filter(|_| !directory.is_empty());
+        below.unwrap_or(document.name()).parse()
+    }
+
+    fn insert(&mut self, name: FileName, document: &'a Document) -> Result<(), NameError> {
+        match self.files.entry(name) {
+            Entry::Vacant(entry) => {
+                entry.insert(document);
+                Ok(())
+            }
+            Entry::Occupied(_) => Err(NameError::new(document.name(), NameFault::Twice)),
+        }
     }
 
     /// Every import of the files that are handed in which counts, as containerd
@@ -53,7 +113,7 @@ impl ExistingDropIns<'_> {
     /// let text = "version = 2\nimports = [\"/etc/containerd/conf.d/*.toml\"]\n";
     /// let directory = "/etc/k0s/containerd.d";
     /// let drop_ins = [Document::parse(format!("{directory}/nvidia.toml"), text.as_bytes())?];
-    /// let existing = ExistingDropIns { directory, drop_ins: &drop_ins, imported: &[], main: None };
+    /// let existing = ExistingDropIns::new(directory, &drop_ins)?;
     /// assert_eq!(existing.imports()[0].path(), "/etc/containerd/conf.d/*.toml");
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
@@ -71,9 +131,7 @@ impl ExistingDropIns<'_> {
 
 /// The files that are handed in, by name, and what k0s makes of them.
 struct Given<'a> {
-    files: Vec<(String, &'a Document)>,
-    /// Files that are given twice.
-    again: Vec<&'a Document>,
+    files: Vec<(FileName, &'a Document)>,
     /// What is loaded first, in this order.
     first: Vec<usize>,
     /// Which of it k0s merges.
@@ -87,38 +145,22 @@ impl<'a> Given<'a> {
     /// By the rules of the k0s that is asked about, or of the one that takes the
     /// version that the files state.
     fn of(existing: &ExistingDropIns<'a>, known: Option<Rules>) -> Self {
-        let inside = existing.drop_ins.iter();
-        let inside = inside.map(|document| (existing.name_of(document), document));
-        // By the path on the node; one of a folder of the directory is inside.
         // The merged CRI settings are k0s's own, whoever imports them again.
         let generated = known.map(|_| k0s::cri_path());
-        let others = existing.imported.iter();
-        let others = others.filter(|document| Some(document.name()) != generated.as_deref());
-        let outside = others.map(|document| {
-            let below = document.name().strip_prefix(k0s::DROP_IN_DIR);
-            let below = below.and_then(|name| name.strip_prefix('/'));
-            (below.unwrap_or(document.name()).to_owned(), document)
-        });
-        let mut files: Vec<(String, &Document)> = inside.chain(outside).collect();
-        files.sort_by(|(a, _), (b, _)| a.cmp(b));
-        let mut again = Vec::new();
-        files.dedup_by(|(name, document), (before, _)| {
-            let twice = name == before;
-            if twice {
-                again.push(*document);
-            }
-            twice
-        });
+        let files = existing.files.iter();
+        let files = files.filter(|(name, _)| Some(name.as_str()) != generated.as_deref());
+        let files: Vec<(FileName, &Document)> = files
+            .map(|(name, document)| (name.clone(), *document))
+            .collect();
         let mut given = Given {
             first: Vec::new(),
             merged: BTreeSet::new(),
             imports_last: None,
             rules: Rules::Containerd2,
             files,
-            again,
         };
         let mut first: Vec<usize> = (0..given.files.len())
-            .filter(|at| k0s::is_drop_in(given.name(*at)))
+            .filter(|at| given.name(*at).is_some_and(FileName::is_drop_in))
             .collect();
         given.rules = known.unwrap_or_else(|| rules(first.iter().filter_map(|at| given.file(*at))));
         let has_cri = |at: &usize| given.file(*at).is_some_and(read::has_cri);
@@ -140,20 +182,24 @@ impl<'a> Given<'a> {
         self.files.get(at).map(|(_, document)| *document)
     }
 
-    fn name(&self, at: usize) -> &str {
-        self.files.get(at).map_or("", |(name, _)| name)
+    fn name(&self, at: usize) -> Option<&FileName> {
+        self.files.get(at).map(|(name, _)| name)
+    }
+
+    fn path(&self, at: usize) -> String {
+        self.name(at).map(FileName::path).unwrap_or_default()
     }
 
     /// Whether a file is one of the directory, or of a folder in it.
     fn is_inside(&self, at: usize) -> bool {
-        !self.name(at).starts_with('/')
+        self.name(at).is_some_and(FileName::is_below)
     }
 
     /// What the relative imports of a file start from.
     fn importer(&self, at: usize) -> String {
         match self.merged.contains(&at) {
             true => k0s::cri_path(),
-            false => k0s::path_of(self.name(at)),
+            false => self.path(at),
         }
     }
 
@@ -168,9 +214,7 @@ impl<'a> Given<'a> {
     /// The files in the order in which they are loaded; `met` is told of every
     /// import that counts.
     fn load_order(&self, met: impl FnMut(usize, &Import, &[usize])) -> Vec<usize> {
-        let paths: Vec<String> = (0..self.files.len())
-            .map(|at| k0s::path_of(self.name(at)))
-            .collect();
+        let paths: Vec<String> = (0..self.files.len()).map(|at| self.path(at)).collect();
         let paths: Vec<&str> = paths.iter().map(String::as_str).collect();
         let first = self.first.iter().copied();
         load_order(&paths, first, |at| self.imports(at), met)
@@ -200,13 +244,6 @@ impl<'a> Set<'a> {
             Regime::Monolith | Regime::ImportsV3 => None,
         };
         let given = Given::of(existing, known);
-        findings.extend(given.again.iter().map(|document| {
-            let message = format!(
-                "{} is given twice; the second is not carried over",
-                document.name()
-            );
-            Finding::new(Code::ImportUnused, message)
-        }));
         let mut said = BTreeSet::new();
         let order = given.load_order(|at, import, reached| {
             let Some(file) = given.file(at) else {
@@ -226,7 +263,7 @@ impl<'a> Set<'a> {
         findings.extend(unused.filter_map(|at| given.file(at)).map(|document| {
             let message = format!(
                 "{} is neither a drop-in nor imported by one; it is not carried over",
-                document.name()
+                shown::printable(document.name())
             );
             Finding::new(Code::ImportUnused, message)
         }));
@@ -236,12 +273,14 @@ impl<'a> Set<'a> {
         let inside_of = || inside.iter().copied();
         Set {
             importers: inside_of().map(|at| given.importer(at)).collect(),
-            names: inside_of().map(|at| given.name(at).to_owned()).collect(),
+            names: inside_of()
+                .filter_map(|at| given.name(at).cloned())
+                .collect(),
             merged: inside_of().map(|at| given.merged.contains(&at)).collect(),
             order: inside_of().filter_map(|at| given.file(at)).collect(),
             outside: outside
                 .into_iter()
-                .filter_map(|at| given.file(at))
+                .filter_map(|at| given.files.get(at).cloned())
                 .collect(),
             rules: given.rules,
             decides,
@@ -249,10 +288,10 @@ impl<'a> Set<'a> {
     }
 
     /// Every file that is loaded, by name and text.
-    pub(super) fn texts(&self) -> impl Iterator<Item = (&str, &str)> {
-        let inside = self.names.iter().map(String::as_str).zip(&self.order);
+    pub(super) fn texts(&self) -> impl Iterator<Item = (&FileName, &str)> {
+        let inside = self.names.iter().zip(&self.order);
         let inside = inside.map(|(name, file)| (name, file.text()));
-        inside.chain(self.outside.iter().map(|file| (file.name(), file.text())))
+        inside.chain(self.outside.iter().map(|(name, file)| (name, file.text())))
     }
 
     /// Why a target before 1.36 does not read the drop-ins as they are, if it
@@ -268,7 +307,7 @@ impl<'a> Set<'a> {
         let file = self.order.iter().find(is_later)?;
         let why = format!(
             "{} is of config version 3, and k0s {release} wants version 2",
-            file.name()
+            shown::printable(file.name())
         );
         let finding = Finding::new(Code::NoWayBack, why.clone()).about(file);
         Some((why, Some(finding)))
@@ -290,8 +329,8 @@ impl<'a> Set<'a> {
             .into_iter()
             .filter(|id| tree.path(*id) == ["imports"])
             .collect();
-        let mut written: BTreeSet<String> = parts.iter().map(|(c, _)| c.file_name()).collect();
-        let paths: Vec<String> = self.names.iter().map(|name| k0s::path_of(name)).collect();
+        let mut written: BTreeSet<FileName> = parts.iter().map(|(c, _)| c.file_name()).collect();
+        let paths: Vec<String> = self.names.iter().map(FileName::path).collect();
         let paths = Paths::of(paths.iter().map(String::as_str));
         // What is imported last is settled first.
         for id in imports.into_iter().rev() {
@@ -302,7 +341,7 @@ impl<'a> Set<'a> {
             else {
                 continue;
             };
-            let left = self.imports_left(tree, id, [importer, &k0s::path_of(name)], &paths, &written);
+            let left = self.imports_left(tree, id, [importer, &name.path()], &paths, &written);
             if left.is_empty() {
                 continue;
             }
@@ -323,7 +362,7 @@ impl<'a> Set<'a> {
         id: Id,
         [before, now]: [&str; 2],
         paths: &Paths,
-        written: &BTreeSet<String>,
+        written: &BTreeSet<FileName>,
     ) -> Vec<Value> {
         let entries = tree.value(id).and_then(Value::as_array).unwrap_or_default();
         let left = entries.iter().filter_map(|entry| {
@@ -343,8 +382,8 @@ impl<'a> Set<'a> {
 
     /// Files of which nothing is left. One that says nothing to begin with, in
     /// a way that the target takes, may stay.
-    pub(super) fn emptied(&self, parts: &[(Concern, Id)]) -> Vec<(String, &'a Document)> {
-        let written: BTreeSet<String> = parts
+    pub(super) fn emptied(&self, parts: &[(Concern, Id)]) -> Vec<(FileName, &'a Document)> {
+        let written: BTreeSet<FileName> = parts
             .iter()
             .flat_map(|(concern, _)| {
                 let importer = concern.importer();
@@ -384,11 +423,14 @@ fn unresolved(file: &Document, import: &Import) -> Option<Finding> {
         (true, true) => return None,
         (false, true) => (
             Code::ImportEmpty,
-            format!("no file matches the import {}", import.path()),
+            format!("no file matches the import {}", shown::text(import.path())),
         ),
         (_, false) => (
             Code::ImportMissing,
-            format!("the imported file {} is missing", import.path()),
+            format!(
+                "the imported file {} is missing",
+                shown::text(import.path())
+            ),
         ),
     };
     if import.path().starts_with(k0s::RUN_DIR) {
@@ -402,7 +444,7 @@ fn from_outside(importer: &Document, document: &Document, target: &Target) -> Fi
     let span = importer.span_of(&["imports"]).map(|(key, _)| key);
     let mut message = format!(
         "{} is imported from outside of {}",
-        document.name(),
+        shown::printable(document.name()),
         k0s::DROP_IN_DIR
     );
     let containerd = target.containerd();

@@ -4,7 +4,7 @@
 use super::set::Set;
 use crate::containerd::load::Effective;
 use crate::diagnostic::{Code, Finding};
-use crate::k0s::{self, AssembleError, Regime};
+use crate::k0s::{self, AssembleError, DropInSet, Regime};
 use crate::migrate::tree::{Dropped, Files, ROOT, Tree, Verdict};
 use crate::migrate::{Options, Target, checks, edits};
 
@@ -52,7 +52,14 @@ pub(super) fn effective(
     failed: bool,
     findings: &mut Vec<Finding>,
 ) -> Option<Effective> {
-    match k0s::assemble_all(&target.release, target.pause_image(), set.texts()) {
+    let files = DropInSet::default().importing(set.texts());
+    let assembled =
+        files.map(|files| k0s::assemble_all(&target.release, target.pause_image(), &files));
+    let Ok(assembled) = assembled else {
+        // A set has each file once.
+        return None;
+    };
+    match assembled {
         Ok(assembled) => Some(assembled.effective()),
         Err(error) => {
             let code = match error {

@@ -3,7 +3,8 @@
 use super::{Ignored, Reader, Rules};
 use crate::containerd::setting::Merge;
 use crate::diagnostic::{Code, Finding};
-use crate::migrate::tree::{Content, Dropped, Files, Id, Node, ROOT, Tree, Verdict, shown};
+use crate::migrate::tree::{Content, Dropped, Files, Id, Node, ROOT, Tree, Verdict};
+use crate::shown::{self, Behind};
 use crate::value::Value;
 
 fn node_value(node: &Node) -> Option<&Value> {
@@ -213,6 +214,7 @@ impl Reader<'_> {
     pub(super) fn shadow(&mut self, old: Id, new: Option<&Value>) {
         self.say_mismatch(old);
         let by = self.files.get(self.file).map_or("", |file| file.name());
+        let by = shown::printable(by);
         let why = format!("{by} is loaded later and replaces it");
         let tree = &self.input.tree;
         let same = new.is_some() && tree.value(old) == new;
@@ -257,6 +259,7 @@ impl Reader<'_> {
                 continue;
             };
             let by = self.files.get(by).map_or("", |file| file.name());
+            let by = shown::printable(by);
             let more = match ids.len().checked_sub(5) {
                 Some(more @ 1..) => format!(" and {more} more"),
                 _ => String::new(),
@@ -279,7 +282,8 @@ impl Reader<'_> {
         };
         let mut path = self.input.tree.spelled_path(above);
         path.push(node.spelled.as_deref().unwrap_or(&node.key));
-        let key = shown(&path);
+        let key = shown::path(&path);
+        let whole_key = Behind(shown::hidden_path(&path));
         for source in node.sources {
             let finding = Finding::new(Code::ZeroValueIgnored, why.clone());
             self.input
@@ -287,9 +291,10 @@ impl Reader<'_> {
                 .push(finding.at(key.clone(), self.span(&source)));
             self.input.without_effect.push(Ignored {
                 key: key.clone(),
+                whole_key: whole_key.clone(),
                 source,
                 value: value.clone(),
-                secret: false,
+                place: node.place,
                 why: why.clone(),
             });
         }

@@ -11,16 +11,17 @@ use toml_edit::{Item, TableLike};
 
 use names::Known;
 
-use super::tree::{Content, Files, Id, Node, ROOT, ReadAs, Source, Tree, Verdict, shown};
+use super::tree::{Content, Files, Id, Node, ROOT, ReadAs, Source, Tree, Verdict};
 use crate::Document;
 use crate::config::address::{self, Cursor, OWN};
 use crate::containerd::load::Names;
+use crate::containerd::place::Place;
 use crate::containerd::setting::Kind;
 use crate::containerd::{Release, plugin};
 use crate::diagnostic::{Code, Finding, Span};
 use crate::document::Comments;
-use crate::k0s;
-use crate::secret::{is_secret_name, is_secret_value};
+use crate::k0s::{self, FileName};
+use crate::shown::{self, Behind};
 use crate::value::{self, Value};
 
 /// By whose rules several files became one configuration.
@@ -63,7 +64,7 @@ pub(super) fn version_of(file: &Document) -> Option<i64> {
 pub(super) struct Input {
     pub(super) tree: Tree,
     /// Leaves that had no effect where they stand, so that they have no place
-    /// in the tree: `(path, source, value, secret, why)`.
+    /// in the tree: `(path, source, value, place, why)`.
     pub(super) without_effect: Vec<Ignored>,
     pub(super) findings: Vec<Finding>,
     /// The config version by which the files are read.
@@ -74,19 +75,27 @@ pub(super) struct Input {
 #[derive(Debug)]
 pub(super) struct Ignored {
     pub(super) key: String,
+    /// The whole of the path, if not all of it is shown.
+    pub(super) whole_key: Behind,
     pub(super) source: Source,
     pub(super) value: Value,
-    pub(super) secret: bool,
+    /// The declaration, if it stands where one is.
+    pub(super) place: Option<Place>,
     pub(super) why: String,
 }
 
 /// Reads files in the order in which containerd loads them, the main file
 /// first, for a target with this containerd. Drop-ins by themselves have
 /// `names` below their directory; lists that are appended stay with them.
-pub(super) fn read(files: &[&Document], rules: Rules, names: &[String], target: Release) -> Input {
+pub(super) fn read(
+    files: &[&Document],
+    rules: Rules,
+    names: &[FileName],
+    target: Release,
+) -> Input {
     let is_drop_in = |at: usize, file: &Document| match names.get(at) {
-        Some(name) => k0s::is_drop_in(name),
-        None => k0s::drop_in_name(file.name()).is_some(),
+        Some(name) => name.is_drop_in(),
+        None => k0s::drop_in_at(file.name()).is_some(),
     };
     let merged = files.iter().enumerate();
     let merged = merged.map(|(at, file)| is_drop_in(at, file) && has_cri(file));
@@ -371,13 +380,13 @@ impl Reader<'_> {
         } else if let Some(value) = value::value_of(item) {
             let path: Vec<&str> = path.iter().map(String::as_str).collect();
             self.input.without_effect.push(Ignored {
-                key: shown(&path),
+                key: shown::path(&path),
+                whole_key: Behind(shown::hidden_path(&path)),
                 source: Source {
                     file: self.file,
                     at,
                 },
-                secret: path.last().is_some_and(|key| is_secret_name(key))
-                    || is_secret_value(&value),
+                place: None,
                 value,
                 why: why.to_owned(),
             });
@@ -391,7 +400,7 @@ impl Reader<'_> {
             file: self.file,
             at: at.clone(),
         };
-        let finding = Finding::new(code, why).at(shown(&path), self.span(&source));
+        let finding = Finding::new(code, why).at(shown::path(&path), self.span(&source));
         self.input.findings.push(finding);
     }
 

@@ -10,7 +10,8 @@ use crate::containerd::plugin;
 use crate::containerd::releases::V2_0;
 use crate::containerd::setting::{Kind, Presence};
 use crate::diagnostic::{Code, Finding};
-use crate::migrate::tree::{Id, Node, ROOT, shown};
+use crate::migrate::tree::{Id, Node, ROOT};
+use crate::shown;
 use crate::value::Value;
 
 /// What a key of the input is.
@@ -73,6 +74,7 @@ impl Reader<'_> {
         if is_read && !table.contains_key(&lower) {
             return self.known(parent, cursor.child(&lower));
         }
+        let lower = shown::name(&lower);
         let why = match is_read {
             true => format!("`{lower}` stands beside it and is the one that is read"),
             false => format!("containerd 1.5 to 1.7 read `{lower}` in lower or upper case only"),
@@ -161,7 +163,7 @@ impl Reader<'_> {
         let why = match address::exists_in(version, &path) && address != path {
             true => format!(
                 "config version {version} has this setting at {}",
-                shown(&address)
+                shown::path(&address)
             ),
             false => format!("config version {version} has no such setting"),
         };
@@ -180,23 +182,24 @@ impl Reader<'_> {
             ));
         }
         let is_uri = plugin::is_uri(id);
+        let shown = shown::name(id);
         match self.version {
             3.. if !id.contains('.') => Some(format!(
-                "{id:?} is no plugin URI; containerd 2.x ignores such a section"
+                "{shown:?} is no plugin URI; containerd 2.x ignores such a section"
             )),
             2 if !is_uri => Some(format!(
-                "{id:?} is no plugin URI; containerd 1.3 to 1.7 refuse a version 2 file with it"
+                "{shown:?} is no plugin URI; containerd 1.3 to 1.7 refuse a version 2 file with it"
             )),
             2 if !self.on_2 && address::is_new_in_3(id) && !address::is_declared_plugin(id) => {
                 Some(format!(
-                    "{id:?} is a plugin of config version 3 and later, of which version 2 knows nothing"
+                    "{shown:?} is a plugin of config version 3 and later, of which version 2 knows nothing"
                 ))
             }
             1 if is_uri => Some(format!(
-                "{id:?} is a version 2 plugin URI, which containerd ignores in a version 1 file"
+                "{shown:?} is a version 2 plugin URI, which containerd ignores in a version 1 file"
             )),
             1 if plugin::with_short_name(id).next().is_none() => Some(format!(
-                "no plugin of containerd 1.3 to 1.7 is called {id:?}"
+                "no plugin of containerd 1.3 to 1.7 is called {shown:?}"
             )),
             _ => None,
         }
@@ -224,24 +227,25 @@ impl Reader<'_> {
     /// The plugins that a name in such a list means, or why it means none.
     fn named<'n>(&self, name: &'n str) -> Result<Vec<&'n str>, String> {
         let version = self.version;
+        let shown = shown::name(name);
         match version {
             1 => {
                 let known: Vec<_> = plugin::with_short_name(name).collect();
                 match known.is_empty() {
                     true => Err(format!(
-                        "no plugin of containerd 1.3 to 1.7 is called {name:?}, which is what a version 1 file names"
+                        "no plugin of containerd 1.3 to 1.7 is called {shown:?}, which is what a version 1 file names"
                     )),
                     false => Ok(known),
                 }
             }
             3.. if !name.contains('.') => Err(format!(
-                "{name:?} is no plugin URI; containerd 2.x refuses the file"
+                "{shown:?} is no plugin URI; containerd 2.x refuses the file"
             )),
             2 if !plugin::is_uri(name) => Err(format!(
-                "{name:?} is no plugin URI; containerd 1.3 to 1.7 refuse a version 2 file with it"
+                "{shown:?} is no plugin URI; containerd 1.3 to 1.7 refuse a version 2 file with it"
             )),
             3.. if address::plugin_id(3, name) != name => Err(format!(
-                "{name:?} is the plugin's name up to version 2; containerd 2.x does not know it"
+                "{shown:?} is the plugin's name up to version 2; containerd 2.x does not know it"
             )),
             _ => {
                 // containerd 2.x knows the later name in any file.
