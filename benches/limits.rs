@@ -67,6 +67,8 @@ struct Measured {
     all: Duration,
     document: AllocationInfo,
     plan: AllocationInfo,
+    /// Keys and values.
+    counted: usize,
 }
 
 fn measure(texts: &[String], route: &str) -> Measured {
@@ -77,6 +79,7 @@ fn measure(texts: &[String], route: &str) -> Measured {
     };
     let mut kept = Vec::new();
     let document = allocation_counter::measure(|| kept = parse(texts));
+    let counted = kept.iter().map(|one| one.size().keys_and_values).sum();
     drop(kept);
     let mut all = Duration::ZERO;
     let plan = allocation_counter::measure(|| all = time(&mut || migrate(texts, route)));
@@ -85,6 +88,7 @@ fn measure(texts: &[String], route: &str) -> Measured {
         all,
         document,
         plan,
+        counted,
     }
 }
 
@@ -93,7 +97,7 @@ fn row(shape: &Shape, route: &str, count: usize) {
     let exponent = |small: f64, large: f64| (large / small).log(4.0);
     let seconds = |duration: Duration| duration.as_secs_f64();
     println!(
-        "{:34}{route:>8}{:>8.2}s{:>8.1}{:>7.2}{:>7.2}{:>9.1}MB{:>7.2}",
+        "{:34}{route:>8}{:>8.2}s{:>8.1}{:>7.2}{:>7.2}{:>9.1}MB{:>7.2}{:>7.0}",
         shape.name,
         seconds(large.all),
         seconds(large.all) / seconds(large.parse),
@@ -101,6 +105,7 @@ fn row(shape: &Shape, route: &str, count: usize) {
         exponent(small.plan.bytes_total as f64, large.plan.bytes_total as f64),
         large.plan.bytes_max as f64 / 1e6,
         large.plan.bytes_max as f64 / large.document.bytes_current as f64,
+        large.plan.bytes_max as f64 / large.counted as f64,
     );
 }
 
@@ -127,8 +132,8 @@ fn main() {
         None => ROUTES.to_vec(),
     };
     println!(
-        "{:34}{:>8}{:>9}{:>8}{:>7}{:>7}{:>11}{:>7}",
-        "4 n of", "route", "time", "/parse", "exp", "exp B", "peak", "/doc"
+        "{:34}{:>8}{:>9}{:>8}{:>7}{:>7}{:>11}{:>7}{:>7}",
+        "4 n of", "route", "time", "/parse", "exp", "exp B", "peak", "/doc", "B/kv"
     );
     for shape in SHAPES.iter().filter(|shape| shape.name.contains(filter)) {
         for route in &routes {

@@ -83,8 +83,7 @@ pub(crate) fn verify(
         return Err(VerifyError::Migrated { file });
     }
     let after = after.effective();
-    let mut expected: Effective =
-        k0s::assemble(release, image, &DropInSet::default())?.effective();
+    let mut expected: Effective = k0s::assemble(release, image, &DropInSet::default())?.effective();
     for (path, value) in wanted {
         expected.set(path, *value);
     }

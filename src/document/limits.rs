@@ -171,6 +171,15 @@ impl Size {
         }
     }
 
+    /// That of a text with a value a line.
+    pub(crate) fn of_lines(text: &str) -> Size {
+        let ends = text.bytes().filter(|byte| *byte == b'\n').count();
+        Size {
+            bytes: text.len(),
+            keys_and_values: ends + 1,
+        }
+    }
+
     /// Counts through a text, in one pass and without any memory.
     pub fn of(text: &str) -> Size {
         let mut scan = Scan::new(text);
@@ -398,9 +407,14 @@ impl<'t> Scan<'t> {
             self.pieces += 1;
         }
         self.counted += TABLE.saturating_mul(fresh);
+        let header = text.get(start..self.at).unwrap_or_default();
+        if is_list && !self.headers.contains(&header) {
+            // The list, and the first of its tables.
+            self.counted += INNER + 1;
+        }
         self.headers.rotate_right(1);
         if let Some(first) = self.headers.first_mut() {
-            *first = text.get(start..self.at).unwrap_or_default();
+            *first = header;
         }
         self.at_start = false;
         self.in_value = self.is_in_list();

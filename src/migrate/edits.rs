@@ -555,9 +555,7 @@ pub(super) fn entry_is_built_in(tree: &Tree, entry: Id, release: Release) -> boo
     });
     let mut same = alive;
     place.each_declared(&mut |key, child| {
-        let id = tree
-            .children(entry)
-            .find(|id| tree.node(*id).key == key);
+        let id = tree.children(entry).find(|id| tree.node(*id).key == key);
         let value = id.and_then(|id| tree.value(id));
         same &= match value {
             Some(value) => child.state(release).is_default(value),

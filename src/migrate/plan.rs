@@ -19,12 +19,12 @@ use super::{
     Options, Target, behaviour, checks, dormant, edits, imports, refusals, servers, split, steps,
     successors,
 };
-use crate::{Document, Size};
 use crate::containerd::load::Effective;
 use crate::diagnostic::{Code, Finding, Severity};
 use crate::k0s::{self, DropInName, DropInSet, FileName, NameError, Regime};
 use crate::shown::Redacted;
 use crate::verify::{self, Wanted};
+use crate::{Document, Size};
 
 /// The version of the plan's JSON form. It grows when a field goes or changes
 /// its meaning, not when one is added.

@@ -38,7 +38,11 @@ impl Tries {
             let places = self.by_url.get(&endpoint.to_string());
             places.into_iter().flatten()
         };
-        let is_like = |at: &usize| self.list.get(*at).is_some_and(|one| one.pulls_like(endpoint));
+        let is_like = |at: &usize| {
+            self.list
+                .get(*at)
+                .is_some_and(|one| one.pulls_like(endpoint))
+        };
         !endpoint.is_dead() && !earlier().any(is_like)
     }
 }
@@ -144,7 +148,11 @@ impl<'c> Comparison<'c> {
     /// What it tries by the files.
     fn after(&self, host: &str) -> List<'_> {
         let last = || self.certs_d.last_for_all(host, self.to);
-        match self.for_all.as_ref().and_then(|for_all| Some((for_all, last()?))) {
+        match self
+            .for_all
+            .as_ref()
+            .and_then(|for_all| Some((for_all, last()?)))
+        {
             Some((for_all, last)) => List::behind(for_all, Some(last)),
             None => List::own(self.certs_d.endpoints(host, self.to)),
         }

@@ -8,8 +8,8 @@ use crate::config::Secret;
 use crate::containerd::{Release, duration};
 use crate::shown;
 use crate::value::{Exposed, Table, Value, value_of};
-use crate::{Exceeded, Limits};
 use crate::write::{self, Writer};
+use crate::{Exceeded, Limits};
 
 /// The first release that reads `dial_timeout`.
 const DIAL_TIMEOUT: Release = Release::new(2, 0, 7);

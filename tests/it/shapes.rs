@@ -22,11 +22,7 @@ fn file(head: &str, count: usize, line: impl Fn(usize) -> String) -> Vec<String>
 }
 
 /// A value between brackets or braces, in a file of version 2.
-fn inside(
-    [open, close]: [&str; 2],
-    count: usize,
-    entry: impl Fn(usize) -> String,
-) -> Vec<String> {
+fn inside([open, close]: [&str; 2], count: usize, entry: impl Fn(usize) -> String) -> Vec<String> {
     let mut texts = file(open, count, entry);
     texts.iter_mut().for_each(|text| text.push_str(close));
     texts
@@ -52,15 +48,11 @@ fn tls(host: &str) -> String {
 }
 
 fn auth(host: &str) -> String {
-    format!(
-        "[{CRI}.registry.configs.\"{host}\".auth]\n  username = \"u\"\n  password = \"p\"\n"
-    )
+    format!("[{CRI}.registry.configs.\"{host}\".auth]\n  username = \"u\"\n  password = \"p\"\n")
 }
 
 fn handler(at: usize) -> String {
-    format!(
-        "[{CRI}.containerd.runtimes.r{at}]\n  runtime_type = \"io.containerd.runc.v2\"\n"
-    )
+    format!("[{CRI}.containerd.runtimes.r{at}]\n  runtime_type = \"io.containerd.runc.v2\"\n")
 }
 
 /// All kinds.
@@ -90,7 +82,9 @@ pub const SHAPES: &[Shape] = &[
         name: "auths",
         make: |count| {
             file("", count, |at| {
-                format!("[{CRI}.registry.auths.\"https://h{at}.example\"]\n  username = \"u\"\n  password = \"p\"\n")
+                format!(
+                    "[{CRI}.registry.auths.\"https://h{at}.example\"]\n  username = \"u\"\n  password = \"p\"\n"
+                )
             })
         },
     },
@@ -110,7 +104,9 @@ pub const SHAPES: &[Shape] = &[
             let mut texts = inside([&open, "]\n"], count, |at| {
                 format!("\"https://m{at}.example\", ")
             });
-            let hosts: String = (0..count).map(|at| tls(&format!("m{at}.example"))).collect();
+            let hosts: String = (0..count)
+                .map(|at| tls(&format!("m{at}.example")))
+                .collect();
             texts.iter_mut().for_each(|text| text.push_str(&hosts));
             texts
         },
@@ -120,7 +116,9 @@ pub const SHAPES: &[Shape] = &[
         make: |count| {
             let head = tls("mirror.example");
             file(&head, count, |at| {
-                format!("[{CRI}.registry.mirrors.\"h{at}.example\"]\n  endpoint = [\"https://mirror.example\"]\n")
+                format!(
+                    "[{CRI}.registry.mirrors.\"h{at}.example\"]\n  endpoint = [\"https://mirror.example\"]\n"
+                )
             })
         },
     },
@@ -170,7 +168,9 @@ pub const SHAPES: &[Shape] = &[
     Shape {
         name: "handlers without type",
         make: |count| {
-            file("", count, |at| format!("[{CRI}.containerd.runtimes.r{at}]\n"))
+            file("", count, |at| {
+                format!("[{CRI}.containerd.runtimes.r{at}]\n")
+            })
         },
     },
     Shape {
@@ -211,7 +211,9 @@ pub const SHAPES: &[Shape] = &[
         name: "proxy plugins",
         make: |count| {
             file("", count, |at| {
-                format!("[proxy_plugins.p{at}]\n  type = \"snapshot\"\n  address = \"/run/p{at}.sock\"\n")
+                format!(
+                    "[proxy_plugins.p{at}]\n  type = \"snapshot\"\n  address = \"/run/p{at}.sock\"\n"
+                )
             })
         },
     },
@@ -223,7 +225,9 @@ pub const SHAPES: &[Shape] = &[
         name: "stream processors",
         make: |count| {
             file("", count, |at| {
-                format!("[stream_processors.\"s{at}\"]\n  accepts = [\"a{at}\"]\n  returns = \"b\"\n  path = \"/usr/bin/s{at}\"\n")
+                format!(
+                    "[stream_processors.\"s{at}\"]\n  accepts = [\"a{at}\"]\n  returns = \"b\"\n  path = \"/usr/bin/s{at}\"\n"
+                )
             })
         },
     },
@@ -274,7 +278,9 @@ pub const SHAPES: &[Shape] = &[
         name: "keys in the wrong case",
         make: |count| {
             file("", count, |at| {
-                format!("[{CRI}.Registry.mirrors.\"h{at}.example\"]\n  Endpoint = [\"https://m{at}.example\"]\n")
+                format!(
+                    "[{CRI}.Registry.mirrors.\"h{at}.example\"]\n  Endpoint = [\"https://m{at}.example\"]\n"
+                )
             })
         },
     },
@@ -288,9 +294,7 @@ pub const SHAPES: &[Shape] = &[
     },
     Shape {
         name: "tables of one key",
-        make: |count| {
-            file("", count, |at| format!("[{CRI}.x.y{at}]\n"))
-        },
+        make: |count| file("", count, |at| format!("[{CRI}.x.y{at}]\n")),
     },
     Shape {
         name: "tables in a list",
@@ -347,9 +351,7 @@ pub const SHAPES: &[Shape] = &[
     },
     Shape {
         name: "one line",
-        make: |count| {
-            inside(["x = { ", "z = 1 }\n"], count, |at| format!("k{at} = 1, "))
-        },
+        make: |count| inside(["x = { ", "z = 1 }\n"], count, |at| format!("k{at} = 1, ")),
     },
     Shape {
         name: "comments",
@@ -403,7 +405,9 @@ pub const SHAPES: &[Shape] = &[
         name: "drop-ins that import",
         make: |count| {
             drop_ins(count, |at| {
-                format!("imports = [\"nested/{at}.toml\", \"/etc/x{at}/*.toml\"]\n[debug]\n  level = \"info\"\n")
+                format!(
+                    "imports = [\"nested/{at}.toml\", \"/etc/x{at}/*.toml\"]\n[debug]\n  level = \"info\"\n"
+                )
             })
         },
     },

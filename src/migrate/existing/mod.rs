@@ -188,8 +188,7 @@ pub fn plan_drop_ins(existing: &ExistingDropIns<'_>, target: &Target, options: &
         .iter()
         .map(|existing| (existing.name.as_str(), existing.document.text()))
         .collect();
-    let as_it_was =
-        |drop_in: &DropIn| texts.get(drop_in.name.as_str()) == Some(&drop_in.text());
+    let as_it_was = |drop_in: &DropIn| texts.get(drop_in.name.as_str()) == Some(&drop_in.text());
     let unchanged = names.is_empty() && drop_ins.iter().all(as_it_was);
     if unchanged {
         // Said when the drop-in was made.
