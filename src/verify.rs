@@ -54,10 +54,10 @@ fn keys(differences: &[Difference]) -> String {
 }
 
 /// Gives the configuration that is in effect with the drop-ins.
-pub(crate) fn verify(
+pub(crate) fn verify<'t>(
     target: &Target,
     drop_ins: &[DropIn],
-    wanted: &[Wanted<'_>],
+    wanted: impl Iterator<Item = Wanted<'t>>,
 ) -> Result<Effective, VerifyError> {
     let files = drop_ins.iter();
     let files = files.map(|drop_in| (&drop_in.name, drop_in.text()));
@@ -77,15 +77,14 @@ pub(crate) fn verify(
         }
     });
     let image = target.pause_image();
-    let after = k0s::put_together(release, image, parsed)?;
+    let after = k0s::effective(release, image, parsed)?;
     owners.each_alone()?;
     if let Some(file) = migrated {
         return Err(VerifyError::Migrated { file });
     }
-    let after = after.effective();
     let mut expected: Effective = k0s::assemble(release, image, &DropInSet::default())?.effective();
     for (path, value) in wanted {
-        expected.set(path, *value);
+        expected.set(&path, value);
     }
     let differences = expected.differences(&after);
     match differences.is_empty() {

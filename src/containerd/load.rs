@@ -64,40 +64,11 @@ impl Effective {
                 .iter_mut()
                 .for_each(|file| in_lower_case(&Config::place(), file));
         }
-        let all_stated: Vec<i64> = files.iter().filter_map(stated_version).collect();
-        let stated = all_stated.last().copied();
-        let mut table = Table::new();
-        let mut lists = Lists::default();
-        for file in files {
-            let (version, lenient) = match release.is_2() {
-                true => (version_on_2(&file), true),
-                false => (if stated.is_none_or(|v| v == 1) { 1 } else { 2 }, false),
-            };
-            let lenient = lenient && matches!(version, 2 | 3);
-            // The paths of version 2 are the settings' own.
-            let file = match (version, lenient) {
-                (2, false) => file,
-                _ => address::read(file, version, lenient),
-            };
-            let mut file = file;
-            // Plugins of version 1 have other names up to here.
-            if version == 1 && !release.is_2() {
-                in_lower_case(&Config::place(), &mut file);
-            }
-            merge(&Config::place(), &mut table, &mut lists, file, release);
-        }
-        Effective {
-            table,
-            release,
-            has_short_names: !release.is_2() && stated.is_none_or(|version| version == 1),
-            versions: Versions {
-                first: all_stated.first().copied().unwrap_or_default(),
-                highest: all_stated.iter().copied().max().unwrap_or_default(),
-                last: stated.unwrap_or_default(),
-            },
-        }
+        let last = files.iter().filter_map(stated_version).next_back();
+        let mut loading = Loading::by(release, last);
+        files.into_iter().for_each(|file| loading.add(file));
+        loading.finish()
     }
-
     /// The value in effect at a path, for instance
     /// `["plugins", "io.containerd.grpc.v1.cri", "sandbox_image"]`; `None`
     /// where it is the zero value that nothing sets, or unknown. The path is
@@ -232,6 +203,75 @@ impl Effective {
                 into.extend(from.iter().cloned());
             }
             _ => drop(table.insert(key.to_owned(), value.clone())),
+        }
+    }
+}
+
+/// Files that are being loaded, one after the other.
+pub(crate) struct Loading {
+    table: Table,
+    lists: Lists,
+    release: Release,
+    /// The version by which containerd 1.x reads all files: that which the last
+    /// of them states.
+    all: Option<i64>,
+    versions: Versions,
+}
+
+impl Loading {
+    /// For containerd 2.x, which reads each file by its own version.
+    pub(crate) fn new(release: Release) -> Self {
+        Self::by(release, None)
+    }
+
+    fn by(release: Release, all: Option<i64>) -> Self {
+        Loading {
+            table: Table::new(),
+            lists: Lists::new(),
+            release,
+            all,
+            versions: Versions {
+                first: 0,
+                highest: 0,
+                last: 0,
+            },
+        }
+    }
+
+    pub(crate) fn add(&mut self, file: Table) {
+        let release = self.release;
+        if let Some(stated) = stated_version(&file) {
+            let versions = &mut self.versions;
+            if versions.first == 0 {
+                versions.first = stated;
+            }
+            versions.highest = versions.highest.max(stated);
+            versions.last = stated;
+        }
+        let (version, lenient) = match release.is_2() {
+            true => (version_on_2(&file), true),
+            false => (if self.all.is_none_or(|v| v == 1) { 1 } else { 2 }, false),
+        };
+        let lenient = lenient && matches!(version, 2 | 3);
+        // The paths of version 2 are the settings' own.
+        let mut file = match (version, lenient) {
+            (2, false) => file,
+            _ => address::read(file, version, lenient),
+        };
+        // Plugins of version 1 have other names up to here.
+        if version == 1 && !release.is_2() {
+            in_lower_case(&Config::place(), &mut file);
+        }
+        merge(&Config::place(), &mut self.table, &mut self.lists, file, release);
+    }
+
+    pub(crate) fn finish(self) -> Effective {
+        let release = self.release;
+        Effective {
+            table: self.table,
+            release,
+            has_short_names: !release.is_2() && self.all.is_none_or(|version| version == 1),
+            versions: self.versions,
         }
     }
 }

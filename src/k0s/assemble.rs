@@ -193,7 +193,7 @@ pub(crate) fn parse_all<'a>(
 }
 
 /// The same as [`assemble`] for drop-ins that are parsed already.
-pub(crate) fn put_together<'a, 'n>(
+fn put_together<'a, 'n>(
     release: &'a Release,
     pause_image: &str,
     parsed: impl Iterator<Item = Result<(&'n FileName, Parsed<'n>), AssembleError>>,
@@ -268,6 +268,48 @@ pub(crate) fn put_together<'a, 'n>(
             })
         }
     }
+}
+
+/// What containerd makes of drop-ins that are parsed already: what
+/// [`Assembled::effective`] gives, with one of them in memory at a time.
+pub(crate) fn effective<'n>(
+    release: &Release,
+    pause_image: &str,
+    parsed: impl Iterator<Item = Result<(&'n FileName, Parsed<'n>), AssembleError>>,
+) -> Result<Effective, AssembleError> {
+    if release.regime != Regime::ImportsV3 {
+        return Ok(put_together(release, pause_image, parsed)?.effective());
+    }
+    let mut loading = load::Loading::new(release.containerd);
+    loading.add(main_of_version_3(pause_image));
+    // Drop-ins are loaded by name, and what they import after all of them.
+    let mut imports: Vec<(String, Vec<Import>)> = Vec::new();
+    let mut rest: Vec<Option<Table>> = Vec::new();
+    for parsed in parsed {
+        let (name, parsed) = parsed?;
+        if let Some(rejection) = parsed.rejection {
+            return Err(rejection.into());
+        }
+        let path = name.path();
+        let of_this = imports_of(&path, &parsed.table);
+        imports.push((path, of_this));
+        rest.push(match name.is_drop_in() {
+            true => {
+                loading.add(parsed.table);
+                None
+            }
+            false => Some(parsed.table),
+        });
+    }
+    let paths: Vec<&str> = imports.iter().map(|(path, _)| path.as_str()).collect();
+    let first = (0..rest.len()).filter(|at| rest.get(*at).is_some_and(Option::is_none));
+    let of = |at: usize| imports.get(at).map(|(_, own)| own.clone());
+    let order = load_order(&paths, first, |at| of(at).unwrap_or_default(), |_, _, _| {});
+    for at in order {
+        let file = rest.get_mut(at).and_then(Option::take);
+        file.into_iter().for_each(|table| loading.add(table));
+    }
+    Ok(loading.finish())
 }
 
 /// The plain values of parsed files.

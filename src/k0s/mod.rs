@@ -9,7 +9,7 @@ mod release;
 mod releases;
 
 pub use assemble::{AssembleError, Assembled, assemble, assemble_within};
-pub(crate) use assemble::{assemble_all, parse_all, put_together};
+pub(crate) use assemble::{assemble_all, effective, parse_all};
 pub(crate) use marker::MARKER;
 pub use marker::Marker;
 pub use merge_patch::{MergeError, survives};

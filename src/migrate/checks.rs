@@ -129,7 +129,7 @@ pub(super) fn foreign(document: &Document, tree: &Tree) -> Option<Finding> {
 fn disables_cri(tree: &Tree) -> bool {
     let top = tree.children(ROOT);
     let lists = top.filter(|id| tree.node(*id).key == "disabled_plugins");
-    let values = |id: usize| [tree.value(id), tree.node(id).original.as_ref()];
+    let values = |id: usize| [tree.value(id), tree.node(id).original.as_deref()];
     let mut ids = lists
         .flat_map(values)
         .flatten()
@@ -244,7 +244,7 @@ pub(super) fn removals(
     for (_, id) in parts {
         // A setting may be a map or a table, of which the leaves are kept.
         let planned = tree.upwards(*id).find_map(|at| {
-            let place = tree.node(at).place?;
+            let place = tree.node(at).place()?;
             Some((at, place.removal?))
         });
         let Some((setting, instead)) = planned.filter(|(setting, _)| seen.insert(*setting)) else {
@@ -351,7 +351,7 @@ pub(super) fn portable(tree: &mut Tree, files: Files<'_>, target: &Target) -> Ve
         let node = tree.node(id);
         let is_table = matches!(node.content, Content::Table(_));
         let bare =
-            is_table && !node.is_made && node.place.is_some_and(|place| place.presence_matters());
+            is_table && !node.is_made && node.place().is_some_and(|place| place.presence_matters());
         if !is_table && !tree.is_kept(id) {
             continue;
         }

@@ -27,7 +27,7 @@ const CRI_PLUGINS: [&str; 3] = [plugin::CRI, plugin::CRI_IMAGES, plugin::CRI_RUN
 /// refusal of the result.
 pub(super) fn mismatch(tree: &Tree, id: Id, release: Release) -> Option<(Code, String)> {
     let value = tree.value(id)?;
-    let Some(place) = tree.node(id).place else {
+    let Some(place) = tree.node(id).place() else {
         let is_plugin = matches!(tree.path(id).as_slice(), ["plugins", _]);
         let why = "a plugin's settings are a table".to_owned();
         return is_plugin.then_some((Code::WrongType, why));
@@ -128,7 +128,7 @@ impl Judge<'_> {
             self.say(tree, id, code, message.clone());
             return Verdict::Drop(Dropped::NotExpressible, message);
         }
-        let Some(place) = tree.node(id).place else {
+        let Some(place) = tree.node(id).place() else {
             return self.unknown(tree, id);
         };
         if place.owned.is_some() {
@@ -158,7 +158,7 @@ impl Judge<'_> {
             .in_place
             .zip(file)
             .and_then(|(merged, file)| merged.get(file));
-        let place = tree.node(id).place.filter(|place| !place.free);
+        let place = tree.node(id).place().filter(|place| !place.free);
         let (Some(place), Some(true)) = (place, merged) else {
             return as_written;
         };
@@ -180,7 +180,7 @@ impl Judge<'_> {
             _ => None,
         };
         let containerd = self.target.containerd();
-        let parent = tree.node(tree.node(id).parent).place;
+        let parent = tree.node(tree.node(id).parent).place();
         if parent.is_some_and(|parent| parent.is_gone(containerd)) {
             let why = format!("containerd {containerd} of the target no longer has the plugin");
             return Verdict::Drop(Dropped::Obsolete, why);
@@ -453,7 +453,7 @@ impl Judge<'_> {
             })
         };
         for id in leaves {
-            if !pending(tree.verdict(id)) || tree.node(id).place.is_none() {
+            if !pending(tree.verdict(id)) || tree.node(id).place().is_none() {
                 continue;
             }
             let zero = tree.value(id).is_some_and(Value::is_zero);
@@ -479,7 +479,7 @@ pub(super) fn without_place(tree: &mut Tree, files: Files<'_>, target: &Target) 
     let mut findings = Vec::new();
     let mut tls_said = BTreeSet::new();
     for id in tree.leaves(ROOT) {
-        let Some(place) = tree.node(id).place.filter(|_| tree.is_kept(id)) else {
+        let Some(place) = tree.node(id).place().filter(|_| tree.is_kept(id)) else {
             continue;
         };
         let gone = place.removed().filter(|gone| *gone <= containerd);
@@ -545,11 +545,11 @@ pub(super) fn without_place(tree: &mut Tree, files: Files<'_>, target: &Target) 
 /// Whether an entry of the file is, key by key, one that containerd has of
 /// itself. A key that is missing is zero in the file's entry.
 pub(super) fn entry_is_built_in(tree: &Tree, entry: Id, release: Release) -> bool {
-    let Some(place) = tree.node(entry).place else {
+    let Some(place) = tree.node(entry).place() else {
         return false;
     };
     let parent = tree.node(tree.node(entry).parent);
-    let alive = parent.place.is_some_and(|map| {
+    let alive = parent.place().is_some_and(|map| {
         map.builtin_entries(release)
             .any(|key| key == tree.node(entry).key)
     });
@@ -568,5 +568,5 @@ pub(super) fn entry_is_built_in(tree: &Tree, entry: Id, release: Release) -> boo
     same && tree
         .leaves(entry)
         .iter()
-        .all(|id| tree.node(*id).place.is_some())
+        .all(|id| tree.node(*id).place().is_some())
 }

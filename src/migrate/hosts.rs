@@ -455,7 +455,7 @@ impl Moved {
                 if !tree.is_kept(leaf) {
                     continue;
                 }
-                if tree.node(leaf).place.is_none() {
+                if tree.node(leaf).place().is_none() {
                     unknown.insert(tree.shown(leaf));
                     let why = "containerd does not read it, and its table has gone to a hosts.toml"
                         .to_owned();
@@ -600,7 +600,7 @@ fn detach(tree: &mut Tree, nodes: BTreeSet<Id>) {
     let parents: BTreeSet<Id> = nodes.iter().map(|node| tree.node(*node).parent).collect();
     tree.detach_all(&nodes);
     let is_empty = |id: &Id| {
-        let is_entry = tree.node(*id).place.is_some_and(|place| place.is_entry);
+        let is_entry = tree.node(*id).place().is_some_and(|place| place.is_entry);
         is_entry && tree.children(*id).next().is_none()
     };
     let empty: BTreeSet<Id> = parents.into_iter().filter(is_empty).collect();

@@ -122,7 +122,7 @@ pub(super) fn ledger(
         let bare = names.contains_key(&id) && node.is_empty;
         let value = match &node.content {
             _ if node.is_made || id == ROOT => continue,
-            Content::Leaf { value, .. } => node.original.as_ref().unwrap_or(value).clone(),
+            Content::Leaf { value, .. } => node.original.as_deref().unwrap_or(value).clone(),
             Content::Table(_) if bare => Value::Table(Table::new()),
             Content::Table(_)
                 if node.is_empty && (tree.moved_to(id).is_some() || tree.dropped(id).is_some()) =>

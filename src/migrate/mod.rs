@@ -224,7 +224,7 @@ pub fn check(document: &Document) -> Vec<Finding> {
     let mut findings = input.findings;
     for id in tree.leaves(ROOT) {
         let value = tree.value(id);
-        let said = match tree.node(id).place {
+        let said = match tree.node(id).place() {
             None => Some((Code::UnknownKey, edits::UNKNOWN_KEY.to_owned())),
             Some(place) => value
                 .and_then(|value| place.mismatch(value, release))

@@ -417,7 +417,7 @@ impl Draft<'_> {
         let mut verified = self.untouched && self.effective.is_some() && !failed;
         let mut effective = self.effective;
         if writable && !self.untouched && !options.unverified {
-            let proven = verify::verify(target, &drop_ins, &wanted(&input.tree, &parts))
+            let proven = verify::verify(target, &drop_ins, wanted(&input.tree, &parts))
                 .map_err(|error| error.to_string());
             let pulls = moved
                 .as_ref()
@@ -517,9 +517,9 @@ fn foreign(order: &[&Document], tree: &Tree, target: &Target) -> Vec<Finding> {
 }
 
 /// What the drop-ins are to bring about.
-fn wanted<'t>(tree: &'t Tree, parts: &[(Concern, Id)]) -> Vec<Wanted<'t>> {
+fn wanted<'t>(tree: &'t Tree, parts: &'t [(Concern, Id)]) -> impl Iterator<Item = Wanted<'t>> {
     let wanted = |(_, id): &(Concern, Id)| (tree.path(*id), tree.value(*id));
-    parts.iter().map(wanted).collect()
+    parts.iter().map(wanted)
 }
 
 /// What k0s 1.22 – 1.35 themselves write into the main file.

@@ -149,8 +149,7 @@ fn assemble(set: &DropInSet<'_>, target: &Target) -> Option<Effective> {
         Ok((name, parsed))
     });
     let image = target.pause_image();
-    let assembled = k0s::put_together(&target.release, image, parsed);
-    Some(assembled.ok()?.effective())
+    k0s::effective(&target.release, image, parsed).ok()
 }
 
 /// Whether containerd reads files of their config versions; it exits on one that

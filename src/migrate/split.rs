@@ -286,7 +286,7 @@ fn default_runtime(tree: &mut Tree, target: Release) -> Option<String> {
 /// Whether an entry of a map is not one that the target brings along.
 fn is_extra(tree: &Tree, entry: Id, target: Release) -> bool {
     let node = tree.node(entry);
-    let map = tree.node(node.parent).place;
+    let map = tree.node(node.parent).place();
     map.is_none_or(|map| !map.builtin_entries(target).any(|key| key == node.key))
 }
 
@@ -294,7 +294,7 @@ fn is_extra(tree: &Tree, entry: Id, target: Release) -> bool {
 /// says as well: an entry, or a pointer in Go, that the target does not have.
 pub(super) fn is_bare_entry(tree: &Tree, id: Id, target: Release) -> bool {
     let node = tree.node(id);
-    let matters = node.place.is_some_and(|place| place.presence_matters());
+    let matters = node.place().is_some_and(|place| place.presence_matters());
     // An import replaces a built-in entry by one with nothing in it.
     let is_whole = tree.node(node.parent).parent == ROOT;
     let changes = match is_whole {

@@ -224,7 +224,7 @@ impl Steps<'_> {
             let is_default = self
                 .tree
                 .node(id)
-                .place
+                .place()
                 .is_some_and(|place| place.is_default(&value, self.target));
             self.tree.change(id, value);
             let verdict = match is_default {
@@ -333,7 +333,7 @@ impl Steps<'_> {
     pub(super) fn set(&mut self, table: Id, key: &str, value: Value, from: Id, why: &str) -> Id {
         let id = self.tree.set(table, key, value, from, why);
         let node = self.tree.node(id);
-        let is_default = match (node.place, self.tree.value(id)) {
+        let is_default = match (node.place(), self.tree.value(id)) {
             (Some(place), Some(value)) => place.is_default(value, self.target),
             _ => false,
         };

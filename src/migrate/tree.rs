@@ -33,14 +33,15 @@ pub(super) struct Node {
     pub(super) parent: Id,
     pub(super) key: String,
     /// The key as the input spells it, where that differs.
-    pub(super) spelled: Option<String>,
-    /// The declaration; `None` for what no containerd release knows.
-    pub(super) place: Option<Place>,
+    pub(super) spelled: Option<Box<str>>,
+    /// The declaration; `None` for what no containerd release knows. Boxed, as
+    /// what follows is: there are as many nodes as keys.
+    pub(super) place: Option<Box<Place>>,
     pub(super) content: Content,
     /// Where it stands, or where what it was made from stands.
     pub(super) sources: Vec<Source>,
     /// The value in the input, where the migration changed it.
-    pub(super) original: Option<Value>,
+    pub(super) original: Option<Box<Value>>,
     /// The table that the key stands in, where that is not the one of its
     /// setting: config version 3 moved it.
     pub(super) shell: Option<Id>,
@@ -53,7 +54,7 @@ pub(super) struct Node {
     pub(super) is_empty: bool,
     /// The migration made it; the ledger lists what it was made from.
     pub(super) is_made: bool,
-    pub(super) comments: Option<(usize, Comments)>,
+    pub(super) comments: Option<Box<(usize, Comments)>>,
 }
 
 #[derive(Debug)]
@@ -67,7 +68,7 @@ impl Node {
     fn made(parent: Id, key: String, place: Option<Place>, content: Content) -> Self {
         Node {
             key,
-            place,
+            place: place.map(Box::new),
             content,
             is_made: true,
             ..Node::table(parent)
@@ -91,6 +92,20 @@ impl Node {
             is_made: false,
             comments: None,
         }
+    }
+
+    pub(super) fn place(&self) -> Option<Place> {
+        self.place.as_deref().copied()
+    }
+
+    pub(super) fn set_place(&mut self, place: Option<Place>) {
+        self.place = place.map(Box::new);
+    }
+
+    /// The comments of a file's key, if there are any.
+    pub(super) fn set_comments(&mut self, file: usize, comments: Comments, text: &str) {
+        let say_anything = comments.say_anything(text);
+        self.comments = say_anything.then(|| Box::new((file, comments)));
     }
 
     /// What the node stands in, in the input.
@@ -146,7 +161,8 @@ pub(super) enum Dropped {
 /// All settings of the input.
 #[derive(Debug)]
 pub(super) struct Tree {
-    nodes: Vec<Node>,
+    #[expect(clippy::vec_box, reason = "it grows without moving the nodes")]
+    nodes: Vec<Box<Node>>,
     /// Children by name, of the nodes that were searched.
     index: HashMap<Id, HashMap<String, Id>>,
     /// Tables that went to `hosts.toml` files.
@@ -183,12 +199,12 @@ impl ReadAs {
 impl Tree {
     pub(super) fn new() -> Self {
         Tree {
-            nodes: vec![Node::made(
+            nodes: vec![Box::new(Node::made(
                 ROOT,
                 String::new(),
                 Some(Config::place()),
                 Content::Table(Vec::new()),
-            )],
+            ))],
             index: HashMap::new(),
             moved: HashMap::new(),
             dropped: HashMap::new(),
@@ -250,7 +266,7 @@ impl Tree {
 
     /// Whether a node is a declared setting, or a table of some.
     pub(super) fn is_setting(&self, id: Id) -> bool {
-        self.node(id).place.is_some()
+        self.node(id).place().is_some()
     }
 
     /// The config version in which it is to be written.
@@ -289,7 +305,7 @@ impl Tree {
         if let Some(index) = self.index.get_mut(&parent) {
             index.insert(node.key.clone(), id);
         }
-        self.nodes.push(node);
+        self.nodes.push(Box::new(node));
         self.put_under(parent, id);
         id
     }
@@ -305,7 +321,7 @@ impl Tree {
     /// Adds a table of the input that no setting is: what is in it has its
     /// place elsewhere.
     pub(super) fn push_shell(&mut self, node: Node) -> Id {
-        self.nodes.push(node);
+        self.nodes.push(Box::new(node));
         self.nodes.len() - 1
     }
 
@@ -397,7 +413,7 @@ impl Tree {
         path.iter().fold(id, |id, key| match self.child(id, key) {
             Some(child) => child,
             None => {
-                let place = self.node(id).place.and_then(|place| place.child(key));
+                let place = self.node(id).place().and_then(|place| place.child(key));
                 let content = Content::Table(Vec::new());
                 self.push(id, Node::made(id, (*key).to_owned(), place, content))
             }
@@ -425,7 +441,7 @@ impl Tree {
         if let Some(old) = self.child(table, key) {
             self.detach(old);
         }
-        let place = self.node(table).place.and_then(|place| place.child(key));
+        let place = self.node(table).place().and_then(|place| place.child(key));
         let content = Content::Leaf {
             value,
             verdict: Verdict::Keep(why),
@@ -452,7 +468,7 @@ impl Tree {
     pub(super) fn spelled_path(&self, id: Id) -> Vec<&str> {
         self.keys(
             id,
-            |node| node.spelled.as_ref().unwrap_or(&node.key),
+            |node| node.spelled.as_deref().unwrap_or(&node.key),
             Node::above,
         )
     }
@@ -460,14 +476,14 @@ impl Tree {
     fn keys<'t>(
         &'t self,
         id: Id,
-        key: impl Fn(&'t Node) -> &'t String,
+        key: impl Fn(&'t Node) -> &'t str,
         above: impl Fn(&'t Node) -> Id,
     ) -> Vec<&'t str> {
         let mut path = Vec::new();
         let mut at = id;
         while at != ROOT {
             let node = self.node(at);
-            path.push(key(node).as_str());
+            path.push(key(node));
             at = above(node);
         }
         path.reverse();
@@ -490,7 +506,7 @@ impl Tree {
 
     /// Every node that ever was in the tree.
     pub(super) fn all(&self) -> impl Iterator<Item = (Id, &Node)> {
-        self.nodes.iter().enumerate()
+        self.nodes.iter().map(AsRef::as_ref).enumerate()
     }
 
     /// The leaves among [`Tree::walk`].
@@ -514,7 +530,7 @@ impl Tree {
             && *value != new
         {
             let old = std::mem::replace(value, new);
-            node.original.get_or_insert(old);
+            node.original.get_or_insert_with(|| Box::new(old));
         }
     }
 
@@ -531,7 +547,7 @@ impl Tree {
         };
         let taken = std::mem::take(items);
         node.original
-            .get_or_insert_with(|| Value::Array(taken.clone()));
+            .get_or_insert_with(|| Box::new(Value::Array(taken.clone())));
         taken
     }
 
@@ -550,7 +566,7 @@ impl Tree {
 
     /// A value of a node, which shows of itself what may be shown.
     pub(super) fn redacted(&self, id: Id, value: Value) -> Redacted {
-        Redacted::new(self.node(id).place, value)
+        Redacted::new(self.node(id).place(), value)
     }
 
     /// The path of a node as the input spells it, fit to be shown.
@@ -566,7 +582,7 @@ impl Tree {
     /// Whether a node is one of the daemon's settings, over which a later file's
     /// zero value does not prevail.
     pub(super) fn is_merged_by_value(&self, id: Id) -> bool {
-        let place = self.node(id).place;
+        let place = self.node(id).place();
         let by_value = place.is_some_and(|place| place.merge == Merge::NonZero);
         by_value && self.path(id).first() != Some(&"plugins")
     }
@@ -583,7 +599,7 @@ pub(super) struct Files<'a>(pub(super) &'a [&'a Document]);
 impl<'a> Files<'a> {
     /// The comments of a node.
     pub(super) fn comments(self, tree: &Tree, id: Id) -> Vec<&'a str> {
-        let comments = tree.node(id).comments.as_ref();
+        let comments = tree.node(id).comments.as_deref();
         let lines = comments.and_then(|(file, comments)| {
             let file = self.0.get(*file)?;
             Some(comments.lines(file.text()))

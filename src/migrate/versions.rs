@@ -67,7 +67,7 @@ impl Steps<'_> {
         let Some(table) = self.tree.find(table) else {
             return;
         };
-        let Some(place) = self.tree.node(table).place else {
+        let Some(place) = self.tree.node(table).place() else {
             return;
         };
         for (key, list, since) in place.lists() {
@@ -231,9 +231,11 @@ impl Steps<'_> {
             let is_runc = self.is_runc(runtime);
             let options = self.tree.child(runtime, "options");
             if let Some(id) = self.kept(options, "CriuPath").filter(|_| !is_runc) {
-                let place = options.and_then(|options| self.tree.node(options).place);
+                let place = options.and_then(|options| self.tree.node(options).place());
                 // What the declaration says is about runc's.
-                self.tree.node_mut(id).place = place.map(|place| place.any());
+                self.tree
+                    .node_mut(id)
+                    .set_place(place.map(|place| place.any()));
             }
         }
     }

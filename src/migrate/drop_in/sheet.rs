@@ -265,7 +265,7 @@ impl<'a> Sheet<'a> {
         let listed = self.plugin_ids(node.parent, &node.key, value);
         let value = listed.map_or(Cow::Borrowed(value), Cow::Owned);
         Some(match redacted {
-            true => Cow::Owned(shown::by_place(node.place, value.into_owned())),
+            true => Cow::Owned(shown::by_place(node.place(), value.into_owned())),
             false => value,
         })
     }

@@ -17,7 +17,7 @@ fn node_value(node: &Node) -> Option<&Value> {
 /// Whether a setting of the daemon is merged by its value.
 fn daemon_scalar(tree: &Tree, node: &Node) -> bool {
     let by_value = node
-        .place
+        .place()
         .is_some_and(|place| place.merge == Merge::NonZero);
     // What config version 4 has in plugins is merged as they are.
     by_value && tree.spelled_path(node.above()).first() != Some(&"plugins")
@@ -76,7 +76,7 @@ impl Reader<'_> {
             Rules::Containerd2 => tree.node(parent).key == "plugins",
         };
         let parent = tree.node(parent);
-        let is_entry_of_map = parent.place.is_some_and(|p| p.merge == Merge::Entry);
+        let is_entry_of_map = parent.place().is_some_and(|p| p.merge == Merge::Entry);
         !merged && parent.parent == ROOT && is_entry_of_map
     }
 
@@ -98,14 +98,14 @@ impl Reader<'_> {
             self.input.tree.push(parent, node);
             return;
         };
-        let is_list = node.place.is_some_and(|place| place.merge == Merge::Append);
+        let is_list = node.place().is_some_and(|place| place.merge == Merge::Append);
         let earlier = self.file_of(old);
         let by_key = self.both_have_cri(earlier);
         if self.apart && is_list && !by_key {
             self.input.tree.push(parent, node);
             return;
         }
-        let owned = node.place.and_then(|place| place.owned);
+        let owned = node.place().and_then(|place| place.owned);
         if let Some(why) = owned.filter(|_| !(is_list && by_key)) {
             // Neither counts; each file's line has its own fate.
             let verdict = Verdict::Drop(Dropped::Owned, why.to_owned());
@@ -171,7 +171,7 @@ impl Reader<'_> {
             let more = value.as_array().unwrap_or_default().to_vec();
             names.append(&mut items, more, self.rules == Rules::Containerd2);
             let own = std::mem::replace(value, Value::Array(items));
-            node.original.get_or_insert(own);
+            node.original.get_or_insert_with(|| Box::new(own));
         }
         tree.detach(old);
         let id = tree.push(node.parent, node);
@@ -241,7 +241,7 @@ impl Reader<'_> {
             return;
         };
         let mismatch = |id: &Id| {
-            let place = tree.node(*id).place?;
+            let place = tree.node(*id).place()?;
             let message = place.mismatch(tree.value(*id)?, release)?;
             Some(Files(self.files).finding(tree, *id, Code::WrongType, message))
         };
@@ -276,7 +276,7 @@ impl Reader<'_> {
 
     pub(super) fn say_zero(&mut self, node: Node) {
         let why = "a zero value overrides nothing that an earlier file sets".to_owned();
-        let above = node.above();
+        let (above, place) = (node.above(), node.place());
         let Content::Leaf { value, .. } = node.content else {
             return;
         };
@@ -294,7 +294,7 @@ impl Reader<'_> {
                 whole_key: whole_key.clone(),
                 source,
                 value: value.clone(),
-                place: node.place,
+                place,
                 why: why.clone(),
             });
         }

@@ -269,10 +269,9 @@ impl Reader<'_> {
                     } else {
                         shell
                     };
-                    let node = Node {
-                        spelled: (name != key).then(|| key.to_owned()),
+                    let mut node = Node {
+                        spelled: (name != key).then(|| key.into()),
                         key: name,
-                        place: at_key.place,
                         shell,
                         rank: at_key.rank,
                         sources: vec![Source {
@@ -280,21 +279,23 @@ impl Reader<'_> {
                             at,
                         }],
                         is_empty: item.as_table_like().is_some_and(TableLike::is_empty),
-                        comments: Some((self.file, comments)),
                         ..Node::table(target)
                     };
+                    node.set_place(at_key.place);
+                    node.set_comments(self.file, comments, text);
                     tables.extend(self.item(item, node, at_key, is_moved));
                 }
                 Known::Shell(cursor) => {
                     let Some(table) = item.as_table_like() else {
                         continue;
                     };
-                    let shell = self.input.tree.push_shell(Node {
+                    let mut node = Node {
                         key: key.to_owned(),
                         shell,
-                        comments: Some((self.file, comments)),
                         ..Node::table(parent)
-                    });
+                    };
+                    node.set_comments(self.file, comments, text);
+                    let shell = self.input.tree.push_shell(node);
                     tables.push(Pending {
                         table,
                         parent,
@@ -322,13 +323,13 @@ impl Reader<'_> {
         cursor: Cursor,
         is_moved: bool,
     ) -> Option<Pending<'d>> {
-        let place = node.place;
+        let place = node.place();
         let is_table_kind = place
             .is_none_or(|place| matches!(place.kind, Kind::Section(_) | Kind::Map(_) | Kind::Any));
         match item.as_table_like().filter(|_| is_table_kind) {
             Some(table) if is_moved => {
                 let (parent, key) = (node.parent, node.key.clone());
-                node.spelled.get_or_insert_with(|| key.clone());
+                node.spelled.get_or_insert_with(|| key.as_str().into());
                 let tree = &mut self.input.tree;
                 let shell = tree.push_shell(node);
                 Some(Pending {
@@ -354,7 +355,7 @@ impl Reader<'_> {
                     Some(uris) if uris != value => (uris, Some(value)),
                     _ => (value, None),
                 };
-                node.original = original;
+                node.original = original.map(Box::new);
                 node.content = Content::Leaf {
                     value,
                     verdict: Verdict::Pending,
