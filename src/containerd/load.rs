@@ -250,7 +250,14 @@ impl Loading {
         }
         let (version, lenient) = match release.is_2() {
             true => (version_on_2(&file), true),
-            false => (if self.all.is_none_or(|v| v == 1) { 1 } else { 2 }, false),
+            false => (
+                if self.all.is_none_or(|v| v == 1) {
+                    1
+                } else {
+                    2
+                },
+                false,
+            ),
         };
         let lenient = lenient && matches!(version, 2 | 3);
         // The paths of version 2 are the settings' own.
@@ -262,7 +269,13 @@ impl Loading {
         if version == 1 && !release.is_2() {
             in_lower_case(&Config::place(), &mut file);
         }
-        merge(&Config::place(), &mut self.table, &mut self.lists, file, release);
+        merge(
+            &Config::place(),
+            &mut self.table,
+            &mut self.lists,
+            file,
+            release,
+        );
     }
 
     pub(crate) fn finish(self) -> Effective {

@@ -48,7 +48,10 @@ impl Comments {
     /// Whether there are any, and not blanks only.
     pub(crate) fn say_anything(&self, text: &str) -> bool {
         let mut ranges = std::iter::once(&self.above).chain(&self.further);
-        ranges.any(|range| text.get(range.clone()).is_some_and(|text| text.contains('#')))
+        ranges.any(|range| {
+            text.get(range.clone())
+                .is_some_and(|text| text.contains('#'))
+        })
     }
 
     /// The comments between the elements of an array.

@@ -340,7 +340,7 @@ pub const SHAPES: &[Shape] = &[
         make: |count| {
             let long = "y".repeat(1000);
             let head = format!("[{CRI}]\n");
-            file(&head, count.div_ceil(100), |at| {
+            file(&head, count.div_ceil(10), |at| {
                 format!("k{at} = \"{long}\"\n")
             })
         },

@@ -98,7 +98,9 @@ impl Reader<'_> {
             self.input.tree.push(parent, node);
             return;
         };
-        let is_list = node.place().is_some_and(|place| place.merge == Merge::Append);
+        let is_list = node
+            .place()
+            .is_some_and(|place| place.merge == Merge::Append);
         let earlier = self.file_of(old);
         let by_key = self.both_have_cri(earlier);
         if self.apart && is_list && !by_key {
