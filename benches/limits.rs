@@ -21,6 +21,7 @@ use containerd_dropins::Document;
 use containerd_dropins::migrate::{ExistingDropIns, Options, Target, plan, plan_drop_ins};
 
 #[path = "../tests/it/shapes.rs"]
+#[allow(dead_code)]
 mod shapes;
 
 use shapes::{SHAPES, Shape};

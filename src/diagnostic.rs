@@ -96,7 +96,7 @@ codes! {
         "k0s rewrites a file with its marker at every start, so these keys are not in effect. To keep one, put it into a drop-in in /etc/k0s/containerd.d.";
     /// The legacy file leads to another sandbox image than the one k0s injects.
     SandboxImageCause = "sandbox-image-cause", Warning,
-        "A user-managed containerd.toml switches k0s's injection off. With the file gone and the drop-ins in place, k0s injects its own image again, the one an airgap bundle of this release holds.";
+        "Where that image cannot be pulled, as behind an air gap, no pod starts. With the file gone k0s injects its own again.";
     /// A default sandbox image of some release is pinned in the file, or one of
     /// the Kubernetes project in a tag that is not later than the target's.
     SandboxImageStale = "sandbox-image-stale", Warning,
@@ -146,6 +146,12 @@ codes! {
     /// A plugin that no known containerd release has.
     UnknownPlugin = "unknown-plugin", Note,
         "The section of a plugin that is not built in has no effect. It is carried over as it is.";
+    /// A file of whose settings no known containerd release reads any.
+    NothingRead = "nothing-read", Warning,
+        "The file does nothing on this node: it may be meant for another program, or its tables are misspelled. If it is containerd's, compare its tables with the first lines of `containerd config default`; if it is not, leave it out.";
+    /// The text of a `hosts.toml` in a config file.
+    HostsTomlText = "hosts-toml-text", Warning,
+        "containerd reads hosts.toml files from the directory that config_path names, one for each registry host: /etc/k0s/containerd.d/certs.d/docker.io/hosts.toml, for instance. Move these lines there, and set config_path in the registry settings.";
     /// A key that the target's containerd does not know yet.
     NotInTarget = "not-in-target", Note,
         "The containerd of the target release ignores it. It is carried over and takes effect after an upgrade.";
@@ -236,6 +242,9 @@ codes! {
     /// A file named in `imports` is missing.
     ImportMissing = "import-missing", Error,
         "Its settings would be lost. Put the file where it is imported from, or remove it from imports if it is gone for good (containerd 1.5 and later do not start without it).";
+    /// A file named in the `imports` of a dump, of which it is part.
+    ImportOfDump = "import-of-dump", Note,
+        "Nothing is lost: a dump has the settings of all files that it was made of. k0s writes the list of imports itself.";
     /// A pattern in `imports` that no handed-in file matches.
     ImportEmpty = "import-empty", Note,
         "containerd takes no notice of a pattern without a match. If there are such files on the node, hand them in.";
@@ -248,6 +257,12 @@ codes! {
     /// The file was written for another containerd.
     ForeignContainerd = "foreign-containerd", Warning,
         "It looks like the configuration of another containerd on the machine. Check that its settings are meant for k0s.";
+    /// The file is that of a Windows node.
+    WindowsNode = "windows-node", Error,
+        "Linux nodes only: what k0s and containerd make of the settings of a Windows node is not known here, so nothing of them is judged or kept. Without such a node, remove the setting and migrate again.";
+    /// A snapshotter that is kept, and what the node has to have for it.
+    SnapshotterNeeds = "snapshotter-needs", Note,
+        "k0s has containerd keep its data in /var/lib/k0s/containerd, or below its own --data-dir. What was set up for another containerd, below /var/lib/containerd, does not count.";
     /// The k0s release asked for is newer than any known one.
     ReleaseNewer = "release-newer", Warning,
         "The newest known release stands in for it. Check for a newer version of containerd-dropins, or state which containerd it carries and which pause image it injects.";
@@ -295,7 +310,7 @@ codes! {
         "Drop-ins are carried to k0s 1.36 and later, not back. Choose such a target.";
     /// An existing drop-in that nothing is left of.
     DropInEmpty = "drop-in-empty", Note,
-        "The target has all of it by itself, does not know it any more, or another drop-in decides it. Remove the file: k0s 1.36 and later exit at start on one of version 2.";
+        "The target has all of it by itself, does not know it any more, cannot hold it, or another drop-in decides it. Remove the file: k0s 1.36 and later exit at start on one of version 2.";
     /// A drop-in imports a file from elsewhere.
     ImportOutside = "import-outside", Note,
         "The file takes part in all that is said here, and is not rewritten: it is another tool's, which may write it anew. k0s does not check it.";

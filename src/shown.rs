@@ -460,6 +460,15 @@ fn with_json_form(value: &Value) -> Value {
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Behind(pub(crate) Option<String>);
 
+impl Behind {
+    /// Puts it in place of what is shown.
+    pub(crate) fn reveal(&mut self, shown: &mut String) {
+        if let Some(whole) = self.0.take() {
+            *shown = whole;
+        }
+    }
+}
+
 impl fmt::Debug for Behind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(if self.0.is_some() { "…" } else { "nothing" })

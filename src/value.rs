@@ -50,6 +50,31 @@ impl Datetime {
     pub(crate) fn is_local_date(&self) -> bool {
         self.0.time.is_none()
     }
+
+    /// What Go's JSON has of what go-toml 1.9.5 reads: a fraction in nine digits
+    /// where there is no offset, else in as few as do, and no offset as `Z`.
+    pub(crate) fn in_json(&self) -> String {
+        let mut whole = self.0;
+        let fraction = whole.time.as_mut().and_then(|time| time.nanosecond.take());
+        let offset = whole.offset.take();
+        let mut text = whole.to_string();
+        if let Some(fraction) = fraction.filter(|fraction| *fraction > 0) {
+            let digits = format!("{fraction:09}");
+            text.push('.');
+            text.push_str(match offset {
+                Some(_) => digits.trim_end_matches('0'),
+                None => &digits,
+            });
+        }
+        if let Some(offset) = offset {
+            let offset = match offset {
+                toml_edit::Offset::Custom { minutes: 0 } => toml_edit::Offset::Z,
+                offset => offset,
+            };
+            text.push_str(&offset.to_string());
+        }
+        text
+    }
 }
 
 impl Value {

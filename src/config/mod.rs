@@ -50,6 +50,7 @@ pub(crate) mod address;
 mod cri;
 mod daemon;
 pub(crate) mod declare;
+pub(crate) mod nearest;
 mod plugins;
 mod runtime;
 

@@ -218,7 +218,7 @@ impl Walk {
 
 /// The place of `key` on one side: where the file names an entry of a map, it
 /// starts from zero; built-in entries exist only where the map is not replaced.
-fn child(
+pub(super) fn child(
     place: Option<Place>,
     release: Release,
     table: Option<&Table>,

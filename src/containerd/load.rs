@@ -22,6 +22,8 @@ pub struct Effective {
     /// The files are of version 1, whose lists of plugins have short names.
     has_short_names: bool,
     versions: Versions,
+    /// The names in the lists that files append to.
+    lists: Lists,
 }
 
 /// Config versions of those files that state one; 0 where none does.
@@ -133,14 +135,7 @@ impl Effective {
         let mut table = Some(&self.table);
         for key in path {
             found = table.and_then(|table| table.get(*key));
-            let explicit = found.is_some();
-            place = place.and_then(|place| place.child(key)).map(|place| {
-                if explicit {
-                    place.named_in_file(self.release)
-                } else {
-                    place
-                }
-            });
+            place = difference::child(place, self.release, table, found, key);
             table = found.and_then(Value::as_table);
         }
         found
@@ -200,9 +195,15 @@ impl Effective {
         match (table.get_mut(key), value) {
             // Lists of plugins that several files have.
             (Some(Value::Array(into)), Value::Array(from)) if parents.is_empty() => {
-                into.extend(from.iter().cloned());
+                let names = self.lists.entry(key.to_owned()).or_default();
+                names.append(into, from.to_vec(), self.release.is_2());
             }
-            _ => drop(table.insert(key.to_owned(), value.clone())),
+            _ => {
+                if parents.is_empty() {
+                    self.lists.remove(key);
+                }
+                table.insert(key.to_owned(), value.clone());
+            }
         }
     }
 }
@@ -238,7 +239,7 @@ impl Loading {
         }
     }
 
-    pub(crate) fn add(&mut self, file: Table) {
+    pub(crate) fn add(&mut self, mut file: Table) {
         let release = self.release;
         if let Some(stated) = stated_version(&file) {
             let versions = &mut self.versions;
@@ -249,7 +250,7 @@ impl Loading {
             versions.last = stated;
         }
         let (version, lenient) = match release.is_2() {
-            true => (version_on_2(&file), true),
+            true => (version_on_2(&mut file), true),
             false => (
                 if self.all.is_none_or(|v| v == 1) {
                     1
@@ -285,6 +286,7 @@ impl Loading {
             release,
             has_short_names: !release.is_2() && self.all.is_none_or(|version| version == 1),
             versions: self.versions,
+            lists: self.lists,
         }
     }
 }
@@ -296,7 +298,7 @@ fn paths_of(release: Release) -> i64 {
 }
 
 /// The names in a list that more and more files append to.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Names(Option<BTreeSet<String>>);
 
 impl Names {
@@ -344,15 +346,16 @@ fn in_lower_case(place: &Place, table: &mut Table) {
     }
 }
 
-/// The version by which containerd 2.3 reads a file: without one it understands
-/// short names and the URIs of all versions.
-fn version_on_2(file: &Table) -> i64 {
-    let plugins = file.get("plugins").and_then(Value::as_table);
-    let short = plugins.is_some_and(|plugins| plugins.keys().any(|id| !id.contains('.')));
+/// The version by which containerd 2.x reads a file, once its short names are
+/// none: no version is version 1, of which 2.x migrates nothing but the short
+/// names, so that it understands the ids of later versions too.
+fn version_on_2(file: &mut Table) -> i64 {
     match stated_version(file) {
-        Some(version) => version,
-        None if short => 1,
-        None => 3,
+        Some(version) if version != 1 => version,
+        _ => {
+            address::without_short_names(file);
+            2
+        }
     }
 }
 
@@ -367,6 +370,12 @@ fn merge(place: &Place, into: &mut Table, lists: &mut Lists, from: Table, releas
             (Merge::Append, Some(Value::Array(into)), Value::Array(from)) => {
                 let names = lists.entry(key).or_default();
                 names.append(into, from, release.is_2());
+            }
+            (Merge::Append, _, Value::Array(from)) => {
+                let (mut names, mut list) = (Names::default(), Vec::new());
+                names.append(&mut list, from, release.is_2());
+                lists.insert(key.clone(), names);
+                into.insert(key, Value::Array(list));
             }
             (Merge::Entry, Some(Value::Table(into)), Value::Table(from)) => {
                 match release.is_2() && key == "plugins" {
@@ -456,5 +465,231 @@ mod tests {
         );
         let short = load("[plugins.scheduler]\nPAUSE_THRESHOLD = 0.5\n");
         assert_eq!(short.get(&pause), Some(Value::Float(0.5)));
+    }
+
+    const IMAGE: [&str; 3] = ["plugins", plugin::CRI, "sandbox_image"];
+    const RUNTIMES: [&str; 4] = ["plugins", plugin::CRI, "containerd", "runtimes"];
+
+    fn load(release: &str, files: &[&str]) -> Effective {
+        let tables = files.iter().map(|text| {
+            let text = text
+                .replace("CRI", &format!("plugins.\"{}\"", plugin::CRI))
+                .replace("IMAGES", &format!("plugins.\"{}\"", plugin::CRI_IMAGES));
+            Document::parse("t", text.as_bytes()).unwrap().to_table()
+        });
+        Effective::load(release.parse().unwrap(), tables)
+    }
+
+    fn text(text: &str) -> Option<Value> {
+        Some(Value::String(text.to_owned()))
+    }
+
+    /// As 2.3.4 has it: it migrates files of versions up to 3 before it merges them,
+    /// by the ids and keys of all versions, and those of version 4 no more.
+    #[test]
+    fn files_on_2_3_have_the_places_of_their_version_and_those_that_are_migrated() {
+        let image = |file: &str| load("2.3.4", &[file]).value(&IMAGE);
+        let built_in = text("registry.k8s.io/pause:3.10.2");
+        let new = "[IMAGES.pinned_images]\nsandbox = \"a\"\n";
+        let old = "[CRI]\nsandbox_image = \"a\"\n";
+        let short = "[plugins.cri]\nsandbox_image = \"a\"\n";
+        for version in [
+            "",
+            "version = 0\n",
+            "version = 1\n",
+            "version = 2\n",
+            "version = 3\n",
+        ] {
+            assert_eq!(image(&format!("{version}{new}")), text("a"), "{version}");
+            assert_eq!(image(&format!("{version}{old}")), text("a"), "{version}");
+        }
+        for version in ["", "version = 0\n", "version = 1\n"] {
+            assert_eq!(image(&format!("{version}{short}")), text("a"), "{version}");
+        }
+        for version in ["version = 2\n", "version = 3\n", "version = 4\n"] {
+            assert_eq!(image(&format!("{version}{short}")), built_in, "{version}");
+        }
+        assert_eq!(image(&format!("version = 4\n{new}")), text("a"));
+        assert_eq!(image(&format!("version = 4\n{old}")), built_in);
+        // The server's settings moved once more.
+        let uid = |file: &str| load("2.3.4", &[file]).value(&["grpc", "uid"]);
+        let old = "[grpc]\naddress = \"/a\"\nuid = 5\n";
+        let new = "[plugins.\"io.containerd.server.v1.grpc\"]\naddress = \"/a\"\nuid = 5\n";
+        let five = Some(Value::Integer(5));
+        for version in ["", "version = 1\n", "version = 2\n", "version = 3\n"] {
+            assert_eq!(uid(&format!("{version}{old}")), five, "{version}");
+            assert_eq!(uid(&format!("{version}{new}")), five, "{version}");
+        }
+        assert_eq!(uid(&format!("version = 4\n{new}")), five);
+        assert_eq!(uid(&format!("version = 4\n{old}")), Some(Value::Integer(0)));
+    }
+
+    /// A file's version is its own on 2.x, and that of all on 1.x.
+    #[test]
+    fn versions_of_files() {
+        let files = [
+            "[plugins.opt]\npath = \"/a\"\n",
+            "version = 2\n",
+            "version = 3\n",
+            "version = 1\n",
+            "[debug]\n",
+        ];
+        for (release, has_short_names) in [("1.6.20", true), ("2.3.4", false)] {
+            let effective = load(release, &files);
+            assert_eq!(effective.release(), release.parse().unwrap());
+            let versions = effective.versions();
+            assert_eq!((versions.first, versions.highest, versions.last), (2, 3, 1));
+            assert_eq!(effective.has_short_names(), has_short_names);
+            let path = effective.value(&["plugins", "io.containerd.internal.v1.opt", "path"]);
+            assert_eq!(path, text("/a"));
+        }
+        for (file, has_short_names) in [
+            ("", true),
+            ("version = 0\n", true),
+            ("version = 2\n", false),
+        ] {
+            assert_eq!(
+                load("1.7.24", &[file]).has_short_names(),
+                has_short_names,
+                "{file}"
+            );
+            assert!(!load("2.3.4", &[file]).has_short_names(), "{file}");
+        }
+        let versions = load("1.7.24", &["", "version = 0\n"]).versions();
+        assert_eq!((versions.first, versions.highest, versions.last), (0, 0, 0));
+    }
+
+    /// containerd ignores them; the last file's shows, as a whole.
+    #[test]
+    fn of_unknown_keys_the_last_counts() {
+        for release in ["1.7.24", "2.3.4"] {
+            let effective = load(
+                release,
+                &[
+                    "version = 2\nx = 5\ny = 6\n[z]\na = 1\n[grpc]\nq = 1\nr = 2\n",
+                    "version = 2\nx = 0\n[z]\nb = 0\n[grpc]\nq = 0\n",
+                ],
+            );
+            let integer = |value| Some(Value::Integer(value));
+            assert_eq!(effective.value(&["x"]), integer(0), "{release}");
+            assert_eq!(effective.value(&["y"]), integer(6), "{release}");
+            assert_eq!(effective.value(&["z", "a"]), None, "{release}");
+            assert_eq!(effective.value(&["z", "b"]), integer(0), "{release}");
+            assert_eq!(effective.value(&["grpc", "q"]), integer(0), "{release}");
+            assert_eq!(effective.value(&["grpc", "r"]), integer(2), "{release}");
+        }
+    }
+
+    /// 1.5 – 1.7 replace the map of handlers by the files' own, the others keep
+    /// what they bring along; outside of plugins all keep it.
+    #[test]
+    fn entries_of_maps() {
+        let handler = "version = 2\n[CRI.containerd.runtimes.a]\nruntime_type = \"x\"\n";
+        for (release, entries) in [
+            ("1.4.13", vec!["a", "runc"]),
+            ("1.5.0", vec!["a"]),
+            ("1.7.24", vec!["a"]),
+            ("2.0.0", vec!["a", "runc"]),
+            ("2.3.4", vec!["a", "runc"]),
+        ] {
+            let effective = load(release, &[handler]);
+            assert_eq!(effective.entries(&RUNTIMES), entries, "{release}");
+            let runc = [&RUNTIMES[..], &["runc", "runtime_type"]].concat();
+            let runc = effective.value(&runc).is_some();
+            assert_eq!(runc, entries.contains(&"runc"), "{release}");
+            assert_eq!(load(release, &[]).entries(&RUNTIMES), ["runc"], "{release}");
+            let decoder = "[stream_processors.a]\npath = \"x\"\n[stream_processors.'io.containerd.ocicrypt.decoder.v1.tar']\n";
+            let decoders = load(release, &[decoder]).entries(&["stream_processors"]);
+            let decoders: Vec<&str> = decoders.iter().map(String::as_str).collect();
+            let [tar, gzip] =
+                ["", ".gzip"].map(|end| format!("io.containerd.ocicrypt.decoder.v1.tar{end}"));
+            let expected = match release {
+                // Built in from 1.5 on.
+                "1.4.13" => vec!["a", &tar],
+                _ => vec!["a", &tar, &gzip],
+            };
+            assert_eq!(decoders, expected, "{release}");
+        }
+        assert_eq!(
+            load("1.7.24", &[]).entries(&["no", "map"]),
+            Vec::<String>::new()
+        );
+    }
+
+    /// Setting makes the tables above, adds to the lists of plugins and replaces
+    /// everything else.
+    #[test]
+    fn settings_can_be_set() {
+        let names = |names: &[&str]| {
+            Value::Array(
+                names
+                    .iter()
+                    .map(|name| Value::String((*name).to_owned()))
+                    .collect(),
+            )
+        };
+        for (release, doubled) in [("1.7.24", true), ("2.3.4", false)] {
+            let mut effective = load(
+                release,
+                &[
+                    "version = 2\nroot = \"/a\"\ndisabled_plugins = [\"a.b\"]\n[CRI]\ncdi_spec_dirs = [\"/a\"]\n",
+                ],
+            );
+            effective.set(&["disabled_plugins"], Some(&names(&["c.d", "a.b"])));
+            effective.set(&["required_plugins"], Some(&names(&["e.f"])));
+            effective.set(
+                &["plugins", plugin::CRI, "cdi_spec_dirs"],
+                Some(&names(&["/b"])),
+            );
+            effective.set(&["root", "x"], Some(&Value::Integer(5)));
+            effective.set(&["new", "table"], None);
+            effective.set(&[], Some(&Value::Integer(5)));
+            let all = match doubled {
+                true => names(&["a.b", "c.d", "a.b"]),
+                false => names(&["a.b", "c.d"]),
+            };
+            assert_eq!(
+                effective.set_value(&["disabled_plugins"]),
+                Some(&all),
+                "{release}"
+            );
+            assert_eq!(
+                effective.set_value(&["required_plugins"]),
+                Some(&names(&["e.f"]))
+            );
+            let dirs = effective.set_value(&["plugins", plugin::CRI, "cdi_spec_dirs"]);
+            assert_eq!(dirs, Some(&names(&["/b"])), "{release}");
+            assert_eq!(
+                effective.set_value(&["root", "x"]),
+                Some(&Value::Integer(5))
+            );
+            assert_eq!(
+                effective.set_value(&["new", "table"]),
+                Some(&Value::Table(Table::new()))
+            );
+            assert_eq!(effective.set_value(&["new", "table", "x"]), None);
+        }
+    }
+
+    /// The addresses are those of the config version that a release writes.
+    #[test]
+    fn a_release_has_settings_and_plugins_by_its_own_names() {
+        let cgroups = "io.containerd.monitor.v1.cgroups";
+        for (release, image, id) in [
+            ("1.2.0", &IMAGE[..], cgroups),
+            ("1.7.24", &IMAGE, cgroups),
+            (
+                "2.3.4",
+                &["plugins", plugin::CRI_IMAGES, "pinned_images", "sandbox"],
+                "io.containerd.monitor.task.v1.cgroups",
+            ),
+        ] {
+            let effective = load(release, &["version = 2\n[CRI]\nsandbox_image = \"a\"\n"]);
+            assert_eq!(effective.address(&IMAGE), image, "{release}");
+            assert_eq!(effective.plugin_id(cgroups), id, "{release}");
+            if release != "1.2.0" {
+                assert_eq!(effective.get(image), text("a"), "{release}");
+            }
+        }
     }
 }

@@ -352,10 +352,14 @@ impl Place {
         }
     }
 
+    /// Whether it is a table of settings, or of entries.
+    pub(crate) fn is_table(&self) -> bool {
+        matches!(self.kind, Kind::Section(_) | Kind::Map(_))
+    }
+
     /// Whether a table here says something by being there.
     pub(crate) fn presence_matters(&self) -> bool {
-        let is_table = matches!(self.kind, Kind::Section(_) | Kind::Map(_));
-        is_table && (self.is_entry || self.presence() == Presence::Pointer)
+        self.is_table() && (self.is_entry || self.presence() == Presence::Pointer)
     }
 
     /// What is wrong with the type of `value`, if something is.

@@ -17,6 +17,12 @@ pub enum ParseErrorKind {
     LogLine,
     /// A template that was not rendered.
     Template,
+    /// JSON.
+    Json,
+    /// YAML.
+    Yaml,
+    /// The INI format, in which texts have no quotes.
+    Ini,
     /// A string without its closing quote.
     UnterminatedString,
     /// A key or table that is defined twice.
@@ -41,6 +47,9 @@ impl ParseErrorKind {
             ParseErrorKind::Utf16 => "utf16",
             ParseErrorKind::LogLine => "log-line",
             ParseErrorKind::Template => "template",
+            ParseErrorKind::Json => "json",
+            ParseErrorKind::Yaml => "yaml",
+            ParseErrorKind::Ini => "ini",
             ParseErrorKind::UnterminatedString => "unterminated-string",
             ParseErrorKind::Duplicate => "duplicate",
             ParseErrorKind::TooDeep => "too-deep",
@@ -102,6 +111,12 @@ impl ParseError {
             }
             ParseErrorKind::Template => {
                 "Render the template first and migrate what comes out of it."
+            }
+            ParseErrorKind::Json | ParseErrorKind::Yaml => {
+                "containerd's configuration is TOML. Hand in the file that containerd reads, such as /etc/k0s/containerd.toml."
+            }
+            ParseErrorKind::Ini => {
+                "containerd's configuration is TOML: texts are in quotes, comments begin with #."
             }
             ParseErrorKind::UnterminatedString => {
                 "Close the string on the same line, with the quote that opened it."
@@ -227,6 +242,8 @@ pub(super) fn explain(name: &str, text: &str, error: &toml_edit::TomlError) -> P
             ParseErrorKind::LogLine,
             "this is a log line, not TOML".to_owned(),
         )
+    } else if let Some((kind, name)) = other_format(text) {
+        (kind, format!("this is {name}, not TOML"))
     } else if message.contains("duplicate key") {
         (
             ParseErrorKind::Duplicate,
@@ -243,6 +260,59 @@ pub(super) fn explain(name: &str, text: &str, error: &toml_edit::TomlError) -> P
     let mut span = place(name, text.as_bytes(), at);
     span.end = error.span().map_or(at, |span| span.end);
     ParseError::new(kind, message, span)
+}
+
+/// The format of a text that is no TOML, if it is plain which one.
+fn other_format(text: &str) -> Option<(ParseErrorKind, &'static str)> {
+    let start = text.trim_start();
+    let is_list = |rest: &str| rest.trim_start().starts_with('{');
+    // No table of TOML begins so.
+    if start.starts_with('{') || start.strip_prefix('[').is_some_and(is_list) {
+        return Some((ParseErrorKind::Json, "JSON"));
+    }
+    let is_comment = |line: &&str| line.trim_start().starts_with('#');
+    let lines = text.lines().filter(|line| !line.trim().is_empty());
+    let lines = lines.filter(|line| !is_comment(line));
+    // What is indented may be a text inside of YAML.
+    let mut outer = lines.clone().filter(|line| !line.starts_with([' ', '\t']));
+    let first = outer.clone().next()?;
+    let is_yaml = first.starts_with("---") || is_yaml_key(first) || first.starts_with("- ");
+    if is_yaml && outer.all(|line| is_yaml_key(line) || line.starts_with(['-', '.', ']', '}'])) {
+        return Some((ParseErrorKind::Yaml, "YAML"));
+    }
+    let mut texts = 0;
+    for line in lines {
+        let line = line.trim();
+        let value = line.split_once('=').map(|(_, value)| value.trim());
+        match value {
+            _ if line.starts_with(';') || line.starts_with('[') && line.ends_with(']') => {}
+            Some(value) if is_bare_text(value) => texts += 1,
+            // Both have numbers and flags.
+            Some(value)
+                if value
+                    .bytes()
+                    .all(|b| b.is_ascii_alphanumeric() || b == b'-') => {}
+            _ => return None,
+        }
+    }
+    (texts > 1).then_some((ParseErrorKind::Ini, "an INI file"))
+}
+
+/// `key:`, alone or with a value behind a blank.
+fn is_yaml_key(line: &str) -> bool {
+    let is_name = |c: char| c.is_alphanumeric() || "_-./\"'".contains(c);
+    let key = line.split_once(':');
+    key.is_some_and(|(key, rest)| {
+        let is_end = rest.is_empty() || rest.starts_with([' ', '\t']);
+        is_end && !key.is_empty() && key.chars().all(is_name)
+    })
+}
+
+/// A text without quotes.
+fn is_bare_text(value: &str) -> bool {
+    let is_flag = matches!(value, "true" | "false");
+    let first = value.chars().next();
+    first.is_some_and(|c| c.is_alphabetic() || matches!(c, '/' | '.' | '~')) && !is_flag
 }
 
 fn line_around(text: &str, at: usize) -> &str {
@@ -337,6 +407,68 @@ mod tests {
             ParseErrorKind::NotUtf8,
             "c.toml:2:6: the byte 0xe9 is not UTF-8",
         );
+    }
+
+    #[test]
+    fn other_formats_are_called_by_their_names() {
+        let json = "this is JSON, not TOML";
+        let yaml = "this is YAML, not TOML";
+        for (text, kind, line, message) in [
+            ("{\"version\": 2}\n", ParseErrorKind::Json, 1, json),
+            (
+                "\n  {\n  \"root\": \"/x\"\n}\n",
+                ParseErrorKind::Json,
+                2,
+                json,
+            ),
+            ("[\n  {\"a\": 1}\n]\n", ParseErrorKind::Json, 2, json),
+            ("version: 2\n", ParseErrorKind::Yaml, 1, yaml),
+            (
+                "# k0s\napiVersion: k0s.k0sproject.io/v1beta1\nkind: ClusterConfig\nspec:\n  images:\n    pause: {}\n",
+                ParseErrorKind::Yaml,
+                2,
+                yaml,
+            ),
+            (
+                "---\nplugins:\n- a\n- b: |\n    [grpc]\n    uid = 1\n",
+                ParseErrorKind::Yaml,
+                1,
+                yaml,
+            ),
+            (
+                "; by hand\n[main]\nroot = /var/lib/x\nlevel = debug\nuid = 0\n",
+                ParseErrorKind::Ini,
+                1,
+                "this is an INI file, not TOML",
+            ),
+        ] {
+            let error = Document::parse("c", text.as_bytes()).unwrap_err();
+            let found = (error.kind(), error.span().line, error.message());
+            assert_eq!(found, (kind, line, message), "{text}");
+            assert!(error.help().contains("TOML"));
+        }
+    }
+
+    /// TOML with something wrong in it.
+    #[test]
+    fn a_slip_in_toml_makes_no_other_format_of_it() {
+        for text in [
+            "version = 2\nroot: \"/x\"\n",
+            "version: 2\n[grpc]\nuid = 1\n",
+            "version = 2\nroot = /var/lib/x\nstate = \"/run\"\n",
+            "root = /var/lib/x\n",
+            "[\"a\"]\nb = \n",
+            "[grpc]\nuid = 1\n}\n",
+            "[[a]\nb = 1\n",
+            "version = 2\n- a\n",
+            "time: x\nversion = 2\n",
+            "; comment\nversion = 2\nroot = \"/x\"\n",
+        ] {
+            let error = Document::parse("c", text.as_bytes()).unwrap_err();
+            assert_eq!(error.kind(), ParseErrorKind::Syntax, "{text}: {error}");
+        }
+        let template = Document::parse("c", b"{{ if .x }}\nversion = 2\n").unwrap_err();
+        assert_eq!(template.kind(), ParseErrorKind::Template);
     }
 
     #[test]

@@ -36,6 +36,10 @@ pub(crate) fn drop_in_at(path: &str) -> Option<DropInName> {
 /// The file that k0s manages, or the user does.
 pub const CONFIG_FILE: &str = "/etc/k0s/containerd.toml";
 
+/// Where containerd of k0s keeps images and snapshots, unless k0s has another
+/// directory for its data.
+pub(crate) const CONTAINERD_ROOT: &str = "/var/lib/k0s/containerd";
+
 /// The directory of the file into which k0s 1.27 – 1.35 merge the CRI settings.
 pub(crate) const RUN_DIR: &str = "/run/k0s";
 
@@ -46,10 +50,7 @@ pub(crate) const CRI_FILE: &str = "containerd-cri.toml";
 /// nobody's choice: k0s's own, those its documentation told people to write
 /// (in 1.20 – 1.23 with a wrong directory), and containerd's defaults.
 const BOILERPLATE: &[(&[&str], &[&str])] = &[
-    (
-        &["root"],
-        &["/var/lib/k0s/containerd", "/var/lib/containerd", ""],
-    ),
+    (&["root"], &[CONTAINERD_ROOT, "/var/lib/containerd", ""]),
     (
         &["state"],
         &[

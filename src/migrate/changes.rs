@@ -21,7 +21,7 @@ use crate::containerd::handler::RUNTIMES;
 use crate::containerd::load::Effective;
 use crate::containerd::place::Place;
 use crate::containerd::plugin;
-use crate::shown::{self, Redacted};
+use crate::shown::{self, Behind, Redacted};
 use crate::value::Value;
 
 /// A key that is in effect with another value after the migration.
@@ -30,12 +30,24 @@ use crate::value::Value;
 pub struct Change {
     /// The key, by its path in the target's config version.
     pub key: String,
+    /// The whole of the path, where that is not all of it.
+    #[serde(skip)]
+    whole_key: Behind,
     /// What is in effect on the node as it is; `None` is no value or no entry.
     pub before: Option<Redacted>,
     /// What is in effect afterwards.
     pub after: Option<Redacted>,
     /// Why.
     pub reason: String,
+}
+
+impl Change {
+    /// Shows all of it from now on.
+    pub(super) fn reveal(&mut self) {
+        self.whole_key.reveal(&mut self.key);
+        let values = self.before.iter_mut().chain(&mut self.after);
+        values.for_each(Redacted::reveal);
+    }
 }
 
 /// All changes, in two groups.
@@ -112,8 +124,11 @@ impl Changes {
             };
             let key = key_at(target, &path);
             let is_of_release = by_release.brings(&difference);
+            let address = address::of(target.release.config_version(), &path);
+            let whole_key = Behind(shown::hidden_path(&address));
             let change = |reason| Change {
                 key,
+                whole_key,
                 before: difference.before.take(),
                 after: difference.after.take(),
                 reason,

@@ -6,7 +6,7 @@ use super::Target;
 use super::changes::{self, Changes};
 use super::running::Running;
 use super::sandbox;
-use super::split::Concern;
+use super::split::{self, Concern};
 use super::tree::{Content, Dropped, Files, ROOT, Tree, Verdict};
 use crate::Document;
 use crate::containerd::handler::{BUILT_IN, RUNTIMES};
@@ -22,7 +22,6 @@ use crate::write;
 /// default where k0s would inject another: the known cause of nodes on which
 /// no pod starts (v1.30.4+k0s.0 with an airgap bundle).
 pub(super) fn sandbox_cause(
-    legacy: &Document,
     changes: &Changes,
     running: &Running,
     sets_one: bool,
@@ -33,22 +32,15 @@ pub(super) fn sandbox_cause(
         return None;
     }
     let image = before.value(&sandbox::PATH)?;
-    let (image, containerd) = (image.as_str()?, running.target.containerd());
-    // What the bundle holds is known of the image that k0s was built with.
-    let bundle = match target.stated.pause_image {
-        true => "",
-        false => " and its airgap bundle holds only that one",
-    };
+    let image = image.as_str()?;
     let sets = match sets_one {
-        true => "the file sets no sandbox image that counts",
+        true => "no sandbox image that counts is set",
         false => "the file sets no sandbox image",
     };
-    let message = format!(
-        "{sets}, so containerd {containerd} falls back to its built-in {image}; k0s {} would inject {}{bundle}: where {image} cannot be pulled, no pod starts",
-        target.release,
-        target.pause_image(),
-    );
-    let mut finding = Finding::new(Code::SandboxImageCause, message).about(legacy);
+    let injected = target.pause_image();
+    // Nothing stands where something is missing.
+    let message = format!("{sets}: pods get {image}, not k0s's {injected}");
+    let mut finding = Finding::new(Code::SandboxImageCause, message);
     finding.key = Some(changes::key_at(target, &sandbox::PATH));
     Some(finding)
 }
@@ -75,7 +67,7 @@ pub(super) fn byte_order_mark(legacy: &Document) -> Option<Finding> {
 }
 
 /// The main file of a containerd that is not k0s's.
-const OTHER_MAIN: &str = "/etc/containerd/config.toml";
+pub(super) const OTHER_MAIN: &str = "/etc/containerd/config.toml";
 
 /// A file that was written for another containerd on the machine, which
 /// `containerd config dump` tells: it imports its own main file, it switches
@@ -286,30 +278,54 @@ pub(super) fn nested(tree: &Tree, files: Files<'_>, parts: &[(Concern, usize)]) 
 pub(super) fn pasted(tree: &mut Tree, files: Files<'_>, target: &Target) -> Vec<Finding> {
     let mut findings = Vec::new();
     let defaults = Value::Table(load::default_cri(target.containerd()));
-    for id in tree.leaves(ROOT) {
-        if !tree.is_kept(id) {
-            continue;
-        }
+    // The table that a name is written in is there. A name that no header can have
+    // is written inside of the table above.
+    let is_there = |tables: &[&str]| {
+        let in_header = |key: &&&str| write::is_portable_in_header(key);
+        let mut tables = tables.iter().take_while(in_header);
+        tables
+            .try_fold(&defaults, |value, key| value.as_table()?.get(*key))
+            .is_some()
+    };
+    let message = format!(
+        "k0s {} writes the table of this key itself, and a drop-in cannot open it again",
+        target.release
+    );
+    // An entry that was there for what is in it is left with nothing to say.
+    let mut emptied = BTreeSet::new();
+    for id in tree.walk(ROOT).into_iter().rev() {
+        let is_leaf = tree.value(id).is_some();
+        let is_written = match is_leaf {
+            true => tree.is_kept(id),
+            false => split::is_bare_entry(tree, id, target.containerd()),
+        };
         let path = tree.path(id);
-        let ["plugins", plugin::CRI, tables @ .., _] = path.as_slice() else {
+        let ["plugins", plugin::CRI, below @ ..] = path.as_slice() else {
             continue;
         };
-        // A name that no header can have is written inside of the table above.
-        let in_header = |key: &&&str| write::is_portable_in_header(key);
-        let there = tables
-            .iter()
-            .take_while(in_header)
-            .try_fold(&defaults, |value, key| value.as_table()?.get(*key));
-        if there.is_none() {
+        let tables = match is_leaf {
+            true => below.split_last().map_or(below, |(_, tables)| tables),
+            false => below,
+        };
+        if !is_written || !is_there(tables) {
             continue;
         }
-        let message = format!(
-            "k0s {} writes the table of this key itself, and a drop-in cannot open it again",
-            target.release
-        );
-        findings.push(files.finding(tree, id, Code::NotAppendable, message.clone()));
-        tree.judge(id, Verdict::Drop(Dropped::NotExpressible, message));
+        if !emptied.contains(&id) {
+            findings.push(files.finding(tree, id, Code::NotAppendable, message.clone()));
+        }
+        for leaf in tree.leaves(id) {
+            tree.judge(
+                leaf,
+                Verdict::Drop(Dropped::NotExpressible, message.clone()),
+            );
+        }
+        if !is_leaf {
+            tree.drop_table(id, Dropped::NotExpressible, message.clone());
+            emptied.insert(tree.node(id).parent);
+            tree.detach(id);
+        }
     }
+    findings.reverse();
     findings
 }
 
@@ -365,7 +381,12 @@ pub(super) fn portable(tree: &mut Tree, files: Files<'_>, target: &Target) -> Ve
         if kept.is_empty() && !bare {
             continue;
         }
-        findings.push(files.finding(tree, id, code, message.clone()));
+        // A table that was made stands nowhere; what it was made of does.
+        let about = match tree.node(id).sources.is_empty() {
+            true => kept.first().copied().unwrap_or(id),
+            false => id,
+        };
+        findings.push(files.finding(tree, about, code, message.clone()));
         for id in kept {
             tree.judge(id, Verdict::Drop(Dropped::NotExpressible, message.clone()));
         }
@@ -421,6 +442,14 @@ fn holds_line_break(value: &Value) -> bool {
 
 /// Deeper headers are not read again by every parser; no setting comes near.
 pub(super) const DEEPEST: usize = 64;
+
+/// Takes out a leaf that no drop-in of config version 3 can hold, for its name.
+pub(super) fn portable_leaf(tree: &mut Tree, files: Files<'_>, id: usize) -> Option<Finding> {
+    let (code, message) = obstacle(tree, id, false)?;
+    let finding = files.finding(tree, id, code, message.clone());
+    tree.judge(id, Verdict::Drop(Dropped::NotExpressible, message));
+    Some(finding)
+}
 
 fn obstacle(tree: &Tree, id: usize, is_merged: bool) -> Option<(Code, String)> {
     let node = tree.node(id);

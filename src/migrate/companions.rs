@@ -20,7 +20,7 @@ use crate::containerd::refusal::{Refuses, Rule};
 use crate::containerd::releases::V2_1;
 use crate::diagnostic::Span;
 use crate::k0s::FileName;
-use crate::shown::Redacted;
+use crate::shown::{self, Behind, Redacted};
 use crate::value::Value;
 
 /// A key of a drop-in that stands for no key of the input: a key of the input
@@ -30,6 +30,9 @@ use crate::value::Value;
 pub struct Companion {
     /// The key, by its path in the target's config version.
     pub key: String,
+    /// The whole of the path, where that is not all of it.
+    #[serde(skip)]
+    whole_key: Behind,
     /// Its value.
     pub value: Redacted,
     /// The drop-in that holds it.
@@ -42,6 +45,14 @@ pub struct Companion {
     pub reason: String,
 }
 
+impl Companion {
+    /// Shows all of it from now on.
+    pub(super) fn reveal(&mut self) {
+        self.value.reveal();
+        self.whole_key.reveal(&mut self.key);
+    }
+}
+
 /// Lists the companions among what goes into drop-ins.
 pub(super) fn list(tree: &Tree, files: Files<'_>, parts: &[(Concern, Id)]) -> Vec<Companion> {
     let companion = |(concern, id): &(Concern, Id)| {
@@ -52,6 +63,7 @@ pub(super) fn list(tree: &Tree, files: Files<'_>, parts: &[(Concern, Id)]) -> Ve
         let source = tree.node(*owed_to).sources.first();
         Some(Companion {
             key: tree.written(*id),
+            whole_key: Behind(shown::hidden_path(&tree.written_path(*id))),
             value: tree.redacted(*id, value),
             drop_in: concern.file_name(),
             owed_to: tree.shown(*owed_to),
@@ -141,7 +153,8 @@ impl Pulls<'_> {
     /// Whether nobody has said who is to pull. A dump says it without its user; who
     /// writes `false` by hand is left to find out what containerd says to it.
     fn may_pull_locally(&self, tree: &mut Tree) -> bool {
-        let Some(said) = tree.find(&USE_LOCAL_IMAGE_PULL) else {
+        let said = tree.find(&USE_LOCAL_IMAGE_PULL);
+        let Some(said) = said.filter(|said| !tree.is_out(*said)) else {
             return true;
         };
         if *self.origin != Origin::Sparse {

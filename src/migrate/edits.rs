@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use super::origin::Origin;
 use super::sandbox::{self, Stale};
 use super::tree::{Dropped, Files, Id, ROOT, Tree, Verdict, Why};
+use super::unknown::{UNKNOWN_KEY, Unknown};
 use super::{Options, SandboxImage, Target};
 use crate::config::{Config, address};
 use crate::containerd::place::Place;
@@ -15,9 +16,6 @@ use crate::diagnostic::{Code, Finding};
 use crate::k0s;
 use crate::shown;
 use crate::value::Value;
-
-/// What there is to say of a key without a declaration.
-pub(super) const UNKNOWN_KEY: &str = "no containerd release from 1.2 to 2.4 reads this key";
 
 /// What makes up CRI: one plugin up to containerd 1.7, three from 2.0 on.
 const CRI_PLUGINS: [&str; 3] = [plugin::CRI, plugin::CRI_IMAGES, plugin::CRI_RUNTIME];
@@ -51,7 +49,7 @@ pub(super) fn judge_in_place(
         target,
         options,
         in_place: Some(merged),
-        plugins_said: BTreeSet::new(),
+        unknown: Unknown::default(),
         findings: Vec::new(),
     };
     for id in tree.leaves(ROOT) {
@@ -79,7 +77,7 @@ pub(super) fn judge(
         target,
         options,
         in_place: None,
-        plugins_said: BTreeSet::new(),
+        unknown: Unknown::default(),
         findings: Vec::new(),
     };
     for id in tree.leaves(ROOT) {
@@ -103,8 +101,8 @@ struct Judge<'a> {
     options: &'a Options,
     /// The files stay as they are; which of them k0s merges.
     in_place: Option<&'a [bool]>,
-    /// Unknown plugins that have their finding.
-    plugins_said: BTreeSet<String>,
+    /// What was said of keys without a declaration.
+    unknown: Unknown,
     findings: Vec<Finding>,
 }
 
@@ -125,7 +123,8 @@ impl Judge<'_> {
         };
         let path = tree.path(id);
         if let Some((code, message)) = self.mismatch(tree, id, value) {
-            self.say(tree, id, code, message.clone());
+            let finding = self.files.wrong_value(tree, id, code, &message);
+            self.findings.push(finding);
             return Verdict::Drop(Dropped::NotExpressible, message);
         }
         let Some(place) = tree.node(id).place() else {
@@ -180,9 +179,21 @@ impl Judge<'_> {
             _ => None,
         };
         let containerd = self.target.containerd();
+        let is_of_1_x = |id: &str| plugin::is_uri(id) && !address::is_later_place(id);
+        if plugin.is_some_and(|plugin| !is_of_1_x(plugin)) && !containerd.is_2() {
+            let message = format!(
+                "{UNKNOWN_KEY}, and containerd {containerd} of the target can have no plugin of this id that it could be kept in"
+            );
+            self.say(tree, id, Code::WithoutEffect, message.clone());
+            return Verdict::Drop(Dropped::NoEffect, message);
+        }
         let parent = tree.node(tree.node(id).parent).place();
-        if parent.is_some_and(|parent| parent.is_gone(containerd)) {
-            let why = format!("containerd {containerd} of the target no longer has the plugin");
+        let around = tree.upwards(id).find_map(|at| tree.node(at).place());
+        if around.is_some_and(|around| around.is_gone(containerd)) {
+            let why = format!(
+                "{UNKNOWN_KEY}, and containerd {containerd} of the target no longer has the table that it is in"
+            );
+            self.say(tree, id, Code::Obsolete, why.clone());
             return Verdict::Drop(Dropped::Obsolete, why);
         }
         let key = &tree.node(id).key;
@@ -193,20 +204,15 @@ impl Judge<'_> {
             self.say(tree, id, Code::NotInTarget, message.clone());
             return Verdict::Keep(Why::Unknown(message));
         }
-        let Some(plugin) = plugin else {
-            self.say(tree, id, Code::UnknownKey, UNKNOWN_KEY);
-            return Verdict::Keep(Why::Unknown(
-                "unknown to containerd 1.2 to 2.4; carried over as it is".to_owned(),
-            ));
-        };
-        let why = format!(
-            "containerd 1.2 to 2.4 have no settings for the plugin {:?}",
-            shown::name(plugin)
-        );
-        if self.plugins_said.insert(plugin.to_owned()) {
-            self.say(tree, id, Code::UnknownPlugin, why.clone());
-        }
-        Verdict::Keep(Why::Unknown(format!("{why}; carried over as it is")))
+        let said = self.unknown.say(tree, self.files, id, containerd);
+        self.findings.extend(said);
+        Verdict::Keep(Why::Unknown(match plugin {
+            None => "unknown to containerd 1.2 to 2.4; carried over as it is".to_owned(),
+            Some(plugin) => format!(
+                "containerd 1.2 to 2.4 have no settings for the plugin {:?}; carried over as it is",
+                shown::name(plugin)
+            ),
+        }))
     }
 
     fn owned(&mut self, tree: &Tree, id: Id, place: &Place, value: &Value) -> Verdict {
@@ -497,7 +503,7 @@ pub(super) fn without_place(tree: &mut Tree, files: Files<'_>, target: &Target) 
                 Dropped::NotExpressible,
                 other.message(containerd),
             ),
-            (None, None, Some(since)) if tree.is_of_1_x() => {
+            (None, None, Some(since)) if tree.is_in_file_of_1_x(id) => {
                 let message = format!(
                     "containerd {since} and later read this key; {containerd} of the target ignores it, as 1.x did"
                 );

@@ -66,12 +66,16 @@ fn says(tree: &Tree, id: Id) -> bool {
 }
 
 impl Steps<'_> {
-    /// Runs the step. No containerd that reads config version 3 has the shim.
+    /// Runs the step. No containerd that reads config version 3 has the shim; an
+    /// import of an earlier version may name the plugin all the same.
     pub(super) fn first_shim(&mut self) {
+        let handlers = self.handlers_of_first_shim();
         if !self.tree.is_of_1_x() {
+            if !self.target.is_2() {
+                self.rest_of_plugin(!handlers.is_empty());
+            }
             return;
         }
-        let handlers = self.handlers_of_first_shim();
         for handler in &handlers {
             self.not_read(handler);
         }

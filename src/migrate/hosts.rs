@@ -5,6 +5,7 @@ use std::fmt;
 
 use serde::{Serialize, Serializer};
 
+use super::checks;
 use super::split;
 use super::tree::{Dropped, Files, Id, Tree, Verdict};
 use super::{Options, RegistryPolicy, Target};
@@ -146,7 +147,7 @@ pub(super) fn convert_registry(
     // Beside config_path they keep CRI from loading, which is told by itself.
     if own.is_none() {
         let unneeded = unneeded_mirrors(&settings, from, target.containerd());
-        drop_mirrors(tree, &nodes, &unneeded, &idle, target);
+        findings.extend(drop_mirrors(tree, files, &nodes, &unneeded, &idle, target));
     }
     None
 }
@@ -169,11 +170,13 @@ pub(super) fn diagnose_registry(
 /// Drops mirrors without which the target asks the same.
 fn drop_mirrors(
     tree: &mut Tree,
+    files: Files<'_>,
     nodes: &Nodes,
     names: &[String],
     idle: &BTreeMap<&Vec<String>, &Remark>,
     target: &Target,
-) {
+) -> Vec<Finding> {
+    let mut findings = Vec::new();
     let mut gone = BTreeSet::new();
     for name in names {
         let path = ["mirrors", name].map(str::to_owned).to_vec();
@@ -182,10 +185,13 @@ fn drop_mirrors(
         };
         let leaves = tree.leaves(node);
         // What is not known here is carried over, and its table with it.
-        if leaves
-            .iter()
-            .any(|id| tree.is_kept(*id) && !tree.is_setting(*id))
-        {
+        let is_carried = |tree: &Tree, id: Id| tree.is_kept(id) && !tree.is_setting(id);
+        for id in &leaves {
+            if is_carried(tree, *id) {
+                findings.extend(checks::portable_leaf(tree, files, *id));
+            }
+        }
+        if leaves.iter().any(|id| is_carried(tree, *id)) {
             continue;
         }
         let (dropped, why) = match idle.get(&path) {
@@ -199,12 +205,15 @@ fn drop_mirrors(
             ),
         };
         for leaf in leaves {
-            tree.judge(leaf, Verdict::Drop(dropped, why.clone()));
+            if tree.is_setting(leaf) {
+                tree.judge(leaf, Verdict::Drop(dropped, why.clone()));
+            }
         }
         tree.drop_table(node, dropped, why);
         gone.insert(node);
     }
     tree.detach_all(&gone);
+    findings
 }
 
 /// Says what there is to say of settings, at their places.

@@ -9,7 +9,7 @@ use super::split::Concern;
 use super::tree::{Content, Dropped, Files, Id, ROOT, Source, Tree, Verdict, Why};
 use crate::diagnostic::Span;
 use crate::k0s::FileName;
-use crate::shown::{Behind, Redacted};
+use crate::shown::{self, Behind, Redacted};
 use crate::value::{Table, Value};
 
 /// What becomes of a key.
@@ -95,9 +95,7 @@ impl LedgerEntry {
     /// Shows all of it from now on.
     pub(super) fn reveal(&mut self) {
         self.value.reveal();
-        if let Some(key) = self.whole_key.0.take() {
-            self.key = key;
-        }
+        self.whole_key.reveal(&mut self.key);
     }
 }
 
@@ -141,15 +139,33 @@ pub(super) fn ledger(
             Content::Table(_) => continue,
         };
         let (fate, reason) = fate(tree, id, &names);
+        let entry = |path: &[&str], value: Redacted, span: Span| LedgerEntry {
+            key: shown::path(path),
+            whole_key: Behind(shown::hidden_path(path)),
+            value,
+            span,
+            fate: fate.clone(),
+            reason: reason.clone(),
+        };
+        let path = tree.spelled_path(id);
         for source in &node.sources {
-            push(source, &|span| LedgerEntry {
-                key: tree.shown(id),
-                whole_key: Behind(tree.hidden_path(id)),
-                value: tree.redacted(id, value.clone()),
-                span,
-                fate: fate.clone(),
-                reason: reason.clone(),
-            });
+            let table = match &value {
+                Value::Table(table) if !table.is_empty() => table,
+                value => {
+                    push(source, &|span| {
+                        entry(&path, tree.redacted(id, value.clone()), span)
+                    });
+                    continue;
+                }
+            };
+            // A table where a value belongs is judged as a whole, and has leaves.
+            for (below, value) in leaves_of(table) {
+                let path: Vec<&str> = path.iter().copied().chain(below).collect();
+                push(source, &|span| {
+                    let span = files.span_of(source, &path).unwrap_or(span);
+                    entry(&path, Redacted::new(None, value.clone()), span)
+                });
+            }
         }
     }
     for ignored in without_effect {
@@ -183,6 +199,23 @@ fn in_order<T, K: Ord + Copy>(things: &mut [T], keys: Vec<K>) {
             to.swap(at, place);
         }
     }
+}
+
+/// The leaves of a value, by their paths in it; a table without any is one.
+fn leaves_of(table: &Table) -> Vec<(Vec<&str>, &Value)> {
+    let mut leaves = Vec::new();
+    let mut tables = vec![(Vec::new(), table)];
+    while let Some((path, table)) = tables.pop() {
+        for (key, value) in table {
+            let mut path: Vec<&str> = path.clone();
+            path.push(key);
+            match value {
+                Value::Table(inner) if !inner.is_empty() => tables.push((path, inner)),
+                value => leaves.push((path, value)),
+            }
+        }
+    }
+    leaves
 }
 
 /// What is kept has a file.

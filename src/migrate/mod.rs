@@ -34,12 +34,15 @@ pub(crate) mod report;
 mod running;
 mod sandbox;
 mod servers;
+mod snapshotters;
 pub(crate) mod split;
 mod steps;
 mod successors;
 mod target;
 mod tree;
+mod unknown;
 mod versions;
+mod windows;
 
 pub use changes::Change;
 pub use companions::Companion;
@@ -62,6 +65,7 @@ use crate::diagnostic::{Code, Finding};
 use crate::k0s;
 use read::Rules;
 use tree::{Files, ROOT};
+use unknown::Unknown;
 
 /// What to do about the sandbox image that the file sets.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -222,22 +226,20 @@ pub fn check(document: &Document) -> Vec<Finding> {
     let input = read::read(&files, rules, &[], release);
     let (tree, files) = (&input.tree, Files(&files));
     let mut findings = input.findings;
+    findings.extend(unknown::not_understood(tree, files));
+    let mut unknown = Unknown::default();
     for id in tree.leaves(ROOT) {
         let value = tree.value(id);
-        let said = match tree.node(id).place() {
-            None => Some((Code::UnknownKey, edits::UNKNOWN_KEY.to_owned())),
-            Some(place) => value
-                .and_then(|value| place.mismatch(value, release))
-                .map(|message| {
-                    let code = if place.free {
-                        Code::OptionType
-                    } else {
-                        Code::WrongType
-                    };
-                    (code, message)
-                }),
+        let Some(place) = tree.node(id).place() else {
+            findings.extend(unknown.say(tree, files, id, release));
+            continue;
         };
-        findings.extend(said.map(|(code, message)| files.finding(tree, id, code, message)));
+        let code = match place.free {
+            true => Code::OptionType,
+            false => Code::WrongType,
+        };
+        let wrong = value.and_then(|value| place.mismatch(value, release));
+        findings.extend(wrong.map(|why| files.wrong_value(tree, id, code, why)));
     }
     findings
 }

@@ -106,7 +106,7 @@ impl<'a> Outside<'a> {
         };
         for id in tree.leaves(ROOT).into_iter().filter(is_read) {
             let wrong = edits::mismatch(tree, id, containerd);
-            findings.extend(wrong.map(|(code, why)| files.finding(tree, id, code, why)));
+            findings.extend(wrong.map(|(code, why)| files.wrong_value(tree, id, code, why)));
         }
         findings.extend(checks::foreign(self.document, tree));
         findings.extend(self.lost(files, containerd));

@@ -16,13 +16,12 @@ use super::sandbox::{self, SandboxImages};
 use super::split::Concern;
 use super::tree::{Dropped, Files, Id, ROOT, Tree, Verdict};
 use super::{
-    Options, Target, behaviour, checks, dormant, edits, imports, refusals, servers, split, steps,
-    successors,
+    Options, Target, behaviour, checks, dormant, edits, imports, refusals, servers, snapshotters,
+    split, steps, successors, unknown, windows,
 };
 use crate::containerd::load::Effective;
 use crate::diagnostic::{Code, Finding, Severity};
 use crate::k0s::{self, DropInName, DropInSet, FileName, NameError, Regime};
-use crate::shown::Redacted;
 use crate::verify::{self, Wanted};
 use crate::{Document, Size};
 
@@ -111,14 +110,9 @@ impl Plan {
     /// ```
     pub fn exposed(mut self) -> Plan {
         self.ledger.iter_mut().for_each(LedgerEntry::reveal);
-        self.companions
-            .iter_mut()
-            .for_each(|companion| companion.value.reveal());
+        self.companions.iter_mut().for_each(Companion::reveal);
         let changes = self.changes.iter_mut().chain(&mut self.release_changes);
-        changes.for_each(|change| {
-            let values = change.before.iter_mut().chain(&mut change.after);
-            values.for_each(Redacted::reveal);
-        });
+        changes.for_each(Change::reveal);
         self.drop_ins.iter_mut().for_each(DropIn::reveal);
         self.hosts_files.iter_mut().for_each(HostsFile::reveal);
         self
@@ -176,13 +170,13 @@ pub fn plan(legacy: &Document, imported: &[Document], target: &Target, options: 
     let trapped = checks::marker_trap(legacy, target);
     // What an earlier k0s wrote leads to drop-ins, which are not part of it.
     let generated = trapped.is_some() && legacy.holds_only(&K0S_KEYS);
-    let (order, mut findings) = match managed && imported.is_empty() || generated {
-        true => (vec![legacy], Vec::new()),
+    let (order, mut findings, missing) = match managed && imported.is_empty() || generated {
+        true => (vec![legacy], Vec::new(), Vec::new()),
         false => imports::in_load_order(legacy, imported),
     };
     if managed {
         findings.retain(|finding| {
-            let expected = [Code::ImportMissing, Code::ImportEmpty, Code::ImportsDropIns];
+            let expected = [Code::ImportEmpty, Code::ImportsDropIns];
             !expected.contains(&finding.code)
         });
     }
@@ -200,10 +194,18 @@ pub fn plan(legacy: &Document, imported: &[Document], target: &Target, options: 
     let tree = &mut input.tree;
     tree.write_as(target.release.config_version());
     let origin = origin::of(tree, options.origin);
-    if !managed && !generated {
+    if !managed {
+        let version = input.version;
+        findings.extend(imports::missing(missing, legacy, &origin, version));
+    }
+    let windows = windows::find(tree, files).filter(|_| !managed && !generated);
+    if !managed && !generated && windows.is_none() {
         findings.extend(foreign(&order, tree, target));
     }
     findings.extend(trapped);
+    if !managed {
+        findings.extend(unknown::not_understood(tree, files));
+    }
     let writable = target.release.regime != Regime::Monolith;
     let mut parts = Vec::new();
     let running = Running::with_files(files.0, target, options);
@@ -213,6 +215,9 @@ pub fn plan(legacy: &Document, imported: &[Document], target: &Target, options: 
         findings.push(leave_to_k0s(tree, files));
     } else if generated {
         drop_all(tree, Dropped::Owned, "k0s wrote it, and writes it anew");
+    } else if let Some(windows) = windows {
+        findings.push(windows);
+        drop_all(tree, Dropped::NotExpressible, windows::WHY);
     } else if !writable {
         let why = format!(
             "k0s {} reads no drop-ins that could hold it",
@@ -234,11 +239,12 @@ pub fn plan(legacy: &Document, imported: &[Document], target: &Target, options: 
                 changes = Changes::between(&running, expected, tree, target);
             }
             let sets_one = tree.find(&sandbox::PATH).is_some();
-            let cause = checks::sandbox_cause(legacy, &changes, &running, sets_one, target);
+            let cause = checks::sandbox_cause(&changes, &running, sets_one, target);
             findings.extend(cause);
             findings.extend(checks::runc_appears(&changes, target));
             findings.extend(checks::nested(tree, files, &parts));
             findings.extend(checks::removals(tree, files, &parts, target));
+            findings.extend(snapshotters::needs(tree, files, &parts, target));
         }
     }
     let sandbox = SandboxImages::of(tree, target, &running);

@@ -49,7 +49,7 @@ pub(super) fn find(
         });
         was_there && !was_refused
     };
-    let finding = |refusal: &Refusal| {
+    let mut finding = |refusal: &Refusal| {
         let code = match code(refusal) {
             Code::PodsRefused | Code::OptionType if is_lost(refusal) => Code::PodsLost,
             code => code,
@@ -65,6 +65,9 @@ pub(super) fn find(
             return Finding::new(code, message).at(key, Some(span));
         }
         match place(tree, &path) {
+            Some(id) if refusal.rule == Rule::RuntimeOptions && tree.value(id).is_some() => {
+                files.wrong_value(tree, id, code, message)
+            }
             Some(id) => files.finding(tree, id, code, message),
             None => {
                 let path: Vec<&str> = refusal.path.iter().map(String::as_str).collect();
@@ -72,7 +75,11 @@ pub(super) fn find(
             }
         }
     };
-    refusals.iter().map(finding).collect()
+    let with_cure = |refusal: &Refusal| Finding {
+        help: refusal.rule.help(),
+        ..finding(refusal)
+    };
+    refusals.iter().map(with_cure).collect()
 }
 
 /// Where CRI is disabled: of all lists, that which names it.

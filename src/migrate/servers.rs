@@ -105,9 +105,10 @@ impl Servers<'_> {
             return;
         };
         let has_owner = !self.kept(TTRPC_OWNER).is_empty();
-        // A dump of 2.3 has the default; one of 1.x has none.
+        // What 2.3 prints by itself is in a plugin; nobody prints it in a table.
+        let is_in_table = self.tree.node(id).shell.is_none();
         let is_default = match self.tree.verdict(id) {
-            Some(Verdict::Drop(Dropped::TargetDefault, _)) => self.tree.is_of_1_x() || has_owner,
+            Some(Verdict::Drop(Dropped::TargetDefault, _)) => is_in_table || has_owner,
             Some(Verdict::Drop(Dropped::StaleDefault, _)) => has_owner,
             _ => false,
         };

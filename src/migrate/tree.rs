@@ -2,6 +2,7 @@
 //! version, with the declaration and the source of each.
 
 use std::collections::{BTreeSet, HashMap};
+use std::fmt;
 use std::ops::Range;
 
 use crate::Document;
@@ -12,7 +13,7 @@ use crate::containerd::setting::Merge;
 use crate::diagnostic::{Code, Finding, Span};
 use crate::document::Comments;
 use crate::shown::{self, Redacted};
-use crate::value::Value;
+use crate::value::{Table, Value};
 
 /// A node of a [`Tree`].
 pub(super) type Id = usize;
@@ -106,6 +107,12 @@ impl Node {
     pub(super) fn set_comments(&mut self, file: usize, comments: Comments, text: &str) {
         let say_anything = comments.say_anything(text);
         self.comments = say_anything.then(|| Box::new((file, comments)));
+    }
+
+    /// Whether it is a value in the place of a table of settings.
+    pub(super) fn is_misfit(&self) -> bool {
+        let is_leaf = matches!(self.content, Content::Leaf { .. });
+        is_leaf && self.place().is_some_and(|place| place.is_table())
     }
 
     /// What the node stands in, in the input.
@@ -259,6 +266,13 @@ impl Tree {
         self.read_as < 3
     }
 
+    /// Whether containerd 1.x could read the file that a node stands in.
+    pub(super) fn is_in_file_of_1_x(&self, id: Id) -> bool {
+        let file = self.file_of(id);
+        let read_as = file.and_then(|file| self.files_read_as.get(file));
+        read_as.map_or(self.is_of_1_x(), |read_as| read_as.version < 3)
+    }
+
     /// Sets the config version in which it is to be written.
     pub(super) fn write_as(&mut self, version: i64) {
         self.version = version;
@@ -302,7 +316,9 @@ impl Tree {
     /// Adds a child without asking whether it is there.
     pub(super) fn push(&mut self, parent: Id, node: Node) -> Id {
         let id = self.nodes.len();
-        if let Some(index) = self.index.get_mut(&parent) {
+        if let Some(index) = self.index.get_mut(&parent)
+            && !node.is_misfit()
+        {
             index.insert(node.key.clone(), id);
         }
         self.nodes.push(Box::new(node));
@@ -335,7 +351,9 @@ impl Tree {
     /// Makes the search by name find this child.
     pub(super) fn reindex(&mut self, id: Id) {
         let (parent, key) = (self.node(id).parent, self.node(id).key.clone());
-        if let Some(index) = self.index.get_mut(&parent) {
+        if let Some(index) = self.index.get_mut(&parent)
+            && !self.nodes.get(id).is_some_and(|node| node.is_misfit())
+        {
             index.insert(key, id);
         }
     }
@@ -343,7 +361,9 @@ impl Tree {
     /// Takes a child out of its parent; its id stays good.
     pub(super) fn detach(&mut self, id: Id) {
         let (parent, key) = (self.node(id).parent, self.node(id).key.clone());
-        if let Some(index) = self.index.get_mut(&parent) {
+        if let Some(index) = self.index.get_mut(&parent)
+            && index.get(&key) == Some(&id)
+        {
             index.remove(&key);
         }
         self.node_mut(id).slot = None;
@@ -392,11 +412,13 @@ impl Tree {
     }
 
     /// The child of this name, by way of an index that is made at the first
-    /// search below a node.
+    /// search below a node. A value that stands where a table of settings belongs
+    /// is not found: those settings may stand elsewhere in the input.
     pub(super) fn child(&mut self, id: Id, key: &str) -> Option<Id> {
         if !self.index.contains_key(&id) {
             let names = self.children(id);
             let index = names
+                .filter(|child| !self.node(*child).is_misfit())
                 .map(|child| (self.node(child).key.clone(), child))
                 .collect();
             self.index.insert(id, index);
@@ -558,7 +580,12 @@ impl Tree {
         }
     }
 
+    /// Decides what becomes of a leaf. What cannot be written stays out, whoever
+    /// would have it kept.
     pub(super) fn judge(&mut self, id: Id, new: Verdict) {
+        if self.is_out(id) && matches!(new, Verdict::Keep(_)) {
+            return;
+        }
         if let Content::Leaf { verdict, .. } = &mut self.node_mut(id).content {
             *verdict = new;
         }
@@ -574,11 +601,6 @@ impl Tree {
         shown::path(&self.spelled_path(id))
     }
 
-    /// The path of a node as the input spells it, if not all of it is shown.
-    pub(super) fn hidden_path(&self, id: Id) -> Option<String> {
-        shown::hidden_path(&self.spelled_path(id))
-    }
-
     /// Whether a node is one of the daemon's settings, over which a later file's
     /// zero value does not prevail.
     pub(super) fn is_merged_by_value(&self, id: Id) -> bool {
@@ -587,10 +609,19 @@ impl Tree {
         by_value && self.path(id).first() != Some(&"plugins")
     }
 
+    /// Whether a leaf cannot be written.
+    pub(super) fn is_out(&self, id: Id) -> bool {
+        let verdict = self.verdict(id);
+        matches!(verdict, Some(Verdict::Drop(Dropped::NotExpressible, _)))
+    }
+
     pub(super) fn is_kept(&self, id: Id) -> bool {
         matches!(self.verdict(id), Some(Verdict::Keep(_)))
     }
 }
+
+/// More characters of a value are not shown in a sentence.
+const LONGEST_VALUE: usize = 60;
 
 /// The input files, for saying where something stands.
 #[derive(Clone, Copy, Debug)]
@@ -611,6 +642,38 @@ impl<'a> Files<'a> {
     pub(super) fn span(self, source: &Source) -> Option<Span> {
         let file = self.0.get(source.file)?;
         Some(file.span(source.at.clone()))
+    }
+
+    /// The place of the key at a path of the file that a source is in.
+    pub(super) fn span_of(self, source: &Source, path: &[&str]) -> Option<Span> {
+        let file = self.0.get(source.file)?;
+        file.span_of(path).map(|(key, _)| key)
+    }
+
+    /// A finding about a value that is not what its key takes, for this reason: it
+    /// names both, and points at the value.
+    pub(super) fn wrong_value(
+        self,
+        tree: &Tree,
+        id: Id,
+        code: Code,
+        why: impl fmt::Display,
+    ) -> Finding {
+        let value = tree.value(id).cloned();
+        let value = value.unwrap_or_else(|| Value::Table(Table::new()));
+        let value = tree.redacted(id, value).to_string();
+        let value = match value.char_indices().nth(LONGEST_VALUE) {
+            Some((end, _)) => format!("{}…", value.get(..end).unwrap_or_default()),
+            None => value,
+        };
+        let path = tree.spelled_path(id);
+        let key = path.last().map_or(String::new(), |key| shown::path(&[key]));
+        let mut finding = self.finding(tree, id, code, format!("{key} = {value}: {why}"));
+        let source = tree.node(id).sources.first();
+        let file = source.and_then(|source| self.0.get(source.file));
+        let places = file.and_then(|file| file.span_of(&path));
+        finding.span = places.map(|(_, value)| value).or(finding.span);
+        finding
     }
 
     /// A finding about a node.

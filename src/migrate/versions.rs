@@ -100,7 +100,8 @@ impl Steps<'_> {
                 let why = format!("containerd {major}.{minor} made a list of it");
                 self.replace(one, table, list, items, &why);
             }
-            (None, Some(many)) if self.target < since => {
+            // 1.x ignored it in a file of its own version, and does so still.
+            (None, Some(many)) if self.target < since && !self.tree.is_of_1_x() => {
                 let items = self.tree.value(many).and_then(Value::as_array);
                 if let Some([Value::String(only)]) = items {
                     let only = Value::String(only.clone());
@@ -138,6 +139,7 @@ impl Steps<'_> {
             let manager = self.tree.make(super::tree::ROOT, &SHIM_MANAGER);
             let why = "containerd 2.0 made it part of the shims' environment";
             let old = self.tree.child(manager, "env");
+            let old = old.filter(|old| !self.tree.is_out(*old));
             let items = old
                 .and_then(|old| self.tree.value(old))
                 .and_then(Value::as_array);
@@ -224,13 +226,32 @@ impl Steps<'_> {
     /// `CriuPath` is gone from the options of runc in 2.0; other runtimes may
     /// have one of their own.
     fn criu_path(&mut self) {
-        if !self.target.is_2() {
+        let is_of_1_x = self.tree.is_of_1_x();
+        if !self.target.is_2() && is_of_1_x {
             return;
         }
         for runtime in self.runtimes() {
             let is_runc = self.is_runc(runtime);
             let options = self.tree.child(runtime, "options");
-            if let Some(id) = self.kept(options, "CriuPath").filter(|_| !is_runc) {
+            let id = options.and_then(|options| self.tree.child(options, "CriuPath"));
+            let is_obsolete = |verdict: Option<&Verdict>| {
+                matches!(verdict, Some(Verdict::Drop(Dropped::Obsolete, _)))
+            };
+            let Some(id) = id else {
+                continue;
+            };
+            if !is_runc && self.target.is_2() && is_obsolete(self.tree.verdict(id)) {
+                let why = "what is an option, and its default, is up to the handler's shim";
+                let keep = Verdict::Keep(Why::Edit(why.to_owned()));
+                self.tree.judge(id, keep);
+            }
+            if !self.tree.is_kept(id) {
+                continue;
+            }
+            if is_runc && !is_of_1_x {
+                let why = "containerd 2.0 removed this option of runc, and no older one reads a file of this version";
+                self.ignore(id, Code::WithoutEffect, why);
+            } else if !is_runc && self.target.is_2() {
                 let place = options.and_then(|options| self.tree.node(options).place());
                 // What the declaration says is about runc's.
                 self.tree

@@ -172,6 +172,11 @@ impl CertsD {
         Some((format!("{}/{DEFAULT}", self.root), read))
     }
 
+    /// The hosts for which there are folders, whether images can be of them or not.
+    pub(super) fn hosts(&self) -> impl Iterator<Item = String> {
+        self.folders.keys().map(|folder| host_of(folder))
+    }
+
     /// Whether a registry host has a folder, `_default` included.
     fn has(&self, host: &str) -> bool {
         folders_of(host).any(|name| self.folders.contains_key(&name))
@@ -201,6 +206,15 @@ pub(super) fn folder_of(host: &str) -> String {
     match host.rsplit_once(':') {
         Some((name, port)) if !name.is_empty() => format!("{name}_{port}_"),
         _ => host.to_owned(),
+    }
+}
+
+/// The host that a folder is for.
+fn host_of(folder: &str) -> String {
+    let parts = folder.strip_suffix('_');
+    match parts.and_then(|parts| parts.rsplit_once('_')) {
+        Some((name, port)) if !name.is_empty() => format!("{name}:{port}"),
+        _ => folder.to_owned(),
     }
 }
 

@@ -265,12 +265,7 @@ impl Conversion {
     /// The first registry host for which it does not.
     pub fn check(&self, certs_d: &CertsD, to: Release) -> Result<(), Unsound> {
         let mut hosts: BTreeSet<String> = self.hosts.iter().cloned().collect();
-        hosts.extend(
-            self.files
-                .iter()
-                .map(|file| file.host.clone())
-                .filter(|host| is_registry_host(host)),
-        );
+        hosts.extend(certs_d.hosts().filter(|host| is_registry_host(host)));
         hosts.insert("named-nowhere.invalid".to_owned());
         let comparison = Comparison::new(&self.settings, self.from, certs_d, to);
         for host in hosts {

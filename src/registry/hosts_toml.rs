@@ -496,6 +496,13 @@ fn headers_of(value: &Value) -> Option<BTreeMap<String, Vec<Secret>>> {
     value.as_table()?.iter().map(one).collect()
 }
 
+/// Whether a key is one that a `hosts.toml` has for a host.
+pub(crate) fn is_host_setting(key: &str) -> bool {
+    let alone = Table::from([(key.to_owned(), Value::Boolean(true))]);
+    // Another type than that of the setting is wrong, another key is not.
+    HostSettings::read(alone).map_or(true, |settings| settings.other.is_empty())
+}
+
 impl HostSettings {
     /// What of it may be shown.
     fn shown(&self) -> HostSettings {

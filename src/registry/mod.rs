@@ -44,12 +44,12 @@
 //!     assert_eq!(kept.drop_ins[0].redacted_text(), format!(r#"# Written by containerd-dropins: what /etc/k0s/containerd.toml held about registries.
 //! version = {}
 //!
-//! [plugins."{section}".registry.mirrors."docker.io"]
-//! endpoint = ["https://mirror.example.com"]
-//!
 //! [plugins."{section}".registry.configs."registry.example.com".auth]
 //! username = "<hidden> (string, 5 characters)"
 //! password = "<hidden> (string, 19 characters)"
+//!
+//! [plugins."{section}".registry.mirrors."docker.io"]
+//! endpoint = ["https://mirror.example.com"]
 //! "#, if release.starts_with("v1.36") { 3 } else { 2 }));
 //!
 //!     // Asked to convert, the mirror goes; the credentials stay.
@@ -79,6 +79,7 @@ pub use certs_d::{CertsD, endpoints_in};
 pub use convert::{Conversion, ConvertedFile, TooLarge, Unsound, convert};
 pub use diagnose::diagnose;
 pub use endpoint::{Capability, ClientCertificate, Endpoint, is_registry_host, same_pulls};
+pub(crate) use hosts_toml::is_host_setting;
 pub use hosts_toml::{Host, HostSettings, HostsToml, HostsTomlError};
 pub use remark::{Remark, RemarkKind};
 pub use settings::{PullError, endpoints, hosts_named};

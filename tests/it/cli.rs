@@ -71,7 +71,7 @@ fn the_airgap_disaster_is_explained_and_nothing_is_written() {
     let output = run(&[&example("airgap-v1.30.4.toml"), "--k0s", "v1.30.4+k0s.0"]);
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     let text = stdout(&output);
-    assert!(text.contains("containerd 1.7.20 falls back to its built-in registry.k8s.io/pause:3.8; k0s v1.30.4+k0s.0 would inject registry.k8s.io/pause:3.9"), "{text}");
+    assert!(text.contains("the file sets no sandbox image: pods get registry.k8s.io/pause:3.8, not k0s's registry.k8s.io/pause:3.9"), "{text}");
     assert!(!text.contains("not-a-real-password"));
     assert!(text.contains("NEXT STEPS"));
 }
@@ -215,9 +215,7 @@ fn errors_keep_files_from_being_written_unless_loss_is_allowed() {
     ];
     let output = run(&arguments);
     assert_eq!(output.status.code(), Some(1));
-    assert!(
-        stdout(&output).contains("error[wrong-type]: an integer is expected here, not a string")
-    );
+    assert!(stdout(&output).contains("an integer is expected here, not a string"));
     assert!(!out.exists());
     let output = run(&[&arguments[..], &["--allow-loss"]].concat());
     assert_eq!(output.status.code(), Some(1));

@@ -402,6 +402,31 @@ pub const SHAPES: &[Shape] = &[
         },
     },
     Shape {
+        name: "drop-ins with lists",
+        make: |count| {
+            drop_ins(count, |at| {
+                format!("disabled_plugins = [\"io.containerd.x.v1.p{at}\"]\n")
+            })
+        },
+    },
+    Shape {
+        name: "keys that are nearly right",
+        make: |count| {
+            let head = format!("[{CRI}]\n");
+            file(&head, count, |at| format!("sandbox_image{at} = \"a\"\n"))
+        },
+    },
+    Shape {
+        name: "files that decide the same",
+        make: |count| {
+            let one = |value: &str| {
+                let keys = (0..count).map(|at| format!("k{at} = \"{value}\"\n"));
+                format!("version = 2\n[{CRI}]\n{}", keys.collect::<String>())
+            };
+            vec![one("a"), one("b")]
+        },
+    },
+    Shape {
         name: "drop-ins that import",
         make: |count| {
             drop_ins(count, |at| {

@@ -144,7 +144,8 @@ impl Step<'_> {
         self.cursor().place
     }
 
-    pub(super) fn cursor(self) -> Cursor {
+    /// The table that the key is.
+    pub(crate) fn cursor(self) -> Cursor {
         match self {
             Step::Below(_, cursor) | Step::Moved(_, cursor) | Step::Aside(cursor) => cursor,
         }

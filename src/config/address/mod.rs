@@ -10,13 +10,15 @@ mod cursor;
 mod rewrite;
 
 pub(crate) use cursor::{Cursor, OWN, Step};
-pub(crate) use rewrite::{enter, leave, read, setting_at, stated_version, write};
+pub(crate) use rewrite::{
+    enter, leave, read, setting_at, stated_version, without_short_names, write,
+};
 
 use super::Config;
 use super::declare::Declared;
 use crate::containerd::place::Place;
 use crate::containerd::plugin;
-use crate::containerd::releases::V2_0;
+use crate::containerd::releases::{V1_7, V2_0};
 use crate::containerd::setting::{Kind, Move, MovedTo, Setting};
 
 /// The declarations of the plugins.
@@ -32,6 +34,24 @@ pub(crate) fn by_short_name(name: &str) -> Option<&'static str> {
     let known = plugins().iter().filter(|setting| is_of_1_x(setting));
     let mut uris = known.map(|setting| setting.key);
     uris.find(|uri| plugin::short_name(uri) == Some(name))
+}
+
+/// The plugin that containerd 2.x takes a short name of version 1 for; `None`
+/// where it is an id already. It knows those of 1.6, and takes the rest for
+/// services of its own and of gRPC.
+fn by_short_name_on_2(name: &str) -> Option<String> {
+    if name.contains('.') {
+        return None;
+    }
+    let is_old = |uri: &&str| {
+        let place = Config::place_of(&["plugins", uri]);
+        place.and_then(|place| place.since()) < Some(V1_7)
+    };
+    let known = by_short_name(name).filter(is_old).map(str::to_owned);
+    Some(known.unwrap_or_else(|| match name.ends_with("-service") {
+        true => format!("io.containerd.service.v1.{name}"),
+        false => format!("io.containerd.grpc.v1.{name}"),
+    }))
 }
 
 fn is_of_1_x(setting: &Setting) -> bool {
@@ -145,6 +165,12 @@ pub(crate) fn is_new_in_3(id: &str) -> bool {
         Some(declared) => !is_of_1_x(declared),
         None => cursor::is_new_place(id),
     }
+}
+
+/// Whether an id is that of a place of config version 3 or 4 only, so that no
+/// containerd 1.x has a plugin of that id.
+pub(crate) fn is_later_place(id: &str) -> bool {
+    is_new_in_3(id) && !is_declared_plugin(id)
 }
 
 /// The config version that plugin ids speak, where a file states none:

@@ -1,7 +1,7 @@
 //! A whole config from one version's paths to another's.
 
 use super::cursor::{Cursor, Step};
-use super::{meant, of, plugin_id, plugin_of};
+use super::{by_short_name_on_2, meant, of, plugin_id, plugin_of};
 use crate::containerd::plugin;
 use crate::containerd::setting::Section;
 use crate::value::{Table, Value, merge, put, put_at};
@@ -157,6 +157,29 @@ pub(crate) fn read(table: Table, version: i64, lenient: bool) -> Table {
     merge(&mut top, rest);
     rename_plugins(&mut top, |id| plugin_of(version, id));
     top
+}
+
+/// Gives plugins of a version 1 file the ids by which containerd 2.x migrates
+/// their short names.
+pub(crate) fn without_short_names(table: &mut Table) {
+    let uri = |name: &str| by_short_name_on_2(name).unwrap_or_else(|| name.to_owned());
+    if let Some(Value::Table(plugins)) = table.get_mut("plugins") {
+        let renamed = std::mem::take(plugins)
+            .into_iter()
+            .map(|(name, section)| (uri(&name), section));
+        plugins.extend(renamed);
+    }
+    for key in plugin::LISTS {
+        let items = table.get_mut(key).map(|list| match list {
+            Value::Array(items) => items.as_mut_slice(),
+            _ => &mut [],
+        });
+        for item in items.into_iter().flatten() {
+            if let Value::String(id) = item {
+                *id = uri(id);
+            }
+        }
+    }
 }
 
 /// Renames plugins in the lists that name some.

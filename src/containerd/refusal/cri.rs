@@ -1,6 +1,8 @@
 //! Settings of the CRI plugin: runtime handlers, the stream server, images.
 
-use super::syntax::{is_bad_platform, is_bad_port, is_full_name, is_no_image, placeholder};
+use super::syntax::{
+    is_bad_platform, is_bad_port, is_full_name, is_no_image, placeholder, why_no_image,
+};
 use super::{Check, FINDS_SANDBOX_IMAGE, Refuses, Rule, in_cri};
 use crate::config::Config;
 use crate::containerd::releases::{V1_3, V2_0, V2_3};
@@ -351,18 +353,19 @@ impl Check<'_> {
                 Rule::SandboxImage,
                 "there is no sandbox image".to_owned(),
             ),
-            image if is_no_image(image) => (
-                Rule::ImageReference,
-                match (placeholder(image), shown::text(image)) {
-                    (Some(left), image) => format!(
-                        "the sandbox image {image:?} is no reference of an image: the placeholder {} was left in",
-                        shown::text(left)
-                    ),
-                    (None, image) => {
-                        format!("the sandbox image {image:?} is no reference of an image")
-                    }
-                },
-            ),
+            image if is_no_image(image) => {
+                let why = match (placeholder(image), why_no_image(image)) {
+                    (Some(left), _) => match shown::harmless(left) {
+                        Some(left) => format!("the placeholder {left} was left in"),
+                        None => "a placeholder was left in".to_owned(),
+                    },
+                    (None, why) => why.unwrap_or_default().to_owned(),
+                };
+                let image = shown::text(image);
+                let message =
+                    format!("the sandbox image {image:?} is no reference of an image: {why}");
+                return self.refuse(Rule::ImageReference, Refuses::Sandbox, &path, message);
+            }
             image if is_literal && !is_full_name(image) => (
                 Rule::SandboxImage,
                 "containerd does not find the sandbox image by a name that lacks the registry's host, or that has a tag and a digest, or neither".to_owned(),

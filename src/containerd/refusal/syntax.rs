@@ -1,6 +1,6 @@
 //! Texts that containerd parses.
 
-use crate::airgap::ImageReference;
+use crate::airgap::{ImageReference, ImageReferenceError};
 use crate::containerd::url::split_port;
 
 /// Operating systems and architectures that stand for a whole platform.
@@ -112,13 +112,15 @@ pub(super) fn is_bad_size(size: &str) -> bool {
     !matches!(unit, "" | "k" | "m" | "g" | "t" | "p") || number.parse::<f64>().is_err()
 }
 
-/// What a template would have filled in: the first of the placeholders that are
-/// left in a text.
+/// What a template or a program would have filled in: the first of the placeholders
+/// that are left in a text which is no reference of an image.
 pub(super) fn placeholder(text: &str) -> Option<&str> {
-    const MARKS: [(&str, &str); 6] = [
+    const MARKS: [(&str, &str); 8] = [
         ("{{", "}}"),
+        ("[[", "]]"),
         ("${", "}"),
         ("$(", ")"),
+        ("%(", ")s"),
         ("{%", "%}"),
         ("<", ">"),
         ("{", "}"),
@@ -129,20 +131,86 @@ pub(super) fn placeholder(text: &str) -> Option<&str> {
         let end = start + open.len() + inner.find(close)? + close.len();
         Some((start, text.get(start..end)?))
     };
+    let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
     let variable = text.find('$').and_then(|start| {
         let rest = text.get(start..)?;
-        let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
         let end = rest.char_indices().skip(1).find(|(_, c)| !is_name(*c));
         let name = rest.get(..end.map_or(rest.len(), |(at, _)| at))?;
         (name.len() > 1).then_some((start, name))
     });
-    let all = MARKS.into_iter().filter_map(found).chain(variable);
+    // printf's, and what is between two of the same mark, where a name begins.
+    let verb = ["%s", "%v", "%d"].into_iter().filter_map(|verb| {
+        let start = text.find(verb)?;
+        let behind = text.get(start + verb.len()..)?;
+        (!behind.starts_with(|c| is_name(c) || c == '%')).then_some((start, verb))
+    });
+    let enclosed = ["@@", "@", "%", "__"].into_iter().filter_map(|mark| {
+        let starts = text.match_indices(mark).map(|(start, _)| start);
+        let mut starts = starts.filter(|start| {
+            let before = text.get(..*start).unwrap_or_default();
+            before.is_empty() || before.ends_with(['/', ':'])
+        });
+        let start = starts.next()?;
+        let inner = text.get(start + mark.len()..)?;
+        let name = inner.get(..inner.find(mark)?)?;
+        let end = start + 2 * mark.len() + name.len();
+        let is_plain = !name.is_empty() && name.chars().all(is_name);
+        is_plain.then_some((start, text.get(start..end)?))
+    });
+    let bracket = found(("[", "]")).filter(|(_, inner)| {
+        // No IP address.
+        let is_other = |c: char| c.is_ascii_alphabetic() && !c.is_ascii_hexdigit();
+        !inner.contains(':') && inner.contains(is_other)
+    });
+    let all = MARKS.into_iter().filter_map(found);
+    let all = all
+        .chain(variable)
+        .chain(verb)
+        .chain(enclosed)
+        .chain(bracket);
     // Of two that begin alike the longer mark comes first.
     let first = all.min_by_key(|(start, _)| *start).map(|(_, text)| text);
-    // Or a word that a program was to replace, in capitals.
-    let is_name = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || "_@".contains(c);
-    let is_long = |word: &&str| word.chars().filter(char::is_ascii_uppercase).count() > 2;
-    first.or_else(|| text.split(|c| !is_name(c)).find(is_long))
+    first.or_else(|| capitals(text))
+}
+
+/// A word in capitals that asks to be replaced, or names what stands there: other
+/// words may be meant.
+fn capitals(text: &str) -> Option<&str> {
+    const ASK: [&str; 7] = [
+        "REPLACE",
+        "CHANGE",
+        "YOUR",
+        "TODO",
+        "FIXME",
+        "PLACEHOLDER",
+        "EXAMPLE",
+    ];
+    const NAMES: [&str; 6] = ["IMAGE", "REGISTRY", "REPO", "REPOSITORY", "TAG", "VERSION"];
+    let is_name = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
+    let is_meant = |word: &&str| {
+        let mut parts = word.split('_');
+        ASK.iter().any(|ask| word.contains(ask)) || parts.any(|part| NAMES.contains(&part))
+    };
+    text.split(|c| !is_name(c)).find(is_meant)
+}
+
+/// Why a text is no reference of an image.
+pub(super) fn why_no_image(text: &str) -> Option<&'static str> {
+    Some(match text.parse::<ImageReference>().err()? {
+        _ if text.contains("://") => "it has a scheme, which no image has",
+        _ if text.contains(char::is_whitespace) => "there is a blank in it",
+        ImageReferenceError::UpperCase(_) => "its repository has an upper-case letter",
+        ImageReferenceError::Repository(part) if part.is_empty() => {
+            "a part of its repository is empty"
+        }
+        ImageReferenceError::Repository(_) => "its repository is not well-formed",
+        ImageReferenceError::Registry(_) => "its registry is not a host with or without a port",
+        ImageReferenceError::Tag(_) => "its tag is not well-formed",
+        ImageReferenceError::Digest(_) => "its digest is not well-formed",
+        ImageReferenceError::TooLong => "its repository is longer than 255 bytes",
+        ImageReferenceError::Id => "it is the ID of an image",
+        ImageReferenceError::Empty => "it is empty",
+    })
 }
 
 /// Whether a text is no reference of an image.
@@ -236,12 +304,63 @@ mod tests {
             ("{% if a %}b{% endif %}", "{% if a %}"),
             ("SANDBOX_IMAGE", "SANDBOX_IMAGE"),
             ("@@REPO@@/pause:3.9", "@@REPO@@"),
+            ("@repo@/pause:3.9", "@repo@"),
+            ("%REPO%/pause:3.9", "%REPO%"),
+            ("__repo__/pause:3.9", "__repo__"),
+            ("%s/pause:%s", "%s"),
+            ("r.example/pause:%v", "%v"),
+            ("%(registry)s/pause:3.9", "%(registry)s"),
+            ("{0}/pause:3.9", "{0}"),
+            ("[[ .Image ]]", "[[ .Image ]]"),
+            ("[registry]/pause:3.9", "[registry]"),
+            ("<no value>/pause:3.9", "<no value>"),
+            ("<%= @image %>", "<%= @image %>"),
+            ("REPLACE_ME", "REPLACE_ME"),
+            ("r.example/CHANGEME:3.9", "CHANGEME"),
+            ("r.example/YOUR-PAUSE:3.9", "YOUR"),
+            // Something else is wrong with them.
+            ("r.example/PAUSE:3.9", ""),
+            ("r.example/Mine/pause:3.9", ""),
+            ("[::1:5000/pause:3.9", ""),
+            ("[fe80::1]x/pause", ""),
+            ("pause@sha256@abc", ""),
+            ("user@r.example/pause:3.9", ""),
+            ("r.example/pause%20:3.9", ""),
+            ("r.example/a__b__/pause:3.9", ""),
+            ("https://r.example/pause:3.9", ""),
+            ("/pause:3.9", ""),
             ("r.example/Pause:3.9", ""),
             ("r.example/pause:$", ""),
             ("r.example/pause:}}{{", ""),
         ] {
             assert_eq!(placeholder(text).unwrap_or_default(), found, "{text}");
+            assert!(is_no_image(text), "{text}");
         }
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_name_is_told() {
+        for (text, why) in [
+            (
+                "https://r.example/pause:3.9",
+                "it has a scheme, which no image has",
+            ),
+            ("r.example/pause: 3.9", "there is a blank in it"),
+            (
+                "r.example/PAUSE:3.9",
+                "its repository has an upper-case letter",
+            ),
+            ("/pause:3.9", "a part of its repository is empty"),
+            ("r.example/pause:", "its tag is not well-formed"),
+            (
+                "r.example:x/pause",
+                "its registry is not a host with or without a port",
+            ),
+            ("pause@sha256:abc", "its digest is not well-formed"),
+        ] {
+            assert_eq!(why_no_image(text), Some(why), "{text}");
+        }
+        assert_eq!(why_no_image("r.example/pause:3.9"), None);
     }
 
     #[test]

@@ -250,3 +250,13 @@ fn the_path_is_that_of_the_release() {
         "snapshotter: the snapshotter \"nope\" is not loaded: no plugin of that name (the CRI plugin is not loaded)"
     );
 }
+
+#[test]
+fn every_rule_has_a_cure() {
+    for rule in Rule::ALL {
+        let help = rule.help();
+        assert!(help.ends_with('.') && help.len() < 260, "{rule}: {help}");
+        // What to write, and not that something is to be written.
+        assert!(!help.starts_with("Correct"), "{rule}");
+    }
+}

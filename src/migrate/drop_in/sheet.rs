@@ -143,8 +143,7 @@ impl<'a> Sheet<'a> {
         self.tree.path(id) == ["imports"]
     }
 
-    /// The tables to write and what is in them, in the order in which they
-    /// first occur. A name that no header can have ends the path of a table:
+    /// The tables to write and what is in them, sorted. A name that no header can have ends the path of a table:
     /// what has it is written on one line.
     fn tables(&self) -> Vec<(Vec<&'a str>, Vec<Id>)> {
         let mut tables: Vec<(Vec<&str>, Vec<Id>)> = Vec::new();
@@ -179,10 +178,24 @@ impl<'a> Sheet<'a> {
             }
             last = is_leaf.then_some((node.parent, at));
         }
-        if self.tree.version() > 2 {
-            together(&mut tables);
-        }
+        self.in_order(&mut tables);
         tables
+    }
+
+    /// Brings tables into an order that the settings alone determine, tables
+    /// before those in them, so that the text is the same once it has been read
+    /// again: config version 3 has in one table what is in several here, and the
+    /// other way round. The keys of one of these stay as they were.
+    fn in_order(&self, tables: &mut [(Vec<&'a str>, Vec<Id>)]) {
+        tables.sort_by(|(a, _), (b, _)| a.cmp(b));
+        for (_, ids) in tables {
+            let parent = |id: &Id| self.tree.node(*id).parent;
+            let mut parents = ids.iter().map(parent);
+            let first = parents.next();
+            if parents.any(|parent| Some(parent) != first) {
+                ids.sort_by_cached_key(|id| self.tree.path(parent(id)));
+            }
+        }
     }
 
     /// The comments above the header of a table, and the lines below it.
@@ -324,16 +337,4 @@ fn without_header(text: &str) -> &str {
         Some((line, rest)) if line.starts_with(HEADER) => rest,
         _ => text,
     }
-}
-
-/// Brings the tables of a plugin together, so that the text is the same once it
-/// has been read again.
-fn together<'a>(tables: &mut [(Vec<&'a str>, Vec<Id>)]) {
-    let section = |path: &[&'a str]| -> Vec<&'a str> { path.iter().take(2).copied().collect() };
-    let mut order: HashMap<Vec<&str>, usize> = HashMap::new();
-    for (path, _) in tables.iter() {
-        let next = order.len();
-        order.entry(section(path)).or_insert(next);
-    }
-    tables.sort_by_cached_key(|(path, _)| order.get(&section(path)).copied());
 }

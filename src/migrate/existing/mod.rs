@@ -16,7 +16,7 @@ use super::running::Running;
 use super::sandbox::SandboxImages;
 use super::steps::{self, Main};
 use super::tree::Files;
-use super::{Options, Target, checks, hosts, origin, read, split};
+use super::{Options, Target, checks, hosts, origin, read, split, unknown, windows};
 use crate::Document;
 use crate::diagnostic::{Code, Finding, Severity};
 use crate::k0s::{self, FileName, Regime};
@@ -76,8 +76,10 @@ pub fn plan_drop_ins(existing: &ExistingDropIns<'_>, target: &Target, options: &
     let set = Set::of(existing, target, &mut findings);
     let files = Files(&set.order);
     let mut input = read::read(files.0, set.rules, &set.names, target.containerd());
-    let obstacle = match target.release.regime {
-        Regime::ImportsV3 => None,
+    let windows = windows::find(&input.tree, files);
+    let obstacle = match (windows, target.release.regime) {
+        (Some(windows), _) => Some(Some((windows::WHY.to_owned(), Some(windows)))),
+        (None, Regime::ImportsV3) => None,
         _ => Some(set.obstacle(target)),
     };
     let untouched = matches!(obstacle, Some(None));
@@ -87,6 +89,7 @@ pub fn plan_drop_ins(existing: &ExistingDropIns<'_>, target: &Target, options: &
         false => finding,
     }));
     let tree = &mut input.tree;
+    findings.extend(unknown::not_understood(tree, files));
     tree.write_as(target.release.config_version());
     let origin = origin::of(tree, options.origin);
     let mut parts = Vec::new();
@@ -106,7 +109,7 @@ pub fn plan_drop_ins(existing: &ExistingDropIns<'_>, target: &Target, options: &
         .collect();
     let mut changes = Changes::default();
     let mut moved = None;
-    if target.release.regime == Regime::ImportsV3 {
+    if obstacle.is_none() {
         moved = judge(tree, files, &origin, target, options, &mut findings);
         let pulls = Pulls {
             target,
@@ -117,8 +120,13 @@ pub fn plan_drop_ins(existing: &ExistingDropIns<'_>, target: &Target, options: &
         let expected = complete(tree, files, &outside, &pulls, &mut findings);
         parts = set.split(tree, target);
         emptied = set.emptied(&parts);
+        let lost = set.names_of_lost(tree);
         findings.extend(emptied.iter().map(|(name, document)| {
-            let message = format!("{} is not needed any more", shown::printable(name.as_str()));
+            let shown = shown::printable(name.as_str());
+            let message = match lost.contains(name) {
+                true => format!("nothing of {shown} can be carried over"),
+                false => format!("{shown} is not needed any more"),
+            };
             Finding::new(Code::DropInEmpty, message).about(document)
         }));
         findings.extend(checks::nested(tree, files, &parts));

@@ -380,6 +380,15 @@ impl<'a> Set<'a> {
         left.collect()
     }
 
+    /// The files in which something stands that cannot be written.
+    pub(super) fn names_of_lost(&self, tree: &Tree) -> BTreeSet<&FileName> {
+        let lost = tree.all().filter(|(id, _)| tree.is_out(*id));
+        let sources = lost.flat_map(|(_, node)| &node.sources);
+        let files: BTreeSet<usize> = sources.map(|source| source.file).collect();
+        let names = files.iter().filter_map(|file| self.names.get(*file));
+        names.collect()
+    }
+
     /// Files of which nothing is left. One that says nothing to begin with, in
     /// a way that the target takes, may stay.
     pub(super) fn emptied(&self, parts: &[(Concern, Id)]) -> Vec<(FileName, &'a Document)> {

@@ -41,7 +41,9 @@ impl Reader<'_> {
         let is_leaf = matches!(self.input.tree.node(old).content, Content::Leaf { .. });
         if is_leaf || self.replaces(parent, old) {
             self.shadow(old, None);
-            return (self.input.tree.push(parent, node), None);
+            let new = self.input.tree.push(parent, node);
+            self.replaced.insert(old, new);
+            return (new, None);
         }
         let tree = &mut self.input.tree;
         if tree.node(old).is_made {
@@ -94,7 +96,9 @@ impl Reader<'_> {
 
     pub(super) fn leaf_node(&mut self, mut node: Node) {
         let parent = node.parent;
-        let Some(old) = self.there(parent, &node.key) else {
+        // A value for a table is wrong by itself, and takes nothing's place.
+        let old = self.there(parent, &node.key).filter(|_| !node.is_misfit());
+        let Some(old) = old else {
             self.input.tree.push(parent, node);
             return;
         };
@@ -205,7 +209,9 @@ impl Reader<'_> {
         };
         let finding = Files(self.files).finding(tree, other, Code::Contradiction, why);
         self.input.findings.push(finding);
-        tree.judge(other, Verdict::Drop(Dropped::NoEffect, why.to_owned()));
+        for leaf in tree.leaves(other) {
+            tree.judge(leaf, Verdict::Drop(Dropped::NoEffect, why.to_owned()));
+        }
         // The index shall find the one that counts.
         tree.detach(other);
         tree.reindex(counts);
@@ -245,7 +251,7 @@ impl Reader<'_> {
         let mismatch = |id: &Id| {
             let place = tree.node(*id).place()?;
             let message = place.mismatch(tree.value(*id)?, release)?;
-            Some(Files(self.files).finding(tree, *id, Code::WrongType, message))
+            Some(Files(self.files).wrong_value(tree, *id, Code::WrongType, message))
         };
         let found: Vec<Finding> = tree.leaves(old).iter().filter_map(mismatch).collect();
         self.input.findings.extend(found);

@@ -127,6 +127,7 @@ pub(super) fn read(
         shadowed: BTreeMap::new(),
         hidden: BTreeMap::new(),
         appended: BTreeMap::new(),
+        replaced: BTreeMap::new(),
     };
     reader.input.tree.read_as(reader.input.version);
     if rules == Rules::K0sMerge {
@@ -176,6 +177,19 @@ pub(super) fn read(
     input
 }
 
+/// Whether an item is a setting, or a table with one in it.
+fn holds_setting(cursor: Cursor, item: &Item) -> bool {
+    let mut items = vec![(cursor, item)];
+    while let Some((cursor, item)) = items.pop() {
+        if cursor.place.is_some() {
+            return true;
+        }
+        let keys = item.as_table_like().into_iter().flat_map(TableLike::iter);
+        items.extend(keys.map(|(key, item)| (cursor.child(key).cursor(), item)));
+    }
+    false
+}
+
 /// The version by which one of several files is read. k0s 1.27 – 1.35 state
 /// version 2 for all drop-ins, whatever these say.
 fn own_version(file: &Document, all: i64) -> i64 {
@@ -207,6 +221,8 @@ struct Reader<'a> {
     hidden: BTreeMap<Id, Id>,
     /// The earlier files' lists in one that has all of them, and its names.
     appended: BTreeMap<Id, (Vec<Id>, Names)>,
+    /// Tables that a later file replaced, and by which.
+    replaced: BTreeMap<Id, Id>,
 }
 
 /// A table that is yet to be read.
@@ -246,6 +262,8 @@ impl Reader<'_> {
             cursor,
             shell,
         } = pending;
+        // What moved there from another place of the file goes on to count.
+        let parent = self.replaced.get(&parent).copied().unwrap_or(parent);
         for (key, item) in table.iter() {
             let Some(toml_key) = table.key(key) else {
                 continue;
@@ -260,7 +278,7 @@ impl Reader<'_> {
                     cursor: at_key,
                     is_moved,
                 } => {
-                    if at_key.rank != OWN && cursor.rank == OWN {
+                    if at_key.rank != OWN && cursor.rank == OWN && holds_setting(at_key, item) {
                         self.say_other_place(shell.unwrap_or(parent), key, &at);
                     }
                     self.say_replaced(table, parent, key, &at);

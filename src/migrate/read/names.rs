@@ -6,6 +6,7 @@ use toml_edit::{Item, TableLike};
 
 use super::Reader;
 use crate::config::address::{self, Cursor, Step};
+use crate::config::nearest;
 use crate::containerd::plugin;
 use crate::containerd::releases::V2_0;
 use crate::containerd::setting::{Kind, Presence};
@@ -66,7 +67,15 @@ impl Reader<'_> {
             return self.known(parent, step);
         }
         let lower = key.to_lowercase();
-        if lower == key || !cursor.child(&lower).is_known() {
+        if lower == key {
+            return self.known(parent, step);
+        }
+        let lower_step = cursor.child(&lower);
+        // containerd 2.x takes it for that key, which this version has elsewhere.
+        if self.version >= 3 && matches!(lower_step, Step::Aside(_)) {
+            return self.misplaced(stands_in, key);
+        }
+        if !lower_step.is_known() {
             return self.known(parent, step);
         }
         let upper = key.chars().all(|c| !c.is_lowercase());
@@ -83,7 +92,9 @@ impl Reader<'_> {
     }
 
     pub(super) fn known(&mut self, parent: Id, step: Step<'_>) -> Known {
-        let removed = step.place().and_then(|place| place.removed());
+        // Whose options are in a table is up to the handler, not to its declaration.
+        let declared = step.place().filter(|place| !place.free);
+        let removed = declared.and_then(|place| place.removed());
         // containerd 2.3 looks for it in files of version 3 still.
         let migrated = self.version == 3 && matches!(step, Step::Below("sched_core", _));
         if self.version >= 3 && !migrated && removed.is_some_and(|removed| removed <= V2_0) {
@@ -185,23 +196,39 @@ impl Reader<'_> {
         let shown = shown::name(id);
         match self.version {
             3.. if !id.contains('.') => Some(format!(
-                "{shown:?} is no plugin URI; containerd 2.x ignores such a section"
+                "{shown:?} is no plugin URI; containerd 2.x ignores such a section{}",
+                self.likely(id)
             )),
             2 if !is_uri => Some(format!(
-                "{shown:?} is no plugin URI; containerd 1.3 to 1.7 refuse a version 2 file with it"
+                "{shown:?} is no plugin URI; containerd 1.3 to 1.7 refuse a version 2 file with it{}",
+                self.likely(id)
             )),
-            2 if !self.on_2 && address::is_new_in_3(id) && !address::is_declared_plugin(id) => {
-                Some(format!(
-                    "{shown:?} is a plugin of config version 3 and later, of which version 2 knows nothing"
-                ))
-            }
+            2 if !self.on_2 && address::is_later_place(id) => Some(format!(
+                "{shown:?} is a plugin of config version 3 and later, of which version 2 knows nothing"
+            )),
             1 if is_uri => Some(format!(
                 "{shown:?} is a version 2 plugin URI, which containerd ignores in a version 1 file"
             )),
             1 if plugin::with_short_name(id).next().is_none() => Some(format!(
-                "no plugin of containerd 1.3 to 1.7 is called {shown:?}"
+                "no plugin of containerd 1.3 to 1.7 is called {shown:?}{}",
+                self.likely(id)
             )),
             _ => None,
+        }
+    }
+
+    /// The ids that one which is no id may stand for, to be put behind what is said.
+    fn likely(&self, id: &str) -> String {
+        let version = self.version;
+        let meant: Vec<&str> = match address::by_short_name(id) {
+            _ if version == 1 => nearest::plugin(version, id).into_iter().collect(),
+            Some(plugin::CRI) if version >= 3 => vec![plugin::CRI_IMAGES, plugin::CRI_RUNTIME],
+            Some(uri) => vec![address::plugin_id(version, uri)],
+            None => nearest::plugin(version, id).into_iter().collect(),
+        };
+        match meant.is_empty() {
+            true => String::new(),
+            false => format!("; {} may be meant", meant.join(" or ")),
         }
     }
 
@@ -228,21 +255,29 @@ impl Reader<'_> {
     fn named<'n>(&self, name: &'n str) -> Result<Vec<&'n str>, String> {
         let version = self.version;
         let shown = shown::name(name);
+        // Nobody is told how to disable CRI.
+        let likely = || match address::by_short_name(name) {
+            Some(plugin::CRI) => String::new(),
+            _ => self.likely(name),
+        };
         match version {
             1 => {
                 let known: Vec<_> = plugin::with_short_name(name).collect();
                 match known.is_empty() {
                     true => Err(format!(
-                        "no plugin of containerd 1.3 to 1.7 is called {shown:?}, which is what a version 1 file names"
+                        "no plugin of containerd 1.3 to 1.7 is called {shown:?}, which is what a version 1 file names{}",
+                        likely()
                     )),
                     false => Ok(known),
                 }
             }
             3.. if !name.contains('.') => Err(format!(
-                "{shown:?} is no plugin URI; containerd 2.x refuses the file"
+                "{shown:?} is no plugin URI; containerd 2.x refuses the file{}",
+                likely()
             )),
             2 if !plugin::is_uri(name) => Err(format!(
-                "{shown:?} is no plugin URI; containerd 1.3 to 1.7 refuse a version 2 file with it"
+                "{shown:?} is no plugin URI; containerd 1.3 to 1.7 refuse a version 2 file with it{}",
+                likely()
             )),
             3.. if address::plugin_id(3, name) != name => Err(format!(
                 "{shown:?} is the plugin's name up to version 2; containerd 2.x does not know it"

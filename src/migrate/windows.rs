@@ -1,0 +1,85 @@
+//! Files of Windows nodes, of which nothing is judged: what containerd has there,
+//! and what k0s makes of it, is another matter.
+
+use super::tree::{Files, Id, ROOT, Tree};
+use crate::containerd::plugin;
+use crate::containerd::setting::Kind;
+use crate::diagnostic::{Code, Finding};
+use crate::value::Value;
+
+/// The shim of Windows containers.
+const RUNHCS: &str = "io.containerd.runhcs.v1";
+
+/// Snapshotters, and differs, that containerd has on Windows only.
+const SNAPSHOTTERS: [&str; 4] = ["windows", "windows-lcow", "cimfs", "blockcim"];
+
+/// Why nothing of such a file is kept.
+pub(super) const WHY: &str = "Linux nodes only are migrated";
+
+/// The setting by which files are those of a Windows node, if one of them does not
+/// go with a Linux node. A runtime handler for Windows beside others is no proof.
+pub(super) fn find(tree: &Tree, files: Files<'_>) -> Option<Finding> {
+    let leaves = tree.leaves(ROOT);
+    let default = default_handler(tree, &leaves);
+    let is_proof = |id: &Id| is_of_windows(tree, *id, default);
+    let proof = leaves.iter().copied().find(is_proof)?;
+    let why = "this is a setting of a Windows node; Linux nodes only are migrated";
+    Some(files.wrong_value(tree, proof, Code::WindowsNode, why))
+}
+
+/// The name of the handler of pods that name none, if a file says it.
+fn default_handler<'t>(tree: &'t Tree, leaves: &[Id]) -> Option<&'t str> {
+    let path = ["plugins", plugin::CRI, "containerd", "default_runtime_name"];
+    let leaf = leaves.iter().find(|id| tree.path(**id) == path)?;
+    tree.value(*leaf)?.as_str()
+}
+
+fn is_of_windows(tree: &Tree, id: Id, default: Option<&str>) -> bool {
+    let (Some(place), Some(value)) = (tree.node(id).place(), tree.value(id)) else {
+        return false;
+    };
+    if place.free {
+        return false;
+    }
+    let text = value.as_str();
+    let all = |is: fn(&str) -> bool| {
+        let items = value.as_array().unwrap_or_default();
+        let mut texts = items.iter().filter_map(Value::as_str);
+        !items.is_empty() && texts.all(is)
+    };
+    match tree.path(id).as_slice() {
+        ["plugins", plugin::CRI, "containerd", "snapshotter"] => {
+            text.is_some_and(|name| SNAPSHOTTERS.contains(&name))
+        }
+        [
+            "plugins",
+            plugin::CRI,
+            "containerd",
+            "default_runtime",
+            "runtime_type",
+        ] => text == Some(RUNHCS),
+        [
+            "plugins",
+            plugin::CRI,
+            "containerd",
+            "runtimes",
+            name,
+            "runtime_type",
+        ] => text == Some(RUNHCS) && default == Some(*name),
+        ["plugins", plugin::DIFF_SERVICE, "default"] => all(|name| SNAPSHOTTERS.contains(&name)),
+        ["plugins", plugin::TASK, "platforms"] => all(|name| name.starts_with("windows/")),
+        // A list of directories, of which one may have a name of one letter.
+        [.., "config_path"] => text.is_some_and(|path| path.contains(":\\")),
+        _ => matches!(place.kind, Kind::Str) && text.is_some_and(is_windows_path),
+    }
+}
+
+/// Whether a path has a drive's letter, or is that of a named pipe.
+fn is_windows_path(path: &str) -> bool {
+    let is_drive = match path.as_bytes() {
+        [letter, b':', b'\\' | b'/', ..] => letter.is_ascii_alphabetic(),
+        _ => false,
+    };
+    let pipes = [r"\\.\pipe\", "//./pipe/", "npipe://"];
+    is_drive || pipes.iter().any(|pipe| path.starts_with(pipe))
+}
