@@ -79,8 +79,8 @@ impl Effective {
                 _ => address::read(file, version, lenient),
             };
             let mut file = file;
-            // Plugins of version 1 have other names up to here.
-            if version == 1 && !release.is_2() {
+            // Plugins of version 1 on 1.x have other names up to here.
+            if version == 1 {
                 in_lower_case(&Config::place(), &mut file);
             }
             merge(&Config::place(), &mut table, file, release);
@@ -612,5 +612,33 @@ mod tests {
                 assert_eq!(effective.get(image), text("a"), "{release}");
             }
         }
+    }
+
+    /// To one release, keys that it does not know differ too; to another they do
+    /// nothing, and what differs has the names that it has there.
+    #[test]
+    fn differences_of_one_release_and_of_two() {
+        let file = "version = 2\nx = 5\n[CRI]\nsandbox_image = \"a\"\n";
+        let paths = |from: &str, to: &str| -> Vec<Vec<String>> {
+            let differences = load(from, &[file]).differences(&load(to, &["version = 2\n"]));
+            let ours =
+                |path: &&Vec<String>| path.iter().any(|key| key == "x" || key.contains("sandbox"));
+            differences
+                .iter()
+                .map(|one| &one.path)
+                .filter(ours)
+                .cloned()
+                .collect()
+        };
+        let of_2_3 = ["plugins", plugin::CRI_IMAGES, "pinned_images", "sandbox"];
+        let x = vec!["x".to_owned()];
+        let mut one = paths("1.7.24", "1.7.24");
+        one.sort();
+        assert_eq!(one, [IMAGE.map(str::to_owned).to_vec(), x.clone()]);
+        let mut one = paths("2.3.4", "2.3.4");
+        one.sort();
+        assert_eq!(one, [of_2_3.map(str::to_owned).to_vec(), x]);
+        assert_eq!(paths("2.3.4", "1.7.24"), [IMAGE.map(str::to_owned)]);
+        assert_eq!(paths("1.7.24", "2.3.4"), [of_2_3.map(str::to_owned)]);
     }
 }
