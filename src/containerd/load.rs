@@ -614,31 +614,33 @@ mod tests {
         }
     }
 
-    /// To one release, keys that it does not know differ too; to another they do
-    /// nothing, and what differs has the names that it has there.
+    /// To one release, keys that it does not know differ too; of two, each acts on
+    /// those that it knows. What differs has the names of the second.
     #[test]
     fn differences_of_one_release_and_of_two() {
-        let file = "version = 2\nx = 5\n[CRI]\nsandbox_image = \"a\"\n";
-        let paths = |from: &str, to: &str| -> Vec<Vec<String>> {
+        let file = "version = 2\n[CRI]\nsandbox_image = \"a\"\nstats_retention_period = \"1m\"\n";
+        let paths = |from: &str, to: &str| -> Vec<String> {
             let differences = load(from, &[file]).differences(&load(to, &["version = 2\n"]));
-            let ours =
-                |path: &&Vec<String>| path.iter().any(|key| key == "x" || key.contains("sandbox"));
-            differences
-                .iter()
-                .map(|one| &one.path)
-                .filter(ours)
-                .cloned()
-                .collect()
+            let mut paths: Vec<String> = differences.iter().map(|one| one.path.join("|")).collect();
+            paths.retain(|path| {
+                path.contains("sandbox_image")
+                    || path.contains("pinned_images")
+                    || path.contains("stats_retention")
+            });
+            paths.sort();
+            paths
         };
-        let of_2_3 = ["plugins", plugin::CRI_IMAGES, "pinned_images", "sandbox"];
-        let x = vec!["x".to_owned()];
-        let mut one = paths("1.7.24", "1.7.24");
-        one.sort();
-        assert_eq!(one, [IMAGE.map(str::to_owned).to_vec(), x.clone()]);
-        let mut one = paths("2.3.4", "2.3.4");
-        one.sort();
-        assert_eq!(one, [of_2_3.map(str::to_owned).to_vec(), x]);
-        assert_eq!(paths("2.3.4", "1.7.24"), [IMAGE.map(str::to_owned)]);
-        assert_eq!(paths("1.7.24", "2.3.4"), [of_2_3.map(str::to_owned)]);
+        let of_1_7 = [
+            "plugins|io.containerd.grpc.v1.cri|sandbox_image",
+            "plugins|io.containerd.grpc.v1.cri|stats_retention_period",
+        ];
+        let of_2_3 = [
+            "plugins|io.containerd.cri.v1.images|pinned_images|sandbox",
+            "plugins|io.containerd.cri.v1.runtime|stats_retention_period",
+        ];
+        assert_eq!(paths("1.7.24", "1.7.24"), of_1_7);
+        assert_eq!(paths("2.3.4", "2.3.4"), of_2_3);
+        assert_eq!(paths("2.3.4", "1.7.24"), of_1_7);
+        assert_eq!(paths("1.7.24", "2.3.4"), of_2_3[..1]);
     }
 }
