@@ -249,8 +249,10 @@ fn put_together<'a, 'n>(
             let (with_cri, others, rest) = classify(tables_of(parsed));
             let pasted = with_cri.into_iter().map(|(name, _)| name);
             let pasted: Vec<(FileName, &str)> = pasted
-                .filter_map(|name| Some((texts.get(&name).copied(), name)))
-                .filter_map(|(text, name)| Some((name, text?)))
+                .filter_map(|name| {
+                    let text = texts.get(&name).copied()?;
+                    Some((name, text))
+                })
                 .collect();
             let generated = generated_cri(release, pause_image);
             let cri = match pasted.last() {
