@@ -241,15 +241,23 @@ pub(crate) fn is_server_plugin(path: &[&str]) -> bool {
     matches!(path, ["plugins", id, ..] if prefixes.iter().any(|prefix| id.starts_with(prefix)))
 }
 
-/// What containerd takes as a whole from one file: an entry of these maps, or
-/// the settings of a server, which containerd 2.3 makes a plugin of file by
-/// file. The two servers with sockets lean on each other.
+/// What containerd takes as a whole from one file: an entry of these maps, a table
+/// that it does not know, or the settings of a server, which containerd 2.3 makes a
+/// plugin of file by file. The two servers with sockets lean on each other.
 fn whole<'t>(path: &[&'t str]) -> Option<Vec<&'t str>> {
     match path {
         ["proxy_plugins" | "stream_processors", _, ..] => path.get(..2).map(<[&str]>::to_vec),
         ["ttrpc", ..] => Some(vec!["grpc"]),
         [server, ..] if is_server(path) => Some(vec![*server]),
-        _ => None,
+        ["plugins", ..] => None,
+        _ => {
+            // Of a table that containerd does not know the last file's counts.
+            let tables = (1..path.len()).filter_map(|length| path.get(..length));
+            let unknown = tables
+                .into_iter()
+                .find(|path| Config::place_of(path).is_none());
+            unknown.map(<[&str]>::to_vec)
+        }
     }
 }
 
