@@ -748,7 +748,12 @@ fn entries_of_daemon_maps_are_whole() {
         "[stream_processors.\"io.containerd.ocicrypt.decoder.v1.tar\"]\npath = \"ctd-decoder\"\n";
     let plan = migrate(&format!("version = 2\n{one}"), OLD, &Options::default());
     assert_eq!(names(&plan, "path"), ["kept"]);
-    // One that 1.4 does not have, in its words of later ones, is not built in.
+    // An empty one that is not built in is not brought along.
+    let empty = "version = 2\n[stream_processors.s]\nargs = []\n";
+    let plan = migrate(empty, OLD, &Options::default());
+    let entry = plan.ledger.iter().find(|entry| entry.key.ends_with("args"));
+    assert_eq!(entry.unwrap().reason, "the same as leaving it out");
+    // The whole of a built-in one is no edit.
     let whole: String = text_of(&dump("1.7.27"), tar);
     let plan = migrate(&format!("version = 2\n{whole}"), OLD, &Options::default());
     assert!(plan.kept().next().is_none(), "{:?}", plan.ledger);
