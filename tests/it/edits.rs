@@ -357,10 +357,14 @@ fn unknown_keys() {
     let later = "version = 3\n[IMAGES]\nx = 1\n";
     is(later, OLD, "x", "no effect", &[Code::WithoutEffect]);
     is(later, NEW, "x", "carried over", &[Code::UnknownKey]);
-    let plan = migrate(later, NEW, &Options::default());
-    let entry = plan.ledger.iter().find(|entry| entry.key.ends_with(".x"));
-    let reason = &entry.unwrap().reason;
-    assert!(!reason.contains("plugin"), "{reason}");
+    // It is the key that is unknown, or the plugin.
+    let known = "version = 2\n[CRI]\nx = 1\n";
+    for (text, is_plugin) in [(later, false), (known, false), (plugins, true)] {
+        let plan = migrate(text, NEW, &Options::default());
+        let entry = plan.ledger.iter().find(|entry| entry.key.ends_with(".x"));
+        let reason = &entry.unwrap().reason;
+        assert_eq!(reason.contains("plugin"), is_plugin, "{reason}");
+    }
     // What a later release has under this name is nothing to the target.
     let later = "version = 2\n[CRI.cni]\nbin_dirs = [\"/a\"]\n";
     is(later, OLD, "bin_dirs", "carried over", &[Code::NotInTarget]);
