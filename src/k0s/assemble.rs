@@ -248,10 +248,11 @@ fn put_together<'a, 'n>(
             let texts: BTreeMap<&FileName, &str> = texts.collect();
             let (with_cri, others, rest) = classify(tables_of(parsed));
             let pasted = with_cri.into_iter().map(|(name, _)| name);
-            let pasted: Vec<(FileName, &str)> = pasted
-                .filter_map(|name| Some((texts.get(&name).copied(), name)))
-                .filter_map(|(text, name)| Some((name, text?)))
-                .collect();
+            let with_text = |name: FileName| {
+                let text = texts.get(&name).copied().unwrap_or_default();
+                (name, text)
+            };
+            let pasted: Vec<(FileName, &str)> = pasted.map(with_text).collect();
             let generated = generated_cri(release, pause_image);
             let cri = match pasted.last() {
                 None => generated,

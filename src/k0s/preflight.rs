@@ -24,7 +24,7 @@ pub enum RejectionReason {
     #[error("not TOML that k0s can parse: {0}")]
     Unparsable(String),
     /// The drop-ins up to here are together more than the default
-    /// [`Limits`](crate::Limits) let pass, so that it was not looked at.
+    /// [`Limits`] let pass, so that it was not looked at.
     #[error("not looked at: the drop-ins have {0}")]
     TooLarge(Exceeded),
     /// `version` is there and not 3.

@@ -310,7 +310,7 @@ pub(super) fn too_large<'d>(
         file: file.to_owned(),
         config_version: tree.version(),
         k0s_managed: false,
-        origin: origin::of(&mut tree, options.origin),
+        origin: origin::of(&tree, options.origin),
         drop_ins: Vec::new(),
         hosts_files: Vec::new(),
         removed: Vec::new(),

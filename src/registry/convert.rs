@@ -182,7 +182,7 @@ impl Conversion {
         let mirrors = self.settings.mirrors.values();
         let stated = self.hosts.len() + mirrors.map(|mirror| urls(mirror).count()).sum::<usize>();
         let in_proportion = stated.saturating_mul(MOST_HOSTS_EACH);
-        let limit = in_proportion.min(MANY_HOSTS).max(FEW_HOSTS);
+        let limit = in_proportion.clamp(FEW_HOSTS, MANY_HOSTS);
         let limit = limit.max(stated.saturating_mul(LEAST_HOSTS_EACH));
         let mut written = 0;
         let mut others = Vec::new();
