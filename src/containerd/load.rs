@@ -266,8 +266,8 @@ impl Loading {
             (2, false) => file,
             _ => address::read(file, version, lenient),
         };
-        // Plugins of version 1 have other names up to here.
-        if version == 1 && !release.is_2() {
+        // Plugins of version 1 on 1.x have other names up to here.
+        if version == 1 {
             in_lower_case(&Config::place(), &mut file);
         }
         merge(
@@ -691,5 +691,35 @@ mod tests {
                 assert_eq!(effective.get(image), text("a"), "{release}");
             }
         }
+    }
+
+    /// To one release, keys that it does not know differ too; of two, each acts on
+    /// those that it knows. What differs has the names of the second.
+    #[test]
+    fn differences_of_one_release_and_of_two() {
+        let file = "version = 2\n[CRI]\nsandbox_image = \"a\"\nstats_retention_period = \"1m\"\n";
+        let paths = |from: &str, to: &str| -> Vec<String> {
+            let differences = load(from, &[file]).differences(&load(to, &["version = 2\n"]));
+            let mut paths: Vec<String> = differences.iter().map(|one| one.path.join("|")).collect();
+            paths.retain(|path| {
+                path.contains("sandbox_image")
+                    || path.contains("pinned_images")
+                    || path.contains("stats_retention")
+            });
+            paths.sort();
+            paths
+        };
+        let of_1_7 = [
+            "plugins|io.containerd.grpc.v1.cri|sandbox_image",
+            "plugins|io.containerd.grpc.v1.cri|stats_retention_period",
+        ];
+        let of_2_3 = [
+            "plugins|io.containerd.cri.v1.images|pinned_images|sandbox",
+            "plugins|io.containerd.cri.v1.runtime|stats_retention_period",
+        ];
+        assert_eq!(paths("1.7.24", "1.7.24"), of_1_7);
+        assert_eq!(paths("2.3.4", "2.3.4"), of_2_3);
+        assert_eq!(paths("2.3.4", "1.7.24"), of_1_7);
+        assert_eq!(paths("1.7.24", "2.3.4"), of_2_3[..1]);
     }
 }

@@ -381,12 +381,13 @@ pub(super) fn portable(tree: &mut Tree, files: Files<'_>, target: &Target) -> Ve
         if kept.is_empty() && !bare {
             continue;
         }
-        // A table that was made stands nowhere; what it was made of does.
+        // A table that was made stands nowhere; what is in it was made of what does.
         let about = match tree.node(id).sources.is_empty() {
-            true => kept.first().copied().unwrap_or(id),
-            false => id,
+            true => kept.clone(),
+            false => vec![id],
         };
-        findings.push(files.finding(tree, about, code, message.clone()));
+        let say = |id| files.finding(tree, id, code, message.clone());
+        findings.extend(about.into_iter().map(say));
         for id in kept {
             tree.judge(id, Verdict::Drop(Dropped::NotExpressible, message.clone()));
         }

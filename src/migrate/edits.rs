@@ -206,6 +206,7 @@ impl Judge<'_> {
         }
         let said = self.unknown.say(tree, self.files, id, containerd);
         self.findings.extend(said);
+        let plugin = plugin.filter(|plugin| !address::is_later_place(plugin));
         Verdict::Keep(Why::Unknown(match plugin {
             None => "unknown to containerd 1.2 to 2.4; carried over as it is".to_owned(),
             Some(plugin) => format!(

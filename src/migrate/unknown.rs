@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::tree::{Content, Files, Id, ROOT, Tree};
+use crate::config::address;
 use crate::config::nearest::{self, Meant, Stray};
 use crate::containerd::{Release, plugin};
 use crate::diagnostic::{Code, Finding};
@@ -65,9 +66,15 @@ impl Unknown {
 }
 
 /// The outermost table around a leaf that no declaration knows, or the leaf itself.
+/// The plugins of later config versions have settings, whose declarations are those
+/// of version 2.
 fn top(tree: &Tree, id: Id) -> Id {
+    let is_later = |id: Id| match tree.path(id).as_slice() {
+        ["plugins", plugin] => address::is_later_place(plugin),
+        _ => false,
+    };
     let unknown = tree.upwards(id);
-    let unknown = unknown.take_while(|id| tree.node(*id).place().is_none());
+    let unknown = unknown.take_while(|id| tree.node(*id).place().is_none() && !is_later(*id));
     unknown.last().unwrap_or(id)
 }
 

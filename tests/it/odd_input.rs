@@ -468,6 +468,20 @@ fn a_key_that_cannot_be_written_keeps_no_mirror() {
     assert!(plan.drop_ins.is_empty());
 }
 
+/// A table that the migration makes stands nowhere in the file: what is in it is
+/// named key by key.
+#[test]
+fn what_cannot_be_written_of_a_table_that_was_made_is_named_key_by_key() {
+    let text = "version = 2\n[CRI.containerd.default_runtime]\nruntime_type = 'io.containerd.runc.v1'\n[CRI.containerd.default_runtime.\"a\\u0001\"]\nx = 1\ny = 2\n";
+    let plan = migrated(text, NEW);
+    let said = found(&plan.findings, Code::NotPortable);
+    let lines: Vec<usize> = said
+        .iter()
+        .map(|one| one.span.as_ref().unwrap().line)
+        .collect();
+    assert_eq!(lines, [5, 6]);
+}
+
 /// A plugin's section is in another version's place if a setting is in it.
 #[test]
 fn an_unknown_key_has_no_other_place() {
