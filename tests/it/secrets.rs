@@ -195,6 +195,17 @@ fn no_plan_for_drop_ins_shows_a_credential() {
     }
 }
 
+/// Lists that are written in a way of their own.
+#[test]
+fn no_list_of_imports_shows_a_credential() {
+    let entry = "docker login -p hunter01";
+    let text = format!("version = 2\nimports = [\"{entry}\", \"https://u:hunter02@h\"]\n");
+    for k0s in [OLD, NEW] {
+        let plan = support::carried_over(&[("a.toml", &text)], k0s);
+        hides_plan(&plan);
+    }
+}
+
 /// What a person may put anywhere: into the place of any setting, whatever its
 /// type, and of any that there is not.
 #[test]

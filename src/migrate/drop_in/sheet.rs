@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 
 use super::{Existing, Style, Used};
-use crate::config::address;
+use crate::config::{Config, address};
 use crate::containerd::plugin;
 use crate::migrate::split::Concern;
 use crate::migrate::tree::{Content, Files, Id, ROOT, Tree};
@@ -104,7 +104,11 @@ impl<'a> Sheet<'a> {
                 .filter(|id| self.is_imports(*id))
                 .collect();
             let comments = self.comments_of(&own, redacted);
-            writer.key("imports", &Value::Array(imports), &comments);
+            let imports = match redacted {
+                true => shown::by_place(Config::place_of(&["imports"]), Value::Array(imports)),
+                false => Value::Array(imports),
+            };
+            writer.key("imports", &imports, &comments);
         }
         for (header, ids) in self.tables() {
             let (above, lines) = self.section(&header, &ids, used, redacted);
