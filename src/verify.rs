@@ -18,6 +18,7 @@ use crate::containerd::plugin;
 use crate::containerd::setting::Merge;
 use crate::k0s::{self, AssembleError, DropInSet, FileName, NameError, Regime};
 use crate::migrate::{DropIn, Target, split};
+use crate::shown;
 use crate::value::{Table, Value};
 use crate::write::dotted;
 
@@ -48,7 +49,7 @@ pub(crate) enum VerifyError {
 fn keys(differences: &[Difference]) -> String {
     let shown = differences.iter().take(10).map(|difference| {
         let path: Vec<&str> = difference.path.iter().map(String::as_str).collect();
-        dotted(&path)
+        shown::path(&path)
     });
     shown.collect::<Vec<_>>().join(", ")
 }

@@ -197,7 +197,7 @@ pub(super) fn split_by_file(
     };
     let has_tasks: BTreeSet<usize> = ids
         .iter()
-        .filter(|id| tree.path(**id).get(1) == Some(&plugin::TASK))
+        .filter(|id| tree.path(**id).starts_with(&["plugins", plugin::TASK]))
         .map(|id| file(*id))
         .collect();
     let has_servers: BTreeSet<usize> = ids
@@ -207,7 +207,9 @@ pub(super) fn split_by_file(
         .collect();
     let concern = |id: Id| {
         let name = names.get(file(id)).cloned()?;
-        let shims = tree.path(id).get(1) == Some(&plugin::SHIM_MANAGER);
+        let shims = tree
+            .path(id)
+            .starts_with(&["plugins", plugin::SHIM_MANAGER]);
         let refused = is_stream_server(tree, id) && name.is_drop_in();
         let lost = shims && has_tasks.contains(&file(id))
             || is_server_plugin(&tree.written_path(id)) && has_servers.contains(&file(id));
