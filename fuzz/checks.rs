@@ -61,9 +61,7 @@ fn planted(document: &Document) -> String {
         Some(_) => "io.containerd.cri.v1.images",
     };
     let host = "planted.example";
-    format!(
-        "\n[plugins.\"{section}\".registry.configs.\"{host}\".auth]\npassword = \"{SECRET}\"\n"
-    )
+    format!("\n[plugins.\"{section}\".registry.configs.\"{host}\".auth]\npassword = \"{SECRET}\"\n")
 }
 
 /// A first byte that chooses the target, and a legacy file.
@@ -89,7 +87,11 @@ pub fn legacy(bytes: &[u8]) {
 
 /// Numbers that choose edits over a dump, or of a sparse file.
 pub fn edits(bytes: &[u8]) {
-    let files = (LegacyFiles::new().any_text().strategy(), targets(), options());
+    let files = (
+        LegacyFiles::new().any_text().strategy(),
+        targets(),
+        options(),
+    );
     let Some((file, target, options)) = chosen(bytes, files) else {
         return;
     };
@@ -126,9 +128,8 @@ pub fn drop_ins(bytes: &[u8]) {
     };
     let texts = text.split(|byte| *byte == 0).take(4).enumerate();
     let named = texts.map(|(at, text)| (format!("{at}.toml"), text));
-    let parsed = named.map(|(name, text)| {
-        Document::parse(format!("{}/{name}", k0s::DROP_IN_DIR), text)
-    });
+    let parsed =
+        named.map(|(name, text)| Document::parse(format!("{}/{name}", k0s::DROP_IN_DIR), text));
     let Ok(documents) = parsed.collect::<Result<Vec<_>, _>>() else {
         return;
     };
@@ -139,7 +140,10 @@ pub fn drop_ins(bytes: &[u8]) {
 pub fn sets(bytes: &[u8]) {
     let versions = prop_oneof![Just(2), Just(3)];
     let sets = versions.prop_flat_map(|version| {
-        DropInSets::of_version(version).with_conversions().any_text().strategy()
+        DropInSets::of_version(version)
+            .with_conversions()
+            .any_text()
+            .strategy()
     });
     let Some((set, target)) = chosen(bytes, (sets, targets())) else {
         return;
@@ -209,17 +213,26 @@ fn accounts(planned: &Plan, inputs: &[&Document]) {
     if planned.k0s_managed {
         return;
     }
-    let of_tables = planned.ledger.iter().filter(|entry| match entry.value.expose() {
-        Value::Table(table) => table.is_empty(),
-        _ => false,
-    });
-    let leaves: usize = inputs.iter().map(|document| leaves(&document.to_table())).sum();
+    let of_tables = planned
+        .ledger
+        .iter()
+        .filter(|entry| match entry.value.expose() {
+            Value::Table(table) => table.is_empty(),
+            _ => false,
+        });
+    let leaves: usize = inputs
+        .iter()
+        .map(|document| leaves(&document.to_table()))
+        .sum();
     let entries = planned.ledger.len() - of_tables.count();
     assert_eq!(entries, leaves, "{:?}", planned.ledger);
     for entry in &planned.ledger {
         assert!(!entry.reason.is_empty() && entry.span.line > 0, "{entry:?}");
         if let Fate::Kept { drop_in } = &entry.fate {
-            let is_there = planned.drop_ins.iter().any(|written| written.name == *drop_in);
+            let is_there = planned
+                .drop_ins
+                .iter()
+                .any(|written| written.name == *drop_in);
             assert!(is_there || planned.drop_ins.is_empty(), "{entry:?}");
         }
     }
@@ -245,7 +258,9 @@ fn again(planned: &Plan, texts: &[(String, &str)], target: &Target) {
     let again = of_drop_ins(&documents, target);
     let by_name = |plan: &Plan| -> BTreeMap<String, String> {
         let files = plan.drop_ins.iter();
-        files.map(|file| (file.name.to_string(), file.text().to_owned())).collect()
+        files
+            .map(|file| (file.name.to_string(), file.text().to_owned()))
+            .collect()
     };
     assert_eq!(by_name(planned), by_name(&again), "{:?}", again.findings);
 }
@@ -254,7 +269,10 @@ fn again(planned: &Plan, texts: &[(String, &str)], target: &Target) {
 fn hides(planned: &Plan) {
     let shown = format!("{planned}{planned:?}{}", json(planned));
     assert!(!shown.contains(SECRET), "{shown}");
-    let is_kept = planned.drop_ins.iter().any(|drop_in| drop_in.text().contains(SECRET));
+    let is_kept = planned
+        .drop_ins
+        .iter()
+        .any(|drop_in| drop_in.text().contains(SECRET));
     let is_named = planned.ledger.iter().any(|entry| {
         entry.value.expose().as_str() == Some(SECRET) && entry.fate.drop_in().is_none()
     });
@@ -286,9 +304,15 @@ pub fn hosts(bytes: &[u8]) {
         }
     }
     let paths = ["_default", "docker.io", "registry.example:5000", "[::1]"];
-    let named = paths.iter().zip(&texts).map(|(host, text)| (format!("{host}/hosts.toml"), *text));
+    let named = paths
+        .iter()
+        .zip(&texts)
+        .map(|(host, text)| (format!("{host}/hosts.toml"), *text));
     let named: Vec<(String, &str)> = named.collect();
-    let tree = CertsD::new("/certs.d", named.iter().map(|(name, text)| (name.as_str(), *text)));
+    let tree = CertsD::new(
+        "/certs.d",
+        named.iter().map(|(name, text)| (name.as_str(), *text)),
+    );
     for host in ["docker.io", "registry.example:5000", "x.example", "[::1]"] {
         for release in [OLD, NEW] {
             let _ = format!("{:?}", tree.endpoints(host, release));
@@ -307,12 +331,18 @@ pub fn conversions(bytes: &[u8]) {
             .iter()
             .map(|file| (file.path.clone(), file.file.to_toml(NEW)))
             .collect();
-        let given = texts.iter().map(|(path, text)| (path.as_str(), text.as_str()));
+        let given = texts
+            .iter()
+            .map(|(path, text)| (path.as_str(), text.as_str()));
         let tree = CertsD::new("/certs.d", given);
         assert_eq!(tree.errors().count(), 0, "{texts:?}");
-        conversion.check(&tree, NEW).expect("the files make the pulls of the settings");
+        conversion
+            .check(&tree, NEW)
+            .expect("the files make the pulls of the settings");
     }
-    let given = files.iter().map(|(path, text)| (path.as_str(), text.as_str()));
+    let given = files
+        .iter()
+        .map(|(path, text)| (path.as_str(), text.as_str()));
     let tree = CertsD::new("/certs.d", given);
     assert_eq!(tree.errors().count(), 0, "{files:?}");
 }
@@ -324,9 +354,12 @@ pub fn of_k0s(bytes: &[u8]) {
     };
     let target = target(*first);
     let texts = text.split(|byte| *byte == 0).take(4);
-    let texts = texts.filter_map(|text| std::str::from_utf8(text).ok()).enumerate();
-    let files: Vec<(String, &str)> =
-        texts.map(|(at, text)| (format!("{at}.toml"), text)).collect();
+    let texts = texts
+        .filter_map(|text| std::str::from_utf8(text).ok())
+        .enumerate();
+    let files: Vec<(String, &str)> = texts
+        .map(|(at, text)| (format!("{at}.toml"), text))
+        .collect();
     let given = files.iter().map(|(name, text)| (name.as_str(), *text));
     let set = DropInSet::new(given).expect("each name once");
     let _ = preflight(&set);

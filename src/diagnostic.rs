@@ -396,6 +396,9 @@ codes! {
     /// A plugin that CRI can do without would not be loaded.
     PluginRefused = "plugin-refused", Warning,
         "CRI does without it. Correct the setting if the plugin is wanted.";
+    /// The files are together more than is read.
+    InputTooLarge = "input-too-large", Error,
+        "Nothing was looked at, and nothing is to be done by this plan. If the files are meant, raise the limit.";
     /// The computed result is not what was wanted.
     Internal = "internal-error", Error,
         "This is a defect of containerd-dropins: nothing was written. Please report it with the input.";

@@ -107,7 +107,9 @@ mod verify;
 mod write;
 
 pub use config::Config;
-pub use document::{Document, MAX_CONFIG_VERSION, ParseError, ParseErrorKind};
+pub use document::{
+    Document, Exceeded, Limits, MAX_CONFIG_VERSION, ParseError, ParseErrorKind, Size, Unit,
+};
 pub use value::{Exposed, Value};
 
 #[cfg(doctest)]

@@ -204,7 +204,12 @@ fn placeholder(text: &str) -> Option<&str> {
 /// The text of a declared setting as it may be shown: of a URL without user and
 /// query, and none that may be something else than it should.
 pub(crate) fn harmless(text: &str) -> Option<Cow<'_, str>> {
-    if text.len() > LONGEST_TEXT {
+    // A placeholder may have a default.
+    let has_default = |(at, _)| {
+        let inside = text.get(at..).and_then(|rest| rest.split('}').next());
+        inside.is_some_and(|inside| inside.contains([':', '=', '-', '+', '?']))
+    };
+    if text.len() > LONGEST_TEXT || text.match_indices("${").any(has_default) {
         return None;
     }
     let Some((scheme, rest)) = without_scheme(text) else {
@@ -213,7 +218,11 @@ pub(crate) fn harmless(text: &str) -> Option<Cow<'_, str>> {
     let is_tail = |c| matches!(c, '?' | '#');
     let (user, rest) = match rest.rsplit_once('@') {
         // Part of an image.
-        Some((_, behind)) if digest(&format!("@{behind}")) == Some("") => ("", rest),
+        Some((image, behind))
+            if image.contains('/') && digest(&format!("@{behind}")) == Some("") =>
+        {
+            ("", rest)
+        }
         // It may be a user, or part of what is not to be shown either.
         Some((user, _)) if user.contains(is_tail) => return None,
         Some((_, rest)) => ("…@", rest),
@@ -300,21 +309,27 @@ fn in_place_of_kind(kind: Kind, value: &Value) -> Option<Value> {
             })
         }
         (Kind::Section(_) | Kind::Map(_) | Kind::Tables(_) | Kind::Any, value) => stand_in(value),
+        // Names of timeouts are anybody's, so their values are to look like one.
+        (Kind::Duration, Value::String(text)) if is_like_duration(text) => in_scalar(value),
+        (Kind::Duration, Value::String(_) | Value::Array(_)) => stand_in(value),
+        // A list stands for the one text in it, or for none.
+        (Kind::Str, Value::Array(_)) => stand_in(value),
         (_, Value::Array(items)) => each(items, |item| match item {
             Value::Array(_) | Value::Table(_) => stand_in(item),
             item => in_scalar(item),
         }),
         (_, Value::Table(_)) => stand_in(value),
-        // Names of timeouts are anybody's, so their values are to look like one.
-        (Kind::Duration, Value::String(text)) if !is_like_duration(text) => stand_in(value),
         (_, value) => in_scalar(value),
     }
 }
 
-/// Whether a text begins like a duration, right or wrong, and is not longer.
+/// Whether a text looks like a duration, right or wrong: numbers, and words as long
+/// as units are.
 fn is_like_duration(text: &str) -> bool {
-    let begins = |c: char| c.is_ascii_digit() || matches!(c, '-' | '+' | '.');
-    text.len() <= 24 && (text.is_empty() || text.starts_with(begins))
+    let is_number = |c: char| c.is_ascii_digit() || matches!(c, '-' | '+' | '.');
+    let mut words = text.split(is_number);
+    let begins = text.is_empty() || text.starts_with(is_number);
+    begins && text.len() <= 24 && words.all(|word| word.chars().count() <= 3)
 }
 
 /// The same of a value without parts.
@@ -562,6 +577,8 @@ mod tests {
             ("https://h/x?token=p", "https://h/x?…"),
             ("https://h/x#p", "https://h/x?…"),
             ("https://u:p@h/x?a=b", "https://…@h/x?…"),
+            ("https://u:p@sha256:00", "https://…@sha256:00"),
+            ("https://h/x@sha256:00", "https://h/x@sha256:00"),
         ] {
             assert_eq!(harmless(url).as_deref(), Some(shown), "{url}");
         }
@@ -577,6 +594,7 @@ mod tests {
             "-----BEGIN PRIVATE KEY-----\nAAAA\n",
             "a\u{202e}b",
             "pause@sha256:00 x",
+            "${IMAGE:-x}",
         ] {
             assert_eq!(harmless(other), None, "{other}");
         }
@@ -640,6 +658,15 @@ mod tests {
             shown(&["proxy_plugins", "p", "exports"], "{ a = 'x' }"),
             "{ a = \"<hidden> (string, 1 character)\" }"
         );
+        // Names of timeouts are anybody's.
+        for (value, text) in [
+            ("'10s'", "\"10s\""),
+            ("'10 s'", "\"<hidden> (string, 4 characters)\""),
+            ("'7hunter2'", "\"<hidden> (string, 8 characters)\""),
+            ("['x']", "\"<hidden> (list, 1 element)\""),
+        ] {
+            assert_eq!(shown(&["timeouts", "t"], value), text);
+        }
         // Numbers of settings, and texts in their place.
         assert_eq!(shown(&["oom_score"], "-999"), "-999");
         assert_eq!(

@@ -11,8 +11,6 @@
 //! 5. Check that no two drop-ins set the same key or share what is replaced
 //!    as a whole (order independence).
 
-use std::collections::BTreeMap;
-
 use crate::config::Config;
 use crate::containerd::difference::Difference;
 use crate::containerd::load::Effective;
@@ -20,6 +18,7 @@ use crate::containerd::plugin;
 use crate::containerd::setting::Merge;
 use crate::k0s::{self, AssembleError, DropInSet, FileName, NameError, Regime};
 use crate::migrate::{DropIn, Target, split};
+use crate::shown;
 use crate::value::{Table, Value};
 use crate::write::dotted;
 
@@ -50,34 +49,43 @@ pub(crate) enum VerifyError {
 fn keys(differences: &[Difference]) -> String {
     let shown = differences.iter().take(10).map(|difference| {
         let path: Vec<&str> = difference.path.iter().map(String::as_str).collect();
-        dotted(&path)
+        shown::path(&path)
     });
     shown.collect::<Vec<_>>().join(", ")
 }
 
 /// Gives the configuration that is in effect with the drop-ins.
-pub(crate) fn verify(
+pub(crate) fn verify<'t>(
     target: &Target,
     drop_ins: &[DropIn],
-    wanted: &[Wanted<'_>],
+    wanted: impl Iterator<Item = Wanted<'t>>,
 ) -> Result<Effective, VerifyError> {
     let files = drop_ins.iter();
     let files = files.map(|drop_in| (&drop_in.name, drop_in.text()));
     let set = DropInSet::default().importing(files)?;
-    let parsed = k0s::parse_all(&set)?;
-    let tables = k0s::tables_of(&parsed);
     let release = &target.release;
-    if tables.len() > 1 {
-        disjoint(&tables, release.regime)?;
-    }
-    if release.regime == Regime::ImportsV3 {
-        survives_migration(&tables)?;
-    }
+    let mut owners = Owners::default();
+    let mut migrated = None;
+    let parsed = k0s::parse_all(&set).inspect(|parsed| {
+        let Ok((file, parsed)) = parsed else {
+            return;
+        };
+        if drop_ins.len() > 1 {
+            owners.add(file, &parsed.table, release.regime);
+        }
+        if release.regime == Regime::ImportsV3 && loses_in_migration(&parsed.table) {
+            migrated.get_or_insert_with(|| (*file).clone());
+        }
+    });
     let image = target.pause_image();
-    let after = k0s::put_together(release, image, &parsed, tables)?.effective();
+    let after = k0s::effective(release, image, parsed)?;
+    owners.each_alone()?;
+    if let Some(file) = migrated {
+        return Err(VerifyError::Migrated { file });
+    }
     let mut expected: Effective = k0s::assemble(release, image, &DropInSet::default())?.effective();
     for (path, value) in wanted {
-        expected.set(path, *value);
+        expected.set(&path, value);
     }
     let differences = expected.differences(&after);
     match differences.is_empty() {
@@ -89,54 +97,55 @@ pub(crate) fn verify(
 /// containerd 2.3 migrates each file once more. In doing so it replaces the
 /// section of the shim manager where there is one of the task manager, and
 /// leaves a server's settings behind where there is a section of its plugin.
-fn survives_migration(tables: &BTreeMap<&FileName, Table>) -> Result<(), VerifyError> {
-    let loses = |table: &Table| {
-        let plugins = table.get("plugins").and_then(Value::as_table);
-        let has = |id: &str| plugins.is_some_and(|plugins| plugins.contains_key(id));
-        let mut ids = plugins.into_iter().flat_map(Table::keys);
-        let server_plugin = ids.any(|id| split::is_server_plugin(&["plugins", id]));
-        let server = table.iter().any(|(key, value)| {
-            let inner = value.as_table().into_iter().flat_map(Table::keys);
-            let mut paths = inner.map(|inner| [key.as_str(), inner.as_str()]);
-            paths.any(|path| split::is_server(&path))
-        });
-        has(plugin::TASK) && has(plugin::SHIM_MANAGER) || server && server_plugin
-    };
-    match tables.iter().find(|(_, table)| loses(table)) {
-        Some((file, _)) => Err(VerifyError::Migrated {
-            file: (*file).clone(),
-        }),
-        None => Ok(()),
-    }
+fn loses_in_migration(table: &Table) -> bool {
+    let plugins = table.get("plugins").and_then(Value::as_table);
+    let has = |id: &str| plugins.is_some_and(|plugins| plugins.contains_key(id));
+    let mut ids = plugins.into_iter().flat_map(Table::keys);
+    let server_plugin = ids.any(|id| split::is_server_plugin(&["plugins", id]));
+    let server = table.iter().any(|(key, value)| {
+        let inner = value.as_table().into_iter().flat_map(Table::keys);
+        let mut paths = inner.map(|inner| [key.as_str(), inner.as_str()]);
+        paths.any(|path| split::is_server(&path))
+    });
+    has(plugin::TASK) && has(plugin::SHIM_MANAGER) || server && server_plugin
 }
 
-/// Whether every key, and every section that containerd replaces whole, is in
-/// one drop-in only.
-fn disjoint(tables: &BTreeMap<&FileName, Table>, regime: Regime) -> Result<(), VerifyError> {
-    let mut owners: BTreeMap<Vec<&str>, &FileName> = BTreeMap::new();
-    for (file, table) in tables {
+/// Every key, and every section that containerd replaces whole, with the drop-in
+/// that has it.
+#[derive(Default)]
+struct Owners<'a> {
+    keys: Vec<(String, &'a FileName)>,
+}
+
+impl<'a> Owners<'a> {
+    fn add(&mut self, file: &'a FileName, table: &Table, regime: Regime) {
         let mut paths = Vec::new();
         let sections_merge = regime == Regime::ImportsV3;
         collect(table, sections_merge, &mut Vec::new(), &mut paths);
         paths.sort();
         paths.dedup();
-        for path in paths {
-            // What is not a setting, or is appended.
-            let merge = |key: &str| Config::place_of(&[key]).map(|place| place.merge);
-            let apart = |key: &str| key == "version" || merge(key) == Some(Merge::Append);
-            if matches!(path.as_slice(), [key] if apart(key)) {
-                continue;
-            }
-            if let Some(first) = owners.insert(path.clone(), file) {
-                return Err(VerifyError::Shared {
-                    first: first.clone(),
-                    second: (*file).clone(),
-                    key: dotted(&path),
-                });
-            }
+        // What is not a setting, or is appended.
+        let merge = |key: &str| Config::place_of(&[key]).map(|place| place.merge);
+        let apart = |key: &str| key == "version" || merge(key) == Some(Merge::Append);
+        paths.retain(|path| !matches!(path.as_slice(), [key] if apart(key)));
+        let keys = paths.iter().map(|path| (dotted(path), file));
+        self.keys.extend(keys);
+    }
+
+    /// Whether each is in one drop-in only.
+    fn each_alone(mut self) -> Result<(), VerifyError> {
+        self.keys.sort();
+        let pairs = self.keys.iter().zip(self.keys.iter().skip(1));
+        let shared = pairs.into_iter().find(|((a, _), (b, _))| a == b);
+        match shared {
+            Some(((key, first), (_, second))) => Err(VerifyError::Shared {
+                first: (*first).clone(),
+                second: (*second).clone(),
+                key: key.clone(),
+            }),
+            None => Ok(()),
         }
     }
-    Ok(())
 }
 
 /// The paths of all leaves, cut off where containerd 1.x replaces whole.

@@ -8,16 +8,52 @@ use std::path::Path;
 use containerd_dropins::containerd::Import;
 use containerd_dropins::k0s::DROP_IN_DIR;
 use containerd_dropins::migrate::{ExistingDropIns, Options, Plan, Target, plan, plan_drop_ins};
-use containerd_dropins::{Document, ParseError};
+use containerd_dropins::{Document, Limits, ParseError, Size};
 
-pub(crate) fn from_legacy(path: &Path, target: &Target, options: &Options) -> Result<Plan, String> {
-    let legacy = load(path)?;
+/// Files, and how much of them is read in all.
+pub(crate) struct Files {
+    limits: Limits,
+    size: Size,
+}
+
+impl Files {
+    pub(crate) fn within(limits: Limits) -> Self {
+        let size = Size::default();
+        Files { limits, size }
+    }
+
+    fn load(&mut self, path: &Path) -> Result<Document, String> {
+        let bytes = read(path, self.limits)?;
+        let explain =
+            |error: ParseError| format!("{error}\n  [{}] {}", error.kind().as_str(), error.help());
+        let name = path.display().to_string();
+        let document = Document::parse_within(name, &bytes, self.limits).map_err(explain)?;
+        self.size = self.size + document.size();
+        let fits = self.limits.check(self.size);
+        fits.map_err(|exceeded| {
+            let path = path.display();
+            format!("{path}: with those before it the files have {exceeded}{RAISE}")
+        })?;
+        Ok(document)
+    }
+}
+
+/// How the limit is raised.
+const RAISE: &str = "; --max-size raises it";
+
+pub(crate) fn from_legacy(
+    path: &Path,
+    target: &Target,
+    options: &Options,
+    files: &mut Files,
+) -> Result<Plan, String> {
+    let legacy = files.load(path)?;
     // What k0s itself wrote imports drop-ins, which are not part of it.
     let marker = legacy.marker();
     let written = marker.is_managed_for_k0s_1_27() || marker.is_managed_for(&target.release);
     let imported = match written {
         true => Vec::new(),
-        false => load_imports(&legacy)?,
+        false => load_imports(&legacy, files)?,
     };
     Ok(plan(&legacy, &imported, target, options))
 }
@@ -26,6 +62,7 @@ pub(crate) fn from_dropins(
     directory: &Path,
     target: &Target,
     options: &Options,
+    files: &mut Files,
 ) -> Result<Plan, String> {
     let directory = &fs::canonicalize(directory)
         .map_err(|error| format!("{}: {error}", directory.display()))?;
@@ -50,7 +87,7 @@ pub(crate) fn from_dropins(
     paths.sort();
     let mut drop_ins = Vec::new();
     for path in &paths {
-        drop_ins.push(load(path)?);
+        drop_ins.push(files.load(path)?);
     }
     let mut imported = Vec::new();
     let mut seen: BTreeSet<String> = drop_ins.iter().map(|file| file.name().to_owned()).collect();
@@ -67,14 +104,14 @@ pub(crate) fn from_dropins(
             break;
         }
         for path in new {
-            imported.push(load(Path::new(&path))?);
+            imported.push(files.load(Path::new(&path))?);
         }
     }
     let beside = directory
         .parent()
         .map(|parent| parent.join("containerd.toml"));
     let main = match beside.filter(|path| path.is_file()) {
-        Some(path) => Some(load(&path)?),
+        Some(path) => Some(files.load(&path)?),
         None => None,
     };
     let existing = existing(&shown, &drop_ins, &imported)?.with_main(main.as_ref());
@@ -93,25 +130,15 @@ fn existing<'a>(
     existing.map_err(|error| error.to_string())
 }
 
-/// In bytes.
-const LARGEST_FILE: u64 = 64 << 20;
-
-fn load(path: &Path) -> Result<Document, String> {
-    let bytes = read(path)?;
-    let explain =
-        |error: ParseError| format!("{error}\n  [{}] {}", error.kind().as_str(), error.help());
-    Document::parse(path.display().to_string(), &bytes).map_err(explain)
-}
-
 /// The text of a list.
-pub(crate) fn read_text(path: &Path) -> Result<String, String> {
+pub(crate) fn read_text(path: &Path, limits: Limits) -> Result<String, String> {
     let not_text = |error| format!("{}: not UTF-8: {error}", path.display());
-    String::from_utf8(read(path)?).map_err(not_text)
+    String::from_utf8(read(path, limits)?).map_err(not_text)
 }
 
 /// Reads a regular file, or what comes out of the pipe of a shell. Anything else
 /// might never end, and a named pipe might never begin.
-fn read(path: &Path) -> Result<Vec<u8>, String> {
+fn read(path: &Path, limits: Limits) -> Result<Vec<u8>, String> {
     let fails = |error: io::Error| format!("{}: {error}", path.display());
     // Looked at before it is opened, as some devices act on that.
     let kind = fs::metadata(path).map_err(fails)?.file_type();
@@ -123,11 +150,14 @@ fn read(path: &Path) -> Result<Vec<u8>, String> {
         return Err(format!("{}: not a regular file", path.display()));
     }
     let mut bytes = Vec::new();
-    let most = file.take(LARGEST_FILE + 1).read_to_end(&mut bytes);
-    most.map_err(fails)?;
-    if bytes.len() as u64 > LARGEST_FILE {
+    let most = limits.bytes() as u64;
+    let taken = file.take(most.saturating_add(1)).read_to_end(&mut bytes);
+    taken.map_err(fails)?;
+    if bytes.len() as u64 > most {
         let path = path.display();
-        return Err(format!("{path}: larger than any file that is read here"));
+        return Err(format!(
+            "{path}: larger than any file that is read here, which is {most} bytes{RAISE}"
+        ));
     }
     Ok(bytes)
 }
@@ -173,14 +203,14 @@ fn open(path: &Path) -> io::Result<fs::File> {
 
 /// Everything that a legacy file imports, and what that imports in turn. A file
 /// that is not there is left to the plan to report.
-fn load_imports(legacy: &Document) -> Result<Vec<Document>, String> {
+fn load_imports(legacy: &Document, files: &mut Files) -> Result<Vec<Document>, String> {
     let mut seen = BTreeSet::from([legacy.name().to_owned()]);
     let mut imported: Vec<Document> = Vec::new();
     let mut queue = Import::of(legacy);
     while let Some(import) = queue.pop() {
         for path in matching(&import)? {
             if seen.insert(path.clone()) {
-                let document = load(Path::new(&path))?;
+                let document = files.load(Path::new(&path))?;
                 queue.extend(Import::of(&document));
                 imported.push(document);
             }

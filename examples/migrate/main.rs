@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Parser;
+use containerd_dropins::Limits;
 use containerd_dropins::airgap::{self, AirgapReport, ImageList};
 use containerd_dropins::containerd;
 use containerd_dropins::diagnostic::{Code, Severity};
@@ -21,7 +22,7 @@ use containerd_dropins::k0s::{Match, Release};
 use containerd_dropins::migrate::{
     CONFIG_PATH, Options, Plan, RegistryPolicy, SandboxImage, Target,
 };
-use input::{from_dropins, from_legacy, read_text};
+use input::{Files, from_dropins, from_legacy, read_text};
 #[cfg(unix)]
 use out::{OutFile, Outcome};
 
@@ -84,6 +85,23 @@ struct Arguments {
     /// The directory on the node for hosts.toml files.
     #[arg(long, value_name = "DIR", default_value = CONFIG_PATH)]
     config_path: String,
+    /// Read up to so many MiB in all, and keys and values in proportion.
+    #[arg(long, value_name = "MIB", default_value_t = MIB)]
+    max_size: u16,
+}
+
+/// What is read if nothing else is said.
+const MIB: u16 = 32;
+
+/// How much is read. For as many times the usual size, it is as many times the
+/// usual number of keys and values.
+fn limits(max_size: u16) -> Limits {
+    let usual = Limits::default();
+    let in_proportion =
+        |most: usize| (most / usize::from(MIB)).saturating_mul(usize::from(max_size));
+    usual
+        .with_bytes(in_proportion(usual.bytes()))
+        .with_keys_and_values(in_proportion(usual.keys_and_values()))
 }
 
 #[derive(Clone, Copy, clap::ValueEnum)]
@@ -155,9 +173,12 @@ fn run(arguments: &Arguments) -> Result<ExitCode, String> {
         }
         options = options.origin(release);
     }
+    let limits = limits(arguments.max_size);
+    let options = options.limits(limits);
+    let mut files = Files::within(limits);
     let plan = match (&arguments.from_dropins, &arguments.legacy) {
-        (Some(directory), _) => from_dropins(directory, &target, &options)?,
-        (None, Some(legacy)) => from_legacy(legacy, &target, &options)?,
+        (Some(directory), _) => from_dropins(directory, &target, &options, &mut files)?,
+        (None, Some(legacy)) => from_legacy(legacy, &target, &options, &mut files)?,
         (None, None) => return Err("a legacy file or --from-dropins is needed".to_owned()),
     };
     let plan = match arguments.show_values {
@@ -165,7 +186,11 @@ fn run(arguments: &Arguments) -> Result<ExitCode, String> {
         false => plan,
     };
     let airgap = match &arguments.airgap_images {
-        Some(path) => Some(airgap::check(&plan, &ImageList::parse(&read_text(path)?))),
+        Some(path) => {
+            let list = ImageList::parse_within(&read_text(path, limits)?, limits);
+            let list = list.map_err(|exceeded| format!("{}: {exceeded}", path.display()))?;
+            Some(airgap::check(&plan, &list))
+        }
         None => None,
     };
     let output = Output {

@@ -148,6 +148,11 @@ impl FromStr for ImageReference {
         if is_hex(text, 64) {
             return Err(ImageReferenceError::Id);
         }
+        // Of a text that may not be shown, no part may.
+        let excerpt = |part: &str| match shown::harmless(text) {
+            None if !part.is_empty() => shown::hidden_text(part),
+            _ => excerpt(part),
+        };
         let (registry, rest) = split_registry(text);
         let (named, digest) = split(rest, '@');
         let (path, tag) = split(named, ':');

@@ -7,6 +7,7 @@ use std::fmt;
 use serde::Serialize;
 
 use super::image::{ImageReference, ImageReferenceError, excerpt};
+use crate::{Exceeded, Limits, Size};
 
 /// The images of an airgap bundle: what `k0s airgap list-images` prints, and
 /// `airgap-images-list.txt` holds.
@@ -55,7 +56,9 @@ impl fmt::Display for UnreadableLine {
 impl ImageList {
     /// Reads a list with an image reference on each line. Empty lines and
     /// comments, which begin with `#`, are skipped; a line that is no reference
-    /// is kept apart.
+    /// is kept apart. Text from elsewhere goes through
+    /// [`parse_within`](ImageList::parse_within): time and memory grow with the
+    /// number of lines.
     pub fn parse(text: &str) -> ImageList {
         let mut list = ImageList::default();
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
@@ -74,6 +77,16 @@ impl ImageList {
             }
         }
         list
+    }
+
+    /// The same for a text that is no larger than is read: of its size, and of its
+    /// lines, each of which counts as a value.
+    ///
+    /// # Errors
+    /// The limit that does not let it pass.
+    pub fn parse_within(text: &str, limits: Limits) -> Result<ImageList, Exceeded> {
+        limits.check(Size::of_lines(text))?;
+        Ok(ImageList::parse(text))
     }
 
     /// The images, each once, in alphabetical order.

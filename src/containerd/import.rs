@@ -1,7 +1,8 @@
 //! The entries of `imports`, and the order in which they have files loaded.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::fmt;
+use std::ops::Bound;
 
 use crate::Document;
 use crate::shown;
@@ -78,48 +79,113 @@ impl Import {
     /// Whether this imports the file at `path`.
     pub fn matches(&self, path: &str) -> bool {
         let path = clean(path);
-        if !self.is_pattern() {
-            return self.path == path;
+        match self.is_pattern() {
+            true => Pattern::of(&self.path).matches(&path),
+            false => self.path == path,
         }
-        let parts = |path: &str| path.split('/').map(str::to_owned).collect::<Vec<_>>();
-        let (pattern, path) = (parts(&self.path), parts(&path));
-        pattern.len() == path.len()
-            && pattern.iter().zip(&path).all(|(pattern, part)| {
-                let pattern: Vec<char> = pattern.chars().collect();
-                let part: Vec<char> = part.chars().collect();
-                matches_part(&pattern, &part)
+    }
+}
+
+/// A pattern, taken apart.
+struct Pattern {
+    parts: Vec<Vec<char>>,
+}
+
+impl Pattern {
+    fn of(path: &str) -> Self {
+        let parts = path.split('/').map(|part| part.chars().collect());
+        Pattern {
+            parts: parts.collect(),
+        }
+    }
+
+    /// Whether it matches a path that is clean.
+    fn matches(&self, path: &str) -> bool {
+        let mut parts = path.split('/');
+        let mut part_chars: Vec<char> = Vec::new();
+        let all = self.parts.iter().all(|pattern| {
+            let Some(part) = parts.next() else {
+                return false;
+            };
+            part_chars.clear();
+            part_chars.extend(part.chars());
+            matches_part(pattern, &part_chars)
+        });
+        all && parts.next().is_none()
+    }
+}
+
+/// Files by path, for finding those that an import leads to.
+pub(crate) struct Paths {
+    /// Their numbers.
+    by_path: BTreeMap<String, Vec<usize>>,
+}
+
+impl Paths {
+    pub(crate) fn of<'p>(paths: impl IntoIterator<Item = &'p str>) -> Self {
+        let mut by_path: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+        for (at, path) in paths.into_iter().enumerate() {
+            by_path.entry(clean(path)).or_default().push(at);
+        }
+        Paths { by_path }
+    }
+
+    /// The files that an import leads to, by path. Only those are looked at that
+    /// begin as a pattern does.
+    pub(crate) fn reached(&self, import: &Import) -> impl Iterator<Item = usize> {
+        let path = import.path();
+        let (start, pattern) = match import.is_pattern() {
+            true => {
+                let signs = path.find(['*', '?', '[', '\\']);
+                let start = signs.and_then(|at| path.get(..at)).unwrap_or(path);
+                (start, Some(Pattern::of(path)))
+            }
+            false => (path, None),
+        };
+        let is_reached = move |other: &str| match &pattern {
+            Some(pattern) => pattern.matches(other),
+            None => other == path,
+        };
+        let from_here = (Bound::Included(start), Bound::Unbounded);
+        self.by_path
+            .range::<str, _>(from_here)
+            .take_while(move |(other, _)| other.starts_with(start))
+            // Without a pattern it is the first or none.
+            .take(match import.is_pattern() {
+                true => usize::MAX,
+                false => 1,
             })
+            .filter(move |(other, _)| is_reached(other))
+            .flat_map(|(_, at)| at.iter().copied())
     }
 }
 
 /// The files that containerd loads, in its order, as places in `paths`: `first`,
 /// then what those import, then what that imports. Each is loaded once; what a
 /// pattern matches goes by path (containerd 1.3 – 2.3). `met` is told of every
-/// import: by which file, and the files that it leads to.
+/// import: by which file, and the files that it leads to, of which the first must
+/// do where the same import was met before.
 pub(crate) fn load_order(
     paths: &[&str],
     first: impl IntoIterator<Item = usize>,
     imports: impl Fn(usize) -> Vec<Import>,
     mut met: impl FnMut(usize, &Import, &[usize]),
 ) -> Vec<usize> {
-    let mut by_path: BTreeMap<String, Vec<usize>> = BTreeMap::new();
-    for (at, path) in paths.iter().enumerate() {
-        by_path.entry(clean(path)).or_default().push(at);
-    }
+    let index = Paths::of(paths.iter().copied());
+    let mut known: HashMap<String, Option<usize>> = HashMap::new();
     let mut seen = BTreeSet::new();
     let mut queue: VecDeque<usize> = first.into_iter().filter(|at| seen.insert(*at)).collect();
     let mut order = Vec::new();
     while let Some(file) = queue.pop_front() {
         order.push(file);
         for import in imports(file) {
-            let reached: Vec<usize> = match import.is_pattern() {
-                true => {
-                    let matching = by_path.iter().filter(|(path, _)| import.matches(path));
-                    matching.flat_map(|(_, at)| at.iter().copied()).collect()
-                }
-                false => by_path.get(import.path()).cloned().unwrap_or_default(),
-            };
+            if let Some(reached) = known.get(import.path()) {
+                met(file, &import, reached.as_slice());
+                continue;
+            }
+            let reached: Vec<usize> = index.reached(&import).collect();
             met(file, &import, &reached);
+            known.insert(import.path().to_owned(), reached.first().copied());
             queue.extend(reached.into_iter().filter(|at| seen.insert(*at)));
         }
     }

@@ -1,7 +1,7 @@
 //! How containerd loads a main file and its imports, and what is in effect
 //! afterwards.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use super::difference::{self, Difference, Unknown};
@@ -22,6 +22,8 @@ pub struct Effective {
     /// The files are of version 1, whose lists of plugins have short names.
     has_short_names: bool,
     versions: Versions,
+    /// The names in the lists that files append to.
+    lists: Lists,
 }
 
 /// Config versions of those files that state one; 0 where none does.
@@ -64,39 +66,11 @@ impl Effective {
                 .iter_mut()
                 .for_each(|file| in_lower_case(&Config::place(), file));
         }
-        let all_stated: Vec<i64> = files.iter().filter_map(stated_version).collect();
-        let stated = all_stated.last().copied();
-        let mut table = Table::new();
-        for mut file in files {
-            let (version, lenient) = match release.is_2() {
-                true => (version_on_2(&mut file), true),
-                false => (if stated.is_none_or(|v| v == 1) { 1 } else { 2 }, false),
-            };
-            let lenient = lenient && matches!(version, 2 | 3);
-            // The paths of version 2 are the settings' own.
-            let file = match (version, lenient) {
-                (2, false) => file,
-                _ => address::read(file, version, lenient),
-            };
-            let mut file = file;
-            // Plugins of version 1 have other names up to here.
-            if version == 1 && !release.is_2() {
-                in_lower_case(&Config::place(), &mut file);
-            }
-            merge(&Config::place(), &mut table, file, release);
-        }
-        Effective {
-            table,
-            release,
-            has_short_names: !release.is_2() && stated.is_none_or(|version| version == 1),
-            versions: Versions {
-                first: all_stated.first().copied().unwrap_or_default(),
-                highest: all_stated.iter().copied().max().unwrap_or_default(),
-                last: stated.unwrap_or_default(),
-            },
-        }
+        let last = files.iter().filter_map(stated_version).next_back();
+        let mut loading = Loading::by(release, last);
+        files.into_iter().for_each(|file| loading.add(file));
+        loading.finish()
     }
-
     /// The value in effect at a path, for instance
     /// `["plugins", "io.containerd.grpc.v1.cri", "sandbox_image"]`; `None`
     /// where it is the zero value that nothing sets, or unknown. The path is
@@ -221,9 +195,98 @@ impl Effective {
         match (table.get_mut(key), value) {
             // Lists of plugins that several files have.
             (Some(Value::Array(into)), Value::Array(from)) if parents.is_empty() => {
-                append(into, from.to_vec(), self.release.is_2());
+                let names = self.lists.entry(key.to_owned()).or_default();
+                names.append(into, from.to_vec(), self.release.is_2());
             }
-            _ => drop(table.insert(key.to_owned(), value.clone())),
+            _ => {
+                if parents.is_empty() {
+                    self.lists.remove(key);
+                }
+                table.insert(key.to_owned(), value.clone());
+            }
+        }
+    }
+}
+
+/// Files that are being loaded, one after the other.
+pub(crate) struct Loading {
+    table: Table,
+    lists: Lists,
+    release: Release,
+    /// The version by which containerd 1.x reads all files: that which the last
+    /// of them states.
+    all: Option<i64>,
+    versions: Versions,
+}
+
+impl Loading {
+    /// For containerd 2.x, which reads each file by its own version.
+    pub(crate) fn new(release: Release) -> Self {
+        Self::by(release, None)
+    }
+
+    fn by(release: Release, all: Option<i64>) -> Self {
+        Loading {
+            table: Table::new(),
+            lists: Lists::new(),
+            release,
+            all,
+            versions: Versions {
+                first: 0,
+                highest: 0,
+                last: 0,
+            },
+        }
+    }
+
+    pub(crate) fn add(&mut self, mut file: Table) {
+        let release = self.release;
+        if let Some(stated) = stated_version(&file) {
+            let versions = &mut self.versions;
+            if versions.first == 0 {
+                versions.first = stated;
+            }
+            versions.highest = versions.highest.max(stated);
+            versions.last = stated;
+        }
+        let (version, lenient) = match release.is_2() {
+            true => (version_on_2(&mut file), true),
+            false => (
+                if self.all.is_none_or(|v| v == 1) {
+                    1
+                } else {
+                    2
+                },
+                false,
+            ),
+        };
+        let lenient = lenient && matches!(version, 2 | 3);
+        // The paths of version 2 are the settings' own.
+        let mut file = match (version, lenient) {
+            (2, false) => file,
+            _ => address::read(file, version, lenient),
+        };
+        // Plugins of version 1 on 1.x have other names up to here.
+        if version == 1 {
+            in_lower_case(&Config::place(), &mut file);
+        }
+        merge(
+            &Config::place(),
+            &mut self.table,
+            &mut self.lists,
+            file,
+            release,
+        );
+    }
+
+    pub(crate) fn finish(self) -> Effective {
+        let release = self.release;
+        Effective {
+            table: self.table,
+            release,
+            has_short_names: !release.is_2() && self.all.is_none_or(|version| version == 1),
+            versions: self.versions,
+            lists: self.lists,
         }
     }
 }
@@ -234,18 +297,29 @@ fn paths_of(release: Release) -> i64 {
     release.config_version().max(2)
 }
 
-/// Appends a list of names, from containerd 2.0 on each once.
-pub(crate) fn append(into: &mut Vec<Value>, from: Vec<Value>, once: bool) {
-    let name = |item: &Value| item.as_str().map(str::to_owned);
-    let mut seen: BTreeSet<String> = match once {
-        true => into.iter().filter_map(name).collect(),
-        false => BTreeSet::new(),
-    };
-    into.extend(
-        from.into_iter()
-            .filter(|item| !once || name(item).is_none_or(|name| seen.insert(name))),
-    );
+/// The names in a list that more and more files append to.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Names(Option<BTreeSet<String>>);
+
+impl Names {
+    /// Appends a list of names, from containerd 2.0 on each once. `into` is the
+    /// same list each time.
+    pub(crate) fn append(&mut self, into: &mut Vec<Value>, from: Vec<Value>, once: bool) {
+        if !once {
+            into.extend(from);
+            return;
+        }
+        let name = |item: &Value| item.as_str().map(str::to_owned);
+        let seen = self
+            .0
+            .get_or_insert_with(|| into.iter().filter_map(name).collect());
+        let is_first = |item: &Value| name(item).is_none_or(|name| seen.insert(name));
+        into.extend(from.into_iter().filter(is_first));
+    }
 }
+
+/// The names in the lists of a table, by key.
+type Lists = BTreeMap<String, Names>;
 
 /// Spells keys in upper case as they are declared: go-toml 1.9, the parser of
 /// containerd 1.x, looks for a key in lower case and then in upper case.
@@ -285,7 +359,7 @@ fn version_on_2(file: &mut Table) -> i64 {
     }
 }
 
-fn merge(place: &Place, into: &mut Table, from: Table, release: Release) {
+fn merge(place: &Place, into: &mut Table, lists: &mut Lists, from: Table, release: Release) {
     for (key, value) in from {
         let Some(child) = place.child(&key) else {
             // containerd ignores it; the later file's shows.
@@ -294,11 +368,13 @@ fn merge(place: &Place, into: &mut Table, from: Table, release: Release) {
         };
         match (child.merge, into.get_mut(&key), value) {
             (Merge::Append, Some(Value::Array(into)), Value::Array(from)) => {
-                append(into, from, release.is_2());
+                let names = lists.entry(key).or_default();
+                names.append(into, from, release.is_2());
             }
             (Merge::Append, _, Value::Array(from)) => {
-                let mut list = Vec::new();
-                append(&mut list, from, release.is_2());
+                let (mut names, mut list) = (Names::default(), Vec::new());
+                names.append(&mut list, from, release.is_2());
+                lists.insert(key.clone(), names);
                 into.insert(key, Value::Array(list));
             }
             (Merge::Entry, Some(Value::Table(into)), Value::Table(from)) => {
@@ -308,15 +384,18 @@ fn merge(place: &Place, into: &mut Table, from: Table, release: Release) {
                 }
             }
             (Merge::NonZero, Some(Value::Table(into)), Value::Table(from)) => {
-                merge(&child, into, from, release);
+                merge(&child, into, &mut Lists::new(), from, release);
             }
             (Merge::NonZero, _, Value::Table(from)) => {
                 let mut table = Table::new();
-                merge(&child, &mut table, from, release);
+                merge(&child, &mut table, &mut Lists::new(), from, release);
                 into.insert(key, Value::Table(table));
             }
             (Merge::NonZero, _, value) if value.is_zero() => {}
-            (_, _, value) => drop(into.insert(key, value)),
+            (_, _, value) => {
+                lists.remove(&key);
+                into.insert(key, value);
+            }
         }
     }
 }
@@ -612,5 +691,35 @@ mod tests {
                 assert_eq!(effective.get(image), text("a"), "{release}");
             }
         }
+    }
+
+    /// To one release, keys that it does not know differ too; of two, each acts on
+    /// those that it knows. What differs has the names of the second.
+    #[test]
+    fn differences_of_one_release_and_of_two() {
+        let file = "version = 2\n[CRI]\nsandbox_image = \"a\"\nstats_retention_period = \"1m\"\n";
+        let paths = |from: &str, to: &str| -> Vec<String> {
+            let differences = load(from, &[file]).differences(&load(to, &["version = 2\n"]));
+            let mut paths: Vec<String> = differences.iter().map(|one| one.path.join("|")).collect();
+            paths.retain(|path| {
+                path.contains("sandbox_image")
+                    || path.contains("pinned_images")
+                    || path.contains("stats_retention")
+            });
+            paths.sort();
+            paths
+        };
+        let of_1_7 = [
+            "plugins|io.containerd.grpc.v1.cri|sandbox_image",
+            "plugins|io.containerd.grpc.v1.cri|stats_retention_period",
+        ];
+        let of_2_3 = [
+            "plugins|io.containerd.cri.v1.images|pinned_images|sandbox",
+            "plugins|io.containerd.cri.v1.runtime|stats_retention_period",
+        ];
+        assert_eq!(paths("1.7.24", "1.7.24"), of_1_7);
+        assert_eq!(paths("2.3.4", "2.3.4"), of_2_3);
+        assert_eq!(paths("2.3.4", "1.7.24"), of_1_7);
+        assert_eq!(paths("1.7.24", "2.3.4"), of_2_3[..1]);
     }
 }

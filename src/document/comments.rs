@@ -45,6 +45,15 @@ impl Comments {
         comments
     }
 
+    /// Whether there are any, and not blanks only.
+    pub(crate) fn say_anything(&self, text: &str) -> bool {
+        let mut ranges = std::iter::once(&self.above).chain(&self.further);
+        ranges.any(|range| {
+            text.get(range.clone())
+                .is_some_and(|text| text.contains('#'))
+        })
+    }
+
     /// The comments between the elements of an array.
     fn add_inside(&mut self, value: &toml_edit::Value, text: &str) {
         let raw = value.span().and_then(|span| text.get(span)).unwrap_or("");

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::Exceeded;
 use crate::diagnostic::Span;
 
 /// What kind of accident kept a file from being read.
@@ -28,6 +29,8 @@ pub enum ParseErrorKind {
     Duplicate,
     /// Nesting beyond the parser's limit of 80 levels.
     TooDeep,
+    /// More than the [`Limits`](crate::Limits) let pass.
+    TooLarge,
     /// A `version` that is not an integer.
     VersionType,
     /// A config version that this crate does not read.
@@ -50,6 +53,7 @@ impl ParseErrorKind {
             ParseErrorKind::UnterminatedString => "unterminated-string",
             ParseErrorKind::Duplicate => "duplicate",
             ParseErrorKind::TooDeep => "too-deep",
+            ParseErrorKind::TooLarge => "too-large",
             ParseErrorKind::VersionType => "version-type",
             ParseErrorKind::VersionUnsupported => "version-unsupported",
             ParseErrorKind::Syntax => "syntax",
@@ -63,6 +67,7 @@ pub struct ParseError {
     kind: ParseErrorKind,
     message: String,
     span: Box<Span>,
+    exceeded: Option<Exceeded>,
 }
 
 impl fmt::Display for ParseError {
@@ -85,6 +90,11 @@ impl ParseError {
     /// Where it happened.
     pub fn span(&self) -> &Span {
         &self.span
+    }
+
+    /// The limit that does not let the file pass, where that is the accident.
+    pub fn exceeded(&self) -> Option<Exceeded> {
+        self.exceeded
     }
 
     /// What to do about it.
@@ -117,6 +127,9 @@ impl ParseError {
             ParseErrorKind::TooDeep => {
                 "No containerd setting is nested nearly as deep; the file is not a containerd config."
             }
+            ParseErrorKind::TooLarge => {
+                "No containerd config that people write is nearly as large. If this one is meant, raise the limit."
+            }
             ParseErrorKind::VersionType => "Write the version as a bare integer: version = 2.",
             ParseErrorKind::VersionUnsupported => "Config versions 1 to 4 can be migrated.",
             ParseErrorKind::Syntax => {
@@ -130,7 +143,15 @@ impl ParseError {
             kind,
             message,
             span: Box::new(span),
+            exceeded: None,
         }
+    }
+
+    pub(super) fn too_large(name: &str, exceeded: Exceeded) -> Self {
+        let message = format!("the file has {exceeded}");
+        let mut error = Self::new(ParseErrorKind::TooLarge, message, or_start(name, None));
+        error.exceeded = Some(exceeded);
+        error
     }
 
     pub(super) fn version_type(name: &str, span: Option<Span>, found: &str) -> Self {

@@ -3,11 +3,13 @@
 
 mod comments;
 mod error;
+mod limits;
 mod plain;
 mod toml_1_1;
 
 pub(crate) use comments::Comments;
 pub use error::{ParseError, ParseErrorKind};
+pub use limits::{Exceeded, Limits, Size, Unit};
 pub(crate) use toml_1_1::find as toml_1_1;
 
 use std::fmt;
@@ -49,6 +51,7 @@ pub struct Document {
     version: Option<i64>,
     marker: Marker,
     byte_order_mark: bool,
+    size: Size,
 }
 
 /// Without the text: it may hold credentials.
@@ -70,11 +73,30 @@ impl Document {
     /// # Errors
     /// Returns the place and the nature of whatever keeps the text from being
     /// a containerd config of a version that this crate reads: bad encoding,
-    /// bad TOML, nesting beyond 80 levels, a `version` that is not an integer
-    /// or not a known one.
+    /// bad TOML, nesting beyond 80 levels, more than the default [`Limits`] let
+    /// pass, a `version` that is not an integer or not a known one.
     pub fn parse(name: impl Into<String>, bytes: &[u8]) -> Result<Self, ParseError> {
+        Self::parse_within(name, bytes, Limits::default())
+    }
+
+    /// The same with other limits. What is to be migrated must also pass those of
+    /// [`Options::limits`](crate::migrate::Options::limits).
+    ///
+    /// # Errors
+    /// As [`Document::parse`] returns them.
+    pub fn parse_within(
+        name: impl Into<String>,
+        bytes: &[u8],
+        limits: Limits,
+    ) -> Result<Self, ParseError> {
         let name = name.into();
+        limits
+            .check(Size::of_bytes(bytes.len()))
+            .map_err(|exceeded| ParseError::too_large(&name, exceeded))?;
         let source = error::decode(&name, bytes)?;
+        let size = limits
+            .admit(source)
+            .map_err(|exceeded| ParseError::too_large(&name, exceeded))?;
         let marker = Marker::of(source);
         let text = source.strip_prefix('\u{feff}').unwrap_or(source);
         let byte_order_mark = text.len() != source.len();
@@ -97,6 +119,7 @@ impl Document {
             version: None,
             marker,
             byte_order_mark,
+            size,
         };
         document.version = document.read_version()?;
         Ok(document)
@@ -105,6 +128,11 @@ impl Document {
     /// The name given to [`Document::parse`].
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Its size, as [`Limits`] count it.
+    pub fn size(&self) -> Size {
+        self.size
     }
 
     /// The text that was parsed, without a byte order mark.

@@ -14,6 +14,7 @@ use crate::containerd::plugin;
 use crate::shown::{self, printable};
 use crate::value::{Table, Value, table_of};
 use crate::write;
+use crate::{Exceeded, Limits, Size};
 
 /// Why k0s would not start containerd, or containerd would not start.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -50,6 +51,9 @@ pub enum AssembleError {
         /// What the parser says.
         message: String,
     },
+    /// The files are together more than is read.
+    #[error("the files have {0}")]
+    TooLarge(Exceeded),
     /// The pre-flight check rejects a drop-in (1.36 and later).
     #[error("{0}")]
     Rejected(#[from] Rejection),
@@ -117,60 +121,92 @@ impl fmt::Debug for Assembled<'_> {
 /// [`preflight`]: super::preflight()
 ///
 /// # Errors
-/// If k0s or containerd would not start.
+/// If k0s or containerd would not start, or if there is more than the default
+/// [`Limits`] let pass.
 pub fn assemble<'a>(
     release: &'a Release,
     pause_image: &str,
     set: &DropInSet<'_>,
 ) -> Result<Assembled<'a>, AssembleError> {
-    let parsed = parse_all(set)?;
-    let tables = tables_of(&parsed);
-    put_together(release, pause_image, &parsed, tables)
+    assemble_within(release, pause_image, set, Limits::default())
 }
 
-/// Files by name, parsed.
-pub(crate) type Parsed<'a> = BTreeMap<&'a FileName, toml_edit::Document<&'a str>>;
+/// The same with other limits of how much is read, of all files together.
+///
+/// # Errors
+/// As [`assemble`] returns them.
+pub fn assemble_within<'a>(
+    release: &'a Release,
+    pause_image: &str,
+    set: &DropInSet<'_>,
+    limits: Limits,
+) -> Result<Assembled<'a>, AssembleError> {
+    let mut size = Size::default();
+    for (_, text) in set.iter() {
+        let fits = limits.admit_more(&mut size, text);
+        fits.map_err(AssembleError::TooLarge)?;
+    }
+    assemble_all(release, pause_image, set)
+}
+
+/// The same for files of whatever size: what they were made of has been let in.
+pub(crate) fn assemble_all<'a>(
+    release: &'a Release,
+    pause_image: &str,
+    set: &DropInSet<'_>,
+) -> Result<Assembled<'a>, AssembleError> {
+    // What does not parse is told before what does not fit.
+    let parsed: Result<Vec<_>, _> = parse_all(set).collect();
+    put_together(release, pause_image, parsed?.into_iter().map(Ok))
+}
+
+/// A file that was parsed. The parse tree, many times as large, is gone.
+pub(crate) struct Parsed<'a> {
+    text: &'a str,
+    /// Its plain values.
+    pub(crate) table: Table,
+    /// What the pre-flight check of k0s 1.36 and later says.
+    rejection: Option<Rejection>,
+}
 
 /// Plain values by name.
-pub(crate) type Tables<'a> = BTreeMap<&'a FileName, Table>;
+type Tables<'a> = BTreeMap<&'a FileName, Table>;
 
-/// Parses drop-ins and what they import.
-pub(crate) fn parse_all<'a>(set: &'a DropInSet<'_>) -> Result<Parsed<'a>, AssembleError> {
-    let parsed = set.iter().map(|(name, text)| {
+/// Parses drop-ins and what they import, in the order of their names and one after
+/// the other.
+pub(crate) fn parse_all<'a>(
+    set: &'a DropInSet<'_>,
+) -> impl Iterator<Item = Result<(&'a FileName, Parsed<'a>), AssembleError>> {
+    set.iter().map(|(name, text)| {
         let parsed = toml_edit::Document::parse(text);
         let parsed = parsed.map_err(|error| AssembleError::Unparsable {
             file: name.clone(),
             message: error.message().to_owned(),
         })?;
-        Ok((name, parsed))
-    });
-    parsed.collect()
+        let of_one = Parsed {
+            text,
+            table: table_of(parsed.as_table()),
+            rejection: judge(name, &parsed).next(),
+        };
+        Ok((name, of_one))
+    })
 }
 
-/// The plain values of drop-ins.
-pub(crate) fn tables_of<'a>(parsed: &Parsed<'a>) -> Tables<'a> {
-    let parsed = parsed.iter();
-    parsed
-        .map(|(name, parsed)| (*name, table_of(parsed.as_table())))
-        .collect()
-}
-
-/// The same as [`assemble`] for drop-ins that are parsed already, and their
-/// plain values.
-pub(crate) fn put_together<'a>(
+/// The same as [`assemble`] for drop-ins that are parsed already.
+fn put_together<'a, 'n>(
     release: &'a Release,
     pause_image: &str,
-    parsed: &Parsed<'_>,
-    tables: Tables<'_>,
+    parsed: impl Iterator<Item = Result<(&'n FileName, Parsed<'n>), AssembleError>>,
 ) -> Result<Assembled<'a>, AssembleError> {
     match release.regime {
         Regime::Monolith => Err(AssembleError::NoDropIns(release.to_string())),
         Regime::ImportsV3 => {
-            let mut rejections = parsed.iter().flat_map(|(name, parsed)| judge(name, parsed));
-            if let Some(rejection) = rejections.next() {
+            let mut parsed: Vec<(&FileName, Parsed<'_>)> = parsed.collect::<Result<_, _>>()?;
+            let mut rejections = parsed.iter_mut();
+            if let Some(rejection) = rejections.find_map(|(_, parsed)| parsed.rejection.take()) {
                 return Err(rejection.into());
             }
-            let (imported, unused) = reached(tables);
+            let (imported, unused) = reached(tables_of(parsed));
             Ok(Assembled {
                 main: main_of_version_3(pause_image),
                 imported,
@@ -181,11 +217,20 @@ pub(crate) fn put_together<'a>(
             })
         }
         Regime::CriMerge => {
-            let (with_cri, others, rest) = classify(tables);
             let mut cri = generated_cri(release, pause_image);
-            for (name, table) in with_cri {
-                let merged = merge_patch::merge(&mut cri, table);
-                merged.map_err(|source| AssembleError::Merge { file: name, source })?;
+            let (mut others, mut rest) = (Named::new(), Named::new());
+            // One at a time: merged, it is needed no more.
+            for parsed in parsed {
+                let (name, Parsed { table, .. }) = parsed?;
+                let name = name.clone();
+                match name.is_drop_in() {
+                    false => rest.push((name, table)),
+                    true if !has_cri(&table) => others.push((name, table)),
+                    true => {
+                        let merged = merge_patch::merge(&mut cri, table);
+                        merged.map_err(|source| AssembleError::Merge { file: name, source })?;
+                    }
+                }
             }
             let (further, unused) = further(&others, &cri, rest);
             Ok(Assembled {
@@ -198,20 +243,22 @@ pub(crate) fn put_together<'a>(
             })
         }
         Regime::CriAppend => {
-            let (with_cri, others, rest) = classify(tables);
-            let mut text = write::document(&generated_cri(release, pause_image));
-            let mut cri = None;
-            for (name, _) in with_cri {
-                text.push_str(&format!("# appended from {name}\n"));
-                text.push_str(parsed.get(&name).map_or("", |parsed| parsed.raw()));
-                let appended = toml_edit::Document::parse(text.as_str());
-                let appended = appended.map_err(|error| AssembleError::Append {
-                    file: name,
-                    message: error.message().to_owned(),
-                })?;
-                cri = Some(table_of(appended.as_table()));
-            }
-            let cri = cri.unwrap_or_else(|| generated_cri(release, pause_image));
+            let parsed: Vec<(&FileName, Parsed<'_>)> = parsed.collect::<Result<_, _>>()?;
+            let texts = parsed.iter().map(|(name, parsed)| (*name, parsed.text));
+            let texts: BTreeMap<&FileName, &str> = texts.collect();
+            let (with_cri, others, rest) = classify(tables_of(parsed));
+            let pasted = with_cri.into_iter().map(|(name, _)| name);
+            let pasted: Vec<(FileName, &str)> = pasted
+                .filter_map(|name| {
+                    let text = texts.get(&name).copied()?;
+                    Some((name, text))
+                })
+                .collect();
+            let generated = generated_cri(release, pause_image);
+            let cri = match pasted.last() {
+                None => generated,
+                Some((last, _)) => append(&generated, &pasted, last)?,
+            };
             let (further, unused) = further(&others, &cri, rest);
             Ok(Assembled {
                 main: main_of_version_2(),
@@ -223,6 +270,81 @@ pub(crate) fn put_together<'a>(
             })
         }
     }
+}
+
+/// What containerd makes of drop-ins that are parsed already: what
+/// [`Assembled::effective`] gives, with one of them in memory at a time.
+pub(crate) fn effective<'n>(
+    release: &Release,
+    pause_image: &str,
+    parsed: impl Iterator<Item = Result<(&'n FileName, Parsed<'n>), AssembleError>>,
+) -> Result<Effective, AssembleError> {
+    if release.regime != Regime::ImportsV3 {
+        return Ok(put_together(release, pause_image, parsed)?.effective());
+    }
+    let mut loading = load::Loading::new(release.containerd);
+    loading.add(main_of_version_3(pause_image));
+    // Drop-ins are loaded by name, and what they import after all of them.
+    let mut imports: Vec<(String, Vec<Import>)> = Vec::new();
+    let mut rest: Vec<Option<Table>> = Vec::new();
+    for parsed in parsed {
+        let (name, parsed) = parsed?;
+        if let Some(rejection) = parsed.rejection {
+            return Err(rejection.into());
+        }
+        let path = name.path();
+        let of_this = imports_of(&path, &parsed.table);
+        imports.push((path, of_this));
+        rest.push(match name.is_drop_in() {
+            true => {
+                loading.add(parsed.table);
+                None
+            }
+            false => Some(parsed.table),
+        });
+    }
+    let paths: Vec<&str> = imports.iter().map(|(path, _)| path.as_str()).collect();
+    let first = (0..rest.len()).filter(|at| rest.get(*at).is_some_and(Option::is_none));
+    let of = |at: usize| imports.get(at).map(|(_, own)| own.clone());
+    let order = load_order(&paths, first, |at| of(at).unwrap_or_default(), |_, _, _| {});
+    for at in order {
+        let file = rest.get_mut(at).and_then(Option::take);
+        file.into_iter().for_each(|table| loading.add(table));
+    }
+    Ok(loading.finish())
+}
+
+/// The plain values of parsed files.
+fn tables_of<'a>(parsed: Vec<(&'a FileName, Parsed<'_>)>) -> Tables<'a> {
+    let parsed = parsed.into_iter();
+    parsed.map(|(name, parsed)| (name, parsed.table)).collect()
+}
+
+/// The text of drop-ins, each of which parses, behind that of the generated CRI
+/// settings. It is parsed once: the first that does not fit is the one that the
+/// parser stumbles in.
+fn append(
+    generated: &Table,
+    pasted: &[(FileName, &str)],
+    last: &FileName,
+) -> Result<Table, AssembleError> {
+    let mut text = write::document(generated);
+    let mut ends = Vec::new();
+    for (name, own) in pasted {
+        text.push_str(&format!("# appended from {name}\n"));
+        text.push_str(own);
+        ends.push(text.len());
+    }
+    let appended = toml_edit::Document::parse(text.as_str());
+    let appended = appended.map_err(|error| {
+        let at = error.span().map_or(text.len(), |span| span.start);
+        let first = ends.partition_point(|end| *end <= at);
+        AssembleError::Append {
+            file: pasted.get(first).map_or(last, |(name, _)| name).clone(),
+            message: error.message().to_owned(),
+        }
+    })?;
+    Ok(table_of(appended.as_table()))
 }
 
 fn main_of_version_2() -> Table {

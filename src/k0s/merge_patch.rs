@@ -314,6 +314,7 @@ mod tests {
             ("\u{85}\u{85}\u{85}", "\n\n"),
             ("a \u{85}  b", "a b"),
             (" \u{85} ", " "),
+            ("  a\u{85}b", "  a b"),
             ("a\u{85} \u{85}b", "a\nb"),
             ("a\u{85}\u{85} \u{85} b", "a\n\nb"),
             // JSON escapes tabs and line feeds.

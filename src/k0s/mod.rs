@@ -8,8 +8,8 @@ mod preflight;
 mod release;
 mod releases;
 
-pub use assemble::{AssembleError, Assembled, assemble};
-pub(crate) use assemble::{parse_all, put_together, tables_of};
+pub use assemble::{AssembleError, Assembled, assemble, assemble_within};
+pub(crate) use assemble::{assemble_all, effective, parse_all};
 pub(crate) use marker::MARKER;
 pub use marker::Marker;
 pub use merge_patch::{MergeError, survives};

@@ -3,6 +3,7 @@
 use super::{DropInName, DropInSet, FileName};
 use crate::containerd::plugin;
 use crate::shown::printable;
+use crate::{Exceeded, Limits, Size};
 
 /// Why k0s 1.36 and later exit at start because of a drop-in.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -22,6 +23,10 @@ pub enum RejectionReason {
     /// The file is not TOML.
     #[error("not TOML that k0s can parse: {0}")]
     Unparsable(String),
+    /// The drop-ins up to here are together more than the default
+    /// [`Limits`] let pass, so that it was not looked at.
+    #[error("not looked at: the drop-ins have {0}")]
+    TooLarge(Exceeded),
     /// `version` is there and not 3.
     #[error("config version {0}, and k0s takes 3 or none")]
     Version(i64),
@@ -62,6 +67,11 @@ pub fn preflight(set: &DropInSet<'_>) -> Vec<Rejection> {
     let drop_ins = set
         .iter()
         .filter_map(|(name, text)| Some((name.drop_in()?, text)));
+    let mut size = Size::default();
+    let mut reasons = |text| match Limits::default().admit_more(&mut size, text) {
+        Ok(()) => reasons(text),
+        Err(exceeded) => vec![RejectionReason::TooLarge(exceeded)],
+    };
     drop_ins
         .flat_map(|(file, text)| rejections(file, reasons(text)))
         .collect()

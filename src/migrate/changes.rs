@@ -119,25 +119,26 @@ impl Changes {
                 input: &input,
                 path: &path,
             };
-            let Some(difference) = compare.real(&difference) else {
+            let Some(mut difference) = compare.real(&difference) else {
                 continue;
             };
             let key = key_at(target, &path);
+            let is_of_release = by_release.brings(&difference);
             let address = address::of(target.release.config_version(), &path);
             let whole_key = Behind(shown::hidden_path(&address));
             let change = |reason| Change {
                 key,
                 whole_key,
-                before: difference.before.clone(),
-                after: difference.after.clone(),
+                before: difference.before.take(),
+                after: difference.after.take(),
                 reason,
             };
-            if by_release.brings(&difference) {
+            if is_of_release {
                 let reason = by_release.reason(&path);
                 changes.by_release.push(change(reason));
             } else if let Some(reason) = compare.reason() {
-                changes.found.insert(difference.path.clone());
                 changes.by_migration.push(change(reason));
+                changes.found.insert(difference.path);
             }
         }
         changes

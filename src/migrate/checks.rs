@@ -85,14 +85,13 @@ pub(super) fn foreign(document: &Document, tree: &Tree) -> Option<Finding> {
         k0s::is_place(&path).then(|| k0s::whose(&path, tree.value(*id).and_then(Value::as_str)))
     };
     // Such keys stand at the top, or in the table of a server there.
-    let top = tree.children(ROOT).iter();
-    let (tables, keys): (Vec<usize>, Vec<usize>) = top
-        .copied()
-        .partition(|id| matches!(tree.node(*id).content, Content::Table(_)));
+    let top = tree.children(ROOT);
+    let (tables, keys): (Vec<usize>, Vec<usize>) =
+        top.partition(|id| matches!(tree.node(*id).content, Content::Table(_)));
     let servers = tables
         .into_iter()
         .filter(|id| tree.node(*id).key == "grpc")
-        .flat_map(|id| tree.children(id).to_vec());
+        .flat_map(|id| tree.children(id).collect::<Vec<_>>());
     let places: Vec<Whose> = keys
         .into_iter()
         .chain(servers)
@@ -120,9 +119,9 @@ pub(super) fn foreign(document: &Document, tree: &Tree) -> Option<Finding> {
 /// Whether a file disables CRI, by whatever name: a dump of version 2 may have
 /// the short one.
 fn disables_cri(tree: &Tree) -> bool {
-    let top = tree.children(ROOT).iter().copied();
+    let top = tree.children(ROOT);
     let lists = top.filter(|id| tree.node(*id).key == "disabled_plugins");
-    let values = |id: usize| [tree.value(id), tree.node(id).original.as_ref()];
+    let values = |id: usize| [tree.value(id), tree.node(id).original.as_deref()];
     let mut ids = lists
         .flat_map(values)
         .flatten()
@@ -237,7 +236,7 @@ pub(super) fn removals(
     for (_, id) in parts {
         // A setting may be a map or a table, of which the leaves are kept.
         let planned = tree.upwards(*id).find_map(|at| {
-            let place = tree.node(at).place?;
+            let place = tree.node(at).place()?;
             Some((at, place.removal?))
         });
         let Some((setting, instead)) = planned.filter(|(setting, _)| seen.insert(*setting)) else {
@@ -337,7 +336,7 @@ pub(super) fn proxy_plugins(tree: &mut Tree, files: Files<'_>, target: &Target) 
     let Some(map) = tree.find(&["proxy_plugins"]) else {
         return findings;
     };
-    for entry in tree.children(map).to_vec() {
+    for entry in tree.children(map).collect::<Vec<_>>() {
         let kind = tree.child(entry, "type");
         let kind = kind
             .and_then(|kind| tree.value(kind))
@@ -368,7 +367,7 @@ pub(super) fn portable(tree: &mut Tree, files: Files<'_>, target: &Target) -> Ve
         let node = tree.node(id);
         let is_table = matches!(node.content, Content::Table(_));
         let bare =
-            is_table && !node.is_made && node.place.is_some_and(|place| place.presence_matters());
+            is_table && !node.is_made && node.place().is_some_and(|place| place.presence_matters());
         if !is_table && !tree.is_kept(id) {
             continue;
         }
@@ -382,12 +381,13 @@ pub(super) fn portable(tree: &mut Tree, files: Files<'_>, target: &Target) -> Ve
         if kept.is_empty() && !bare {
             continue;
         }
-        // A table that was made stands nowhere; what it was made of does.
+        // A table that was made stands nowhere; what is in it was made of what does.
         let about = match tree.node(id).sources.is_empty() {
-            true => kept.first().copied().unwrap_or(id),
-            false => id,
+            true => kept.clone(),
+            false => vec![id],
         };
-        findings.push(files.finding(tree, about, code, message.clone()));
+        let say = |id| files.finding(tree, id, code, message.clone());
+        findings.extend(about.into_iter().map(say));
         for id in kept {
             tree.judge(id, Verdict::Drop(Dropped::NotExpressible, message.clone()));
         }

@@ -25,7 +25,7 @@ const CRI_PLUGINS: [&str; 3] = [plugin::CRI, plugin::CRI_IMAGES, plugin::CRI_RUN
 /// refusal of the result.
 pub(super) fn mismatch(tree: &Tree, id: Id, release: Release) -> Option<(Code, String)> {
     let value = tree.value(id)?;
-    let Some(place) = tree.node(id).place else {
+    let Some(place) = tree.node(id).place() else {
         let is_plugin = matches!(tree.path(id).as_slice(), ["plugins", _]);
         let why = "a plugin's settings are a table".to_owned();
         return is_plugin.then_some((Code::WrongType, why));
@@ -85,7 +85,7 @@ pub(super) fn judge(
     }
     for map in ["proxy_plugins", "stream_processors"] {
         if let Some(map) = tree.find(&[map]) {
-            for entry in tree.children(map).to_vec() {
+            for entry in tree.children(map).collect::<Vec<_>>() {
                 judge.whole_entry(tree, entry);
             }
         }
@@ -127,7 +127,7 @@ impl Judge<'_> {
             self.findings.push(finding);
             return Verdict::Drop(Dropped::NotExpressible, message);
         }
-        let Some(place) = tree.node(id).place else {
+        let Some(place) = tree.node(id).place() else {
             return self.unknown(tree, id);
         };
         if place.owned.is_some() {
@@ -157,7 +157,7 @@ impl Judge<'_> {
             .in_place
             .zip(file)
             .and_then(|(merged, file)| merged.get(file));
-        let place = tree.node(id).place.filter(|place| !place.free);
+        let place = tree.node(id).place().filter(|place| !place.free);
         let (Some(place), Some(true)) = (place, merged) else {
             return as_written;
         };
@@ -187,8 +187,8 @@ impl Judge<'_> {
             self.say(tree, id, Code::WithoutEffect, message.clone());
             return Verdict::Drop(Dropped::NoEffect, message);
         }
-        let parent = tree.node(tree.node(id).parent).place;
-        let around = tree.upwards(id).find_map(|at| tree.node(at).place);
+        let parent = tree.node(tree.node(id).parent).place();
+        let around = tree.upwards(id).find_map(|at| tree.node(at).place());
         if around.is_some_and(|around| around.is_gone(containerd)) {
             let why = format!(
                 "{UNKNOWN_KEY}, and containerd {containerd} of the target no longer has the table that it is in"
@@ -206,6 +206,7 @@ impl Judge<'_> {
         }
         let said = self.unknown.say(tree, self.files, id, containerd);
         self.findings.extend(said);
+        let plugin = plugin.filter(|plugin| !address::is_later_place(plugin));
         Verdict::Keep(Why::Unknown(match plugin {
             None => "unknown to containerd 1.2 to 2.4; carried over as it is".to_owned(),
             Some(plugin) => format!(
@@ -459,7 +460,7 @@ impl Judge<'_> {
             })
         };
         for id in leaves {
-            if !pending(tree.verdict(id)) || tree.node(id).place.is_none() {
+            if !pending(tree.verdict(id)) || tree.node(id).place().is_none() {
                 continue;
             }
             let zero = tree.value(id).is_some_and(Value::is_zero);
@@ -485,7 +486,7 @@ pub(super) fn without_place(tree: &mut Tree, files: Files<'_>, target: &Target) 
     let mut findings = Vec::new();
     let mut tls_said = BTreeSet::new();
     for id in tree.leaves(ROOT) {
-        let Some(place) = tree.node(id).place.filter(|_| tree.is_kept(id)) else {
+        let Some(place) = tree.node(id).place().filter(|_| tree.is_kept(id)) else {
             continue;
         };
         let gone = place.removed().filter(|gone| *gone <= containerd);
@@ -551,21 +552,18 @@ pub(super) fn without_place(tree: &mut Tree, files: Files<'_>, target: &Target) 
 /// Whether an entry of the file is, key by key, one that containerd has of
 /// itself. A key that is missing is zero in the file's entry.
 pub(super) fn entry_is_built_in(tree: &Tree, entry: Id, release: Release) -> bool {
-    let Some(place) = tree.node(entry).place else {
+    let Some(place) = tree.node(entry).place() else {
         return false;
     };
     let parent = tree.node(tree.node(entry).parent);
-    let alive = parent.place.is_some_and(|map| {
+    let alive = parent.place().is_some_and(|map| {
         map.builtin_entries(release)
             .any(|key| key == tree.node(entry).key)
     });
     let mut same = alive;
     place.each_declared(&mut |key, child| {
-        let id = tree
-            .children(entry)
-            .iter()
-            .find(|id| tree.node(**id).key == key);
-        let value = id.and_then(|id| tree.value(*id));
+        let id = tree.children(entry).find(|id| tree.node(*id).key == key);
+        let value = id.and_then(|id| tree.value(id));
         same &= match value {
             Some(value) => child.state(release).is_default(value),
             None => child
@@ -577,5 +575,5 @@ pub(super) fn entry_is_built_in(tree: &Tree, entry: Id, release: Release) -> boo
     same && tree
         .leaves(entry)
         .iter()
-        .all(|id| tree.node(*id).place.is_some())
+        .all(|id| tree.node(*id).place().is_some())
 }

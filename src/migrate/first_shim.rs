@@ -139,7 +139,7 @@ impl Steps<'_> {
             }
         }
         let read: Vec<String> = RUNC_OPTIONS.iter().flat_map(|key| spellings(key)).collect();
-        for option in self.tree.children(options).to_vec() {
+        for option in self.tree.children(options).collect::<Vec<_>>() {
             if read.contains(&self.tree.node(option).key) {
                 continue;
             }
@@ -255,7 +255,7 @@ impl Steps<'_> {
         let Some(plugin) = self.tree.find(&["plugins", LINUX_V1]) else {
             return;
         };
-        for id in self.tree.children(plugin).to_vec() {
+        for id in self.tree.children(plugin).collect::<Vec<_>>() {
             if !self.tree.is_kept(id) || !self.tree.is_setting(id) {
                 continue;
             }

@@ -300,7 +300,7 @@ impl Attempt<'_> {
         // Their names count, whatever else is said of them.
         if let Some(configs) = tree.child(registry, "configs") {
             for entry in tree.children(configs) {
-                let name = tree.node(*entry).key.clone();
+                let name = tree.node(entry).key.clone();
                 settings.configs.entry(name).or_default();
             }
         }
@@ -350,7 +350,7 @@ fn settings_in(tree: &mut Tree, registry: Id, target: &Target) -> Nodes {
         let Some(table) = tree.child(registry, map) else {
             return;
         };
-        for entry in tree.children(table).to_vec() {
+        for entry in tree.children(table).collect::<Vec<_>>() {
             let name = tree.node(entry).key.clone();
             let node = match inner {
                 Some(inner) => tree.child(entry, inner),
@@ -464,7 +464,7 @@ impl Moved {
                 if !tree.is_kept(leaf) {
                     continue;
                 }
-                if tree.node(leaf).place.is_none() {
+                if tree.node(leaf).place().is_none() {
                     unknown.insert(tree.shown(leaf));
                     let why = "containerd does not read it, and its table has gone to a hosts.toml"
                         .to_owned();
@@ -560,7 +560,7 @@ impl Moved {
         options: &Options,
     ) -> Result<(), String> {
         let texts = files.iter().map(|file| (file.name.as_str(), file.text()));
-        let certs_d = CertsD::new(&options.config_path, texts);
+        let certs_d = CertsD::of_all(&options.config_path, texts);
         if let Some((path, error)) = certs_d.errors().next() {
             return Err(format!("{path}: {error}"));
         }
@@ -609,8 +609,8 @@ fn detach(tree: &mut Tree, nodes: BTreeSet<Id>) {
     let parents: BTreeSet<Id> = nodes.iter().map(|node| tree.node(*node).parent).collect();
     tree.detach_all(&nodes);
     let is_empty = |id: &Id| {
-        let is_entry = tree.node(*id).place.is_some_and(|place| place.is_entry);
-        is_entry && tree.children(*id).is_empty()
+        let is_entry = tree.node(*id).place().is_some_and(|place| place.is_entry);
+        is_entry && tree.children(*id).next().is_none()
     };
     let empty: BTreeSet<Id> = parents.into_iter().filter(is_empty).collect();
     tree.detach_all(&empty);

@@ -111,16 +111,25 @@ pub(super) fn ledger(
         .iter()
         .map(|(concern, id)| (*id, concern.file_name()))
         .collect();
-    let mut entries: Vec<(usize, LedgerEntry)> = Vec::new();
+    // In one piece from the start, and sorted in place: there may be many.
+    let leaves = tree.all().filter(|(_, node)| {
+        let is_leaf = matches!(node.content, Content::Leaf { .. });
+        is_leaf && !node.is_made
+    });
+    let sources = leaves.map(|(_, node)| node.sources.len()).sum::<usize>();
+    let most = sources + without_effect.len();
+    let mut entries: Vec<LedgerEntry> = Vec::with_capacity(most);
+    let mut order: Vec<(usize, usize)> = Vec::with_capacity(most);
     let mut push = |source: &Source, entry: &dyn Fn(Span) -> LedgerEntry| {
         let span = files.span(source).unwrap_or_default();
-        entries.push((source.file, entry(span)));
+        order.push((source.file, span.start));
+        entries.push(entry(span));
     };
     for (id, node) in tree.all() {
         let bare = names.contains_key(&id) && node.is_empty;
         let value = match &node.content {
             _ if node.is_made || id == ROOT => continue,
-            Content::Leaf { value, .. } => node.original.as_ref().unwrap_or(value).clone(),
+            Content::Leaf { value, .. } => node.original.as_deref().unwrap_or(value).clone(),
             Content::Table(_) if bare => Value::Table(Table::new()),
             Content::Table(_)
                 if node.is_empty && (tree.moved_to(id).is_some() || tree.dropped(id).is_some()) =>
@@ -169,8 +178,27 @@ pub(super) fn ledger(
             reason: ignored.why.clone(),
         });
     }
-    entries.sort_by_key(|(file, entry)| (*file, entry.span.start));
-    entries.into_iter().map(|(_, entry)| entry).collect()
+    in_order(&mut entries, order);
+    entries
+}
+
+/// Puts things into the order of their keys; what has the same stays as it is.
+fn in_order<T, K: Ord + Copy>(things: &mut [T], keys: Vec<K>) {
+    let mut from: Vec<usize> = (0..things.len()).collect();
+    from.sort_by_key(|at| keys.get(*at).copied());
+    let mut to = vec![0; from.len()];
+    for (place, at) in from.into_iter().enumerate() {
+        if let Some(to) = to.get_mut(at) {
+            *to = place;
+        }
+    }
+    // Each swap brings one to its place.
+    for at in 0..to.len() {
+        while let Some(place) = to.get(at).copied().filter(|place| *place != at) {
+            things.swap(at, place);
+            to.swap(at, place);
+        }
+    }
 }
 
 /// The leaves of a value, by their paths in it; a table without any is one.

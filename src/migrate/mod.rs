@@ -58,6 +58,7 @@ pub use target::{Stated, Target, TargetError};
 pub use crate::shown::Redacted;
 
 use crate::Document;
+use crate::Limits;
 use crate::containerd;
 use crate::containerd::releases::{V1_7, V2_0};
 use crate::diagnostic::{Code, Finding};
@@ -118,6 +119,7 @@ pub struct Options {
     pub(crate) config_path: String,
     pub(crate) running: Option<k0s::Release>,
     pub(crate) unverified: bool,
+    pub(crate) limits: Limits,
 }
 
 impl Default for Options {
@@ -129,6 +131,7 @@ impl Default for Options {
             config_path: CONFIG_PATH.to_owned(),
             running: None,
             unverified: false,
+            limits: Limits::default(),
         }
     }
 }
@@ -192,6 +195,14 @@ impl Options {
         format!("{}/{name}", self.config_path)
     }
 
+    /// How large the input may be, all files together. A plan for more does
+    /// nothing and says so: [`Code::InputTooLarge`].
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
     /// Leaves the verification out, and with it the look at what containerd would
     /// refuse; [`Plan::verified`] is `false` then. For callers that verify later
     /// or elsewhere.
@@ -219,7 +230,7 @@ pub fn check(document: &Document) -> Vec<Finding> {
     let mut unknown = Unknown::default();
     for id in tree.leaves(ROOT) {
         let value = tree.value(id);
-        let Some(place) = tree.node(id).place else {
+        let Some(place) = tree.node(id).place() else {
             findings.extend(unknown.say(tree, files, id, release));
             continue;
         };

@@ -54,7 +54,7 @@ impl Steps<'_> {
             .of_node(self.tree, type_leaf)
             .is_some_and(|release| {
                 let printed = |(place, value): (Place, _)| place.prints(value, release);
-                node.place.zip(value).is_some_and(printed)
+                node.place().zip(value).is_some_and(printed)
             });
         let mut leaves = self.tree.leaves(old);
         leaves.retain(|id| *id != type_leaf);
@@ -125,7 +125,7 @@ impl Steps<'_> {
         let depth = self.tree.path(old).len();
         for id in self.tree.leaves(old) {
             let zero = self.tree.value(id).is_some_and(Value::is_zero);
-            let free = self.tree.node(id).place.is_some_and(|place| place.free);
+            let free = self.tree.node(id).place().is_some_and(|place| place.free);
             let lost = matches!(
                 self.tree.verdict(id),
                 Some(Verdict::Drop(Dropped::NotExpressible, _))

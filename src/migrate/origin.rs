@@ -234,7 +234,7 @@ fn find(tree: &Tree) -> Origin {
     let mut present: BTreeSet<String> = BTreeSet::new();
     for id in tree.leaves(ROOT) {
         let node = tree.node(id);
-        let (Some(place), Some(value)) = (node.place, tree.value(id)) else {
+        let (Some(place), Some(value)) = (node.place(), tree.value(id)) else {
             continue;
         };
         let path = tree.path(id);

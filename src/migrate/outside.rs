@@ -82,10 +82,10 @@ impl<'a> Outside<'a> {
     /// The plugins that it has sections of.
     fn sections(&self) -> BTreeSet<&str> {
         let tree = self.tree();
-        let tables = tree.children(ROOT).iter();
-        let plugins = tables.filter(|id| tree.node(**id).key == "plugins");
-        let sections = plugins.flat_map(|id| tree.children(*id));
-        sections.map(|id| tree.node(*id).key.as_str()).collect()
+        let tables = tree.children(ROOT);
+        let plugins = tables.filter(|id| tree.node(*id).key == "plugins");
+        let sections = plugins.flat_map(|id| tree.children(id));
+        sections.map(|id| tree.node(id).key.as_str()).collect()
     }
 
     fn has_section(&self, id: &str) -> bool {
@@ -101,7 +101,7 @@ impl<'a> Outside<'a> {
         let tree = self.tree();
         // What the release does not have any more it does not decode.
         let is_read = |id: &usize| {
-            let place = tree.node(*id).place;
+            let place = tree.node(*id).place();
             place.is_none_or(|place| !place.is_gone(containerd))
         };
         for id in tree.leaves(ROOT).into_iter().filter(is_read) {
@@ -134,7 +134,7 @@ impl<'a> Outside<'a> {
             .any(|path| path.starts_with(&handler::RUNTIMES));
         let mut findings = Vec::new();
         for id in tree.leaves(ROOT) {
-            let (Some(place), Some(value)) = (tree.node(id).place, tree.value(id)) else {
+            let (Some(place), Some(value)) = (tree.node(id).place(), tree.value(id)) else {
                 continue;
             };
             if place.is_last_default(value) || value.is_zero() {
@@ -332,7 +332,7 @@ impl Outside<'_> {
 fn prevails(tree: &Tree, id: usize, later: &Value) -> bool {
     let is_list = tree
         .node(id)
-        .place
+        .place()
         .is_some_and(|place| place.merge == Merge::Append || place.owned.is_some());
     let hidden = tree.is_merged_by_value(id) && later.is_zero();
     !is_list && !hidden

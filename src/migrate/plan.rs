@@ -19,11 +19,11 @@ use super::{
     Options, Target, behaviour, checks, dormant, edits, imports, refusals, servers, snapshotters,
     split, steps, successors, unknown, windows,
 };
-use crate::Document;
 use crate::containerd::load::Effective;
 use crate::diagnostic::{Code, Finding, Severity};
 use crate::k0s::{self, DropInName, DropInSet, FileName, NameError, Regime};
 use crate::verify::{self, Wanted};
+use crate::{Document, Size};
 
 /// The version of the plan's JSON form. It grows when a field goes or changes
 /// its meaning, not when one is added.
@@ -162,6 +162,10 @@ impl Plan {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn plan(legacy: &Document, imported: &[Document], target: &Target, options: &Options) -> Plan {
+    let all = std::iter::once(legacy).chain(imported);
+    if let Some(refused) = too_large(all, legacy.name(), target, options) {
+        return refused;
+    }
     let managed = legacy.marker().is_managed_for(&target.release);
     let trapped = checks::marker_trap(legacy, target);
     // What an earlier k0s wrote leads to drop-ins, which are not part of it.
@@ -284,6 +288,44 @@ pub fn plan(legacy: &Document, imported: &[Document], target: &Target, options: 
     .finish(options)
 }
 
+/// The plan for more files than are read: to do nothing.
+pub(super) fn too_large<'d>(
+    files: impl Iterator<Item = &'d Document>,
+    file: &str,
+    target: &Target,
+    options: &Options,
+) -> Option<Plan> {
+    let size = files.fold(Size::default(), |size, file| size + file.size());
+    let exceeded = options.limits.check(size).err()?;
+    let mut tree = Tree::new();
+    let running = Running::with_files(&[], target, options);
+    let sandbox = SandboxImages::of(&mut tree, target, &running);
+    let mut findings = target.findings();
+    let message = format!("the files have {exceeded}");
+    findings.push(Finding::new(Code::InputTooLarge, message));
+    findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
+    Some(Plan {
+        schema: SCHEMA,
+        target: target.clone(),
+        file: file.to_owned(),
+        config_version: tree.version(),
+        k0s_managed: false,
+        origin: origin::of(&tree, options.origin),
+        drop_ins: Vec::new(),
+        hosts_files: Vec::new(),
+        removed: Vec::new(),
+        ledger: Vec::new(),
+        companions: Vec::new(),
+        running: running.target.release,
+        changes: Vec::new(),
+        release_changes: Vec::new(),
+        sandbox,
+        findings,
+        steps: steps::for_nothing_read(),
+        verified: false,
+    })
+}
+
 /// Tells the user's settings from the rest, and converts them for the target.
 pub(super) fn judge(
     tree: &mut Tree,
@@ -381,7 +423,7 @@ impl Draft<'_> {
         let mut verified = self.untouched && self.effective.is_some() && !failed;
         let mut effective = self.effective;
         if writable && !self.untouched && !options.unverified {
-            let proven = verify::verify(target, &drop_ins, &wanted(&input.tree, &parts))
+            let proven = verify::verify(target, &drop_ins, wanted(&input.tree, &parts))
                 .map_err(|error| error.to_string());
             let pulls = moved
                 .as_ref()
@@ -457,7 +499,7 @@ pub(super) fn with_outside(
 ) -> Option<Effective> {
     let texts = drop_ins.iter().map(|file| (&file.name, file.text()));
     let set = DropInSet::default().importing(texts.chain(outside::texts(outside)));
-    let assembled = k0s::assemble(&target.release, target.pause_image(), &set.ok()?);
+    let assembled = k0s::assemble_all(&target.release, target.pause_image(), &set.ok()?);
     assembled.ok().map(k0s::Assembled::effective)
 }
 
@@ -481,9 +523,9 @@ fn foreign(order: &[&Document], tree: &Tree, target: &Target) -> Vec<Finding> {
 }
 
 /// What the drop-ins are to bring about.
-fn wanted<'t>(tree: &'t Tree, parts: &[(Concern, Id)]) -> Vec<Wanted<'t>> {
+fn wanted<'t>(tree: &'t Tree, parts: &'t [(Concern, Id)]) -> impl Iterator<Item = Wanted<'t>> {
     let wanted = |(_, id): &(Concern, Id)| (tree.path(*id), tree.value(*id));
-    parts.iter().map(wanted).collect()
+    parts.iter().map(wanted)
 }
 
 /// What k0s 1.22 – 1.35 themselves write into the main file.

@@ -1,5 +1,8 @@
 //! What containerd would refuse about the result, with its place in the input.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
+
 use super::outside::{self, Outside};
 use super::running::Running;
 use super::tree::{Files, Id, ROOT, Tree};
@@ -25,16 +28,26 @@ pub(super) fn find(
     let refusals = effective.refusals();
     let before = running.effective.as_ref();
     let refused = before.map(Effective::refusals).unwrap_or_default();
+    let mut refused_at: BTreeMap<Rule, BTreeSet<&[String]>> = BTreeMap::new();
+    for was in &refused {
+        let settings = refused_at.entry(was.rule).or_default();
+        settings.insert(&was.setting);
+    }
     let is_lost = |refusal: &Refusal| {
         let path: Vec<&str> = refusal.setting.iter().map(String::as_str).collect();
         let table = path.split_last().map_or(&[][..], |(_, table)| table);
         let was_there = before.is_some_and(|before| before.set_value(table).is_some());
         // The one may be at the key, the other at the table that lacks it.
-        let is_same = |was: &Refusal| {
-            let (was_at, at) = (&was.setting, &refusal.setting);
-            was.rule == refusal.rule && (at.starts_with(was_at) || was_at.starts_with(at))
-        };
-        was_there && !refused.iter().any(is_same)
+        let was_refused = refused_at.get(&refusal.rule).is_some_and(|settings| {
+            let at = refusal.setting.as_slice();
+            let mut above = (0..at.len()).filter_map(|length| at.get(..length));
+            // The first that is not in front of it has it at its start if any has.
+            let from_here = (Bound::Included(at), Bound::Unbounded);
+            let below = settings.range::<[String], _>(from_here).next();
+            below.is_some_and(|below| below.starts_with(at))
+                || above.any(|above| settings.contains(above))
+        });
+        was_there && !was_refused
     };
     let mut finding = |refusal: &Refusal| {
         let code = match code(refusal) {

@@ -143,12 +143,13 @@ fn has_own(main: &Document, target: &Target) -> bool {
 
 /// What k0s and containerd make of drop-ins.
 fn assemble(set: &DropInSet<'_>, target: &Target) -> Option<Effective> {
-    let parsed = k0s::parse_all(set).ok()?;
-    let mut tables = k0s::tables_of(&parsed);
-    tables.values_mut().for_each(|table| cut(table, DEEPEST));
+    let parsed = k0s::parse_all(set).map(|parsed| {
+        let (name, mut parsed) = parsed?;
+        cut(&mut parsed.table, DEEPEST);
+        Ok((name, parsed))
+    });
     let image = target.pause_image();
-    let assembled = k0s::put_together(&target.release, image, &parsed, tables);
-    Some(assembled.ok()?.effective())
+    k0s::effective(&target.release, image, parsed).ok()
 }
 
 /// Whether containerd reads files of their config versions; it exits on one that

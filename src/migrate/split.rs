@@ -180,6 +180,7 @@ pub(super) fn split_by_file(
     names: &[FileName],
 ) -> Vec<(Concern, Id)> {
     let ids = kept(tree, target);
+    let known: BTreeSet<&FileName> = names.iter().collect();
     let file = |id: Id| tree.node(id).sources.last().map_or(0, |source| source.file);
     // The last of the files that have a part of it holds all of it.
     let mut together: BTreeMap<Vec<&str>, usize> = BTreeMap::new();
@@ -196,7 +197,7 @@ pub(super) fn split_by_file(
     };
     let has_tasks: BTreeSet<usize> = ids
         .iter()
-        .filter(|id| tree.path(**id).get(1) == Some(&plugin::TASK))
+        .filter(|id| tree.path(**id).starts_with(&["plugins", plugin::TASK]))
         .map(|id| file(*id))
         .collect();
     let has_servers: BTreeSet<usize> = ids
@@ -206,7 +207,9 @@ pub(super) fn split_by_file(
         .collect();
     let concern = |id: Id| {
         let name = names.get(file(id)).cloned()?;
-        let shims = tree.path(id).get(1) == Some(&plugin::SHIM_MANAGER);
+        let shims = tree
+            .path(id)
+            .starts_with(&["plugins", plugin::SHIM_MANAGER]);
         let refused = is_stream_server(tree, id) && name.is_drop_in();
         let lost = shims && has_tasks.contains(&file(id))
             || is_server_plugin(&tree.written_path(id)) && has_servers.contains(&file(id));
@@ -216,7 +219,7 @@ pub(super) fn split_by_file(
         let nested = Concern::Nested(name);
         // A file of that name that is imported already will do.
         let there = nested.file_name();
-        Some(match names.contains(&there) {
+        Some(match known.contains(&there) {
             true => Concern::File(there),
             false => nested,
         })
@@ -240,15 +243,23 @@ pub(crate) fn is_server_plugin(path: &[&str]) -> bool {
     matches!(path, ["plugins", id, ..] if prefixes.iter().any(|prefix| id.starts_with(prefix)))
 }
 
-/// What containerd takes as a whole from one file: an entry of these maps, or
-/// the settings of a server, which containerd 2.3 makes a plugin of file by
-/// file. The two servers with sockets lean on each other.
+/// What containerd takes as a whole from one file: an entry of these maps, a table
+/// that it does not know, or the settings of a server, which containerd 2.3 makes a
+/// plugin of file by file. The two servers with sockets lean on each other.
 fn whole<'t>(path: &[&'t str]) -> Option<Vec<&'t str>> {
     match path {
         ["proxy_plugins" | "stream_processors", _, ..] => path.get(..2).map(<[&str]>::to_vec),
         ["ttrpc", ..] => Some(vec!["grpc"]),
         [server, ..] if is_server(path) => Some(vec![*server]),
-        _ => None,
+        ["plugins", ..] => None,
+        _ => {
+            // Of a table that containerd does not know the last file's counts.
+            let tables = (1..path.len()).filter_map(|length| path.get(..length));
+            let unknown = tables
+                .into_iter()
+                .find(|path| Config::place_of(path).is_none());
+            unknown.map(<[&str]>::to_vec)
+        }
     }
 }
 
@@ -285,7 +296,7 @@ fn default_runtime(tree: &mut Tree, target: Release) -> Option<String> {
 /// Whether an entry of a map is not one that the target brings along.
 fn is_extra(tree: &Tree, entry: Id, target: Release) -> bool {
     let node = tree.node(entry);
-    let map = tree.node(node.parent).place;
+    let map = tree.node(node.parent).place();
     map.is_none_or(|map| !map.builtin_entries(target).any(|key| key == node.key))
 }
 
@@ -293,7 +304,7 @@ fn is_extra(tree: &Tree, entry: Id, target: Release) -> bool {
 /// says as well: an entry, or a pointer in Go, that the target does not have.
 pub(super) fn is_bare_entry(tree: &Tree, id: Id, target: Release) -> bool {
     let node = tree.node(id);
-    let matters = node.place.is_some_and(|place| place.presence_matters());
+    let matters = node.place().is_some_and(|place| place.presence_matters());
     // An import replaces a built-in entry by one with nothing in it.
     let is_whole = tree.node(node.parent).parent == ROOT;
     let changes = match is_whole {
@@ -307,14 +318,14 @@ pub(super) fn is_bare_entry(tree: &Tree, id: Id, target: Release) -> bool {
     if tree.path(node.parent) == ["proxy_plugins"] {
         return false;
     }
-    let inner_entry = |inner: &Id| *inner != id && is_bare_entry(tree, *inner, target);
+    let inner_entry = |inner: Id| inner != id && is_bare_entry(tree, inner, target);
     let unsaid = tree.leaves(id).iter().all(|leaf| {
         matches!(
             tree.verdict(*leaf),
             Some(Verdict::Drop(super::tree::Dropped::TargetDefault, _))
         )
     });
-    unsaid && !tree.children(id).iter().any(inner_entry)
+    unsaid && !tree.children(id).any(inner_entry)
 }
 
 fn concern(tree: &Tree, id: Id, target: Release, default_runtime: Option<&str>) -> Concern {

@@ -70,6 +70,11 @@ pub(super) enum Main {
     Yours,
 }
 
+/// For files that were not looked at.
+pub(super) fn for_nothing_read() -> Vec<String> {
+    vec![format!("{SETTLE}, and migrate again.")]
+}
+
 /// For drop-ins that may stay as they are.
 pub(super) fn for_good_drop_ins() -> Vec<String> {
     vec![format!(

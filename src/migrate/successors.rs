@@ -224,7 +224,7 @@ impl Steps<'_> {
             let is_default = self
                 .tree
                 .node(id)
-                .place
+                .place()
                 .is_some_and(|place| place.is_default(&value, self.target));
             self.tree.change(id, value);
             let verdict = match is_default {
@@ -247,7 +247,7 @@ impl Steps<'_> {
         let Some(auths) = self.tree.child(registry, "auths") else {
             return;
         };
-        for entry in self.tree.children(auths).to_vec() {
+        for entry in self.tree.children(auths).collect::<Vec<_>>() {
             let url = self.tree.node(entry).key.clone();
             let leaves = self.tree.leaves(entry);
             let (host, why_not) = host_of(&url);
@@ -296,7 +296,7 @@ impl Steps<'_> {
     pub(super) fn runtimes(&mut self) -> Vec<Id> {
         let runtimes = self.tree.find(&RUNTIMES);
         runtimes
-            .map(|id| self.tree.children(id).to_vec())
+            .map(|id| self.tree.children(id).collect::<Vec<_>>())
             .unwrap_or_default()
     }
 
@@ -333,7 +333,7 @@ impl Steps<'_> {
     pub(super) fn set(&mut self, table: Id, key: &str, value: Value, from: Id, why: &str) -> Id {
         let id = self.tree.set(table, key, value, from, why);
         let node = self.tree.node(id);
-        let is_default = match (node.place, self.tree.value(id)) {
+        let is_default = match (node.place(), self.tree.value(id)) {
             (Some(place), Some(value)) => place.is_default(value, self.target),
             _ => false,
         };

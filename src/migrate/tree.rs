@@ -34,24 +34,28 @@ pub(super) struct Node {
     pub(super) parent: Id,
     pub(super) key: String,
     /// The key as the input spells it, where that differs.
-    pub(super) spelled: Option<String>,
-    /// The declaration; `None` for what no containerd release knows.
-    pub(super) place: Option<Place>,
+    pub(super) spelled: Option<Box<str>>,
+    /// The declaration; `None` for what no containerd release knows. Boxed, as
+    /// what follows is: there are as many nodes as keys.
+    pub(super) place: Option<Box<Place>>,
     pub(super) content: Content,
     /// Where it stands, or where what it was made from stands.
     pub(super) sources: Vec<Source>,
     /// The value in the input, where the migration changed it.
-    pub(super) original: Option<Value>,
+    pub(super) original: Option<Box<Value>>,
     /// The table that the key stands in, where that is not the one of its
     /// setting: config version 3 moved it.
     pub(super) shell: Option<Id>,
+    /// Its place among the children of its parent; none of one that was taken
+    /// out.
+    pub(super) slot: Option<usize>,
     /// Which of two keys of a file that are the same setting counts.
     pub(super) rank: u8,
     /// A table without a single key in the input.
     pub(super) is_empty: bool,
     /// The migration made it; the ledger lists what it was made from.
     pub(super) is_made: bool,
-    pub(super) comments: Option<(usize, Comments)>,
+    pub(super) comments: Option<Box<(usize, Comments)>>,
 }
 
 #[derive(Debug)]
@@ -65,7 +69,7 @@ impl Node {
     fn made(parent: Id, key: String, place: Option<Place>, content: Content) -> Self {
         Node {
             key,
-            place,
+            place: place.map(Box::new),
             content,
             is_made: true,
             ..Node::table(parent)
@@ -83,6 +87,7 @@ impl Node {
             sources: Vec::new(),
             original: None,
             shell: None,
+            slot: None,
             rank: address::OWN,
             is_empty: false,
             is_made: false,
@@ -90,10 +95,24 @@ impl Node {
         }
     }
 
+    pub(super) fn place(&self) -> Option<Place> {
+        self.place.as_deref().copied()
+    }
+
+    pub(super) fn set_place(&mut self, place: Option<Place>) {
+        self.place = place.map(Box::new);
+    }
+
+    /// The comments of a file's key, if there are any.
+    pub(super) fn set_comments(&mut self, file: usize, comments: Comments, text: &str) {
+        let say_anything = comments.say_anything(text);
+        self.comments = say_anything.then(|| Box::new((file, comments)));
+    }
+
     /// Whether it is a value in the place of a table of settings.
     pub(super) fn is_misfit(&self) -> bool {
         let is_leaf = matches!(self.content, Content::Leaf { .. });
-        is_leaf && self.place.is_some_and(|place| place.is_table())
+        is_leaf && self.place().is_some_and(|place| place.is_table())
     }
 
     /// What the node stands in, in the input.
@@ -149,7 +168,8 @@ pub(super) enum Dropped {
 /// All settings of the input.
 #[derive(Debug)]
 pub(super) struct Tree {
-    nodes: Vec<Node>,
+    #[expect(clippy::vec_box, reason = "it grows without moving the nodes")]
+    nodes: Vec<Box<Node>>,
     /// Children by name, of the nodes that were searched.
     index: HashMap<Id, HashMap<String, Id>>,
     /// Tables that went to `hosts.toml` files.
@@ -186,12 +206,12 @@ impl ReadAs {
 impl Tree {
     pub(super) fn new() -> Self {
         Tree {
-            nodes: vec![Node::made(
+            nodes: vec![Box::new(Node::made(
                 ROOT,
                 String::new(),
                 Some(Config::place()),
                 Content::Table(Vec::new()),
-            )],
+            ))],
             index: HashMap::new(),
             moved: HashMap::new(),
             dropped: HashMap::new(),
@@ -260,7 +280,7 @@ impl Tree {
 
     /// Whether a node is a declared setting, or a table of some.
     pub(super) fn is_setting(&self, id: Id) -> bool {
-        self.node(id).place.is_some()
+        self.node(id).place().is_some()
     }
 
     /// The config version in which it is to be written.
@@ -301,26 +321,30 @@ impl Tree {
         {
             index.insert(node.key.clone(), id);
         }
-        self.nodes.push(node);
-        if let Content::Table(children) = &mut self.node_mut(parent).content {
-            children.push(id);
-        }
+        self.nodes.push(Box::new(node));
+        self.put_under(parent, id);
         id
+    }
+
+    fn put_under(&mut self, parent: Id, id: Id) {
+        if let Content::Table(children) = &mut self.node_mut(parent).content {
+            let slot = children.len();
+            children.push(id);
+            self.node_mut(id).slot = Some(slot);
+        }
     }
 
     /// Adds a table of the input that no setting is: what is in it has its
     /// place elsewhere.
     pub(super) fn push_shell(&mut self, node: Node) -> Id {
-        self.nodes.push(node);
+        self.nodes.push(Box::new(node));
         self.nodes.len() - 1
     }
 
     /// Puts a child that was taken out back into its parent.
     pub(super) fn attach(&mut self, id: Id) {
         let parent = self.node(id).parent;
-        if let Content::Table(children) = &mut self.node_mut(parent).content {
-            children.push(id);
-        }
+        self.put_under(parent, id);
         self.reindex(id);
     }
 
@@ -328,7 +352,7 @@ impl Tree {
     pub(super) fn reindex(&mut self, id: Id) {
         let (parent, key) = (self.node(id).parent, self.node(id).key.clone());
         if let Some(index) = self.index.get_mut(&parent)
-            && !self.nodes.get(id).is_some_and(Node::is_misfit)
+            && !self.nodes.get(id).is_some_and(|node| node.is_misfit())
         {
             index.insert(key, id);
         }
@@ -342,9 +366,7 @@ impl Tree {
         {
             index.remove(&key);
         }
-        if let Content::Table(children) = &mut self.node_mut(parent).content {
-            children.retain(|child| *child != id);
-        }
+        self.node_mut(id).slot = None;
     }
 
     /// Takes many out, each of its parent.
@@ -352,9 +374,9 @@ impl Tree {
         let parents: BTreeSet<Id> = ids.iter().map(|id| self.node(*id).parent).collect();
         for parent in parents {
             self.index.remove(&parent);
-            if let Content::Table(children) = &mut self.node_mut(parent).content {
-                children.retain(|child| !ids.contains(child));
-            }
+        }
+        for id in ids {
+            self.node_mut(*id).slot = None;
         }
     }
 
@@ -378,11 +400,15 @@ impl Tree {
         self.dropped.get(&id)
     }
 
-    pub(super) fn children(&self, id: Id) -> &[Id] {
-        match &self.node(id).content {
+    /// What hangs under a node. Whoever was taken out leaves its slot behind, as
+    /// closing up would take a step for each of the others.
+    pub(super) fn children(&self, id: Id) -> impl DoubleEndedIterator<Item = Id> {
+        let slots: &[Id] = match &self.node(id).content {
             Content::Table(children) => children,
             Content::Leaf { .. } => &[],
-        }
+        };
+        let slots = slots.iter().enumerate();
+        slots.filter_map(|(slot, id)| (self.node(*id).slot == Some(slot)).then_some(*id))
     }
 
     /// The child of this name, by way of an index that is made at the first
@@ -390,10 +416,10 @@ impl Tree {
     /// is not found: those settings may stand elsewhere in the input.
     pub(super) fn child(&mut self, id: Id, key: &str) -> Option<Id> {
         if !self.index.contains_key(&id) {
-            let names = self.children(id).iter();
+            let names = self.children(id);
             let index = names
-                .filter(|child| !self.node(**child).is_misfit())
-                .map(|child| (self.node(*child).key.clone(), *child))
+                .filter(|child| !self.node(*child).is_misfit())
+                .map(|child| (self.node(child).key.clone(), child))
                 .collect();
             self.index.insert(id, index);
         }
@@ -409,7 +435,7 @@ impl Tree {
         path.iter().fold(id, |id, key| match self.child(id, key) {
             Some(child) => child,
             None => {
-                let place = self.node(id).place.and_then(|place| place.child(key));
+                let place = self.node(id).place().and_then(|place| place.child(key));
                 let content = Content::Table(Vec::new());
                 self.push(id, Node::made(id, (*key).to_owned(), place, content))
             }
@@ -437,7 +463,7 @@ impl Tree {
         if let Some(old) = self.child(table, key) {
             self.detach(old);
         }
-        let place = self.node(table).place.and_then(|place| place.child(key));
+        let place = self.node(table).place().and_then(|place| place.child(key));
         let content = Content::Leaf {
             value,
             verdict: Verdict::Keep(why),
@@ -464,7 +490,7 @@ impl Tree {
     pub(super) fn spelled_path(&self, id: Id) -> Vec<&str> {
         self.keys(
             id,
-            |node| node.spelled.as_ref().unwrap_or(&node.key),
+            |node| node.spelled.as_deref().unwrap_or(&node.key),
             Node::above,
         )
     }
@@ -472,14 +498,14 @@ impl Tree {
     fn keys<'t>(
         &'t self,
         id: Id,
-        key: impl Fn(&'t Node) -> &'t String,
+        key: impl Fn(&'t Node) -> &'t str,
         above: impl Fn(&'t Node) -> Id,
     ) -> Vec<&'t str> {
         let mut path = Vec::new();
         let mut at = id;
         while at != ROOT {
             let node = self.node(at);
-            path.push(key(node).as_str());
+            path.push(key(node));
             at = above(node);
         }
         path.reverse();
@@ -494,16 +520,15 @@ impl Tree {
         while let Some(at) = stack.pop() {
             order.push(at);
             let is_leaf = |id: &Id| matches!(self.node(*id).content, Content::Leaf { .. });
-            let children = self.children(at);
-            order.extend(children.iter().copied().filter(is_leaf));
-            stack.extend(children.iter().rev().copied().filter(|id| !is_leaf(id)));
+            order.extend(self.children(at).filter(is_leaf));
+            stack.extend(self.children(at).rev().filter(|id| !is_leaf(id)));
         }
         order
     }
 
     /// Every node that ever was in the tree.
     pub(super) fn all(&self) -> impl Iterator<Item = (Id, &Node)> {
-        self.nodes.iter().enumerate()
+        self.nodes.iter().map(AsRef::as_ref).enumerate()
     }
 
     /// The leaves among [`Tree::walk`].
@@ -527,8 +552,25 @@ impl Tree {
             && *value != new
         {
             let old = std::mem::replace(value, new);
-            node.original.get_or_insert(old);
+            node.original.get_or_insert_with(|| Box::new(old));
         }
+    }
+
+    /// Takes the items of a list that go into another one; the ledger goes on to
+    /// show what the input has there.
+    pub(super) fn take_list(&mut self, id: Id) -> Vec<Value> {
+        let node = self.node_mut(id);
+        let Content::Leaf {
+            value: Value::Array(items),
+            ..
+        } = &mut node.content
+        else {
+            return Vec::new();
+        };
+        let taken = std::mem::take(items);
+        node.original
+            .get_or_insert_with(|| Box::new(Value::Array(taken.clone())));
+        taken
     }
 
     pub(super) fn verdict(&self, id: Id) -> Option<&Verdict> {
@@ -551,7 +593,7 @@ impl Tree {
 
     /// A value of a node, which shows of itself what may be shown.
     pub(super) fn redacted(&self, id: Id, value: Value) -> Redacted {
-        Redacted::new(self.node(id).place, value)
+        Redacted::new(self.node(id).place(), value)
     }
 
     /// The path of a node as the input spells it, fit to be shown.
@@ -562,7 +604,7 @@ impl Tree {
     /// Whether a node is one of the daemon's settings, over which a later file's
     /// zero value does not prevail.
     pub(super) fn is_merged_by_value(&self, id: Id) -> bool {
-        let place = self.node(id).place;
+        let place = self.node(id).place();
         let by_value = place.is_some_and(|place| place.merge == Merge::NonZero);
         by_value && self.path(id).first() != Some(&"plugins")
     }
@@ -588,7 +630,7 @@ pub(super) struct Files<'a>(pub(super) &'a [&'a Document]);
 impl<'a> Files<'a> {
     /// The comments of a node.
     pub(super) fn comments(self, tree: &Tree, id: Id) -> Vec<&'a str> {
-        let comments = tree.node(id).comments.as_ref();
+        let comments = tree.node(id).comments.as_deref();
         let lines = comments.and_then(|(file, comments)| {
             let file = self.0.get(*file)?;
             Some(comments.lines(file.text()))

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::tree::{Content, Files, Id, ROOT, Tree};
+use crate::config::address;
 use crate::config::nearest::{self, Meant, Stray};
 use crate::containerd::{Release, plugin};
 use crate::diagnostic::{Code, Finding};
@@ -65,9 +66,15 @@ impl Unknown {
 }
 
 /// The outermost table around a leaf that no declaration knows, or the leaf itself.
+/// The plugins of later config versions have settings, whose declarations are those
+/// of version 2.
 fn top(tree: &Tree, id: Id) -> Id {
+    let is_later = |id: Id| match tree.path(id).as_slice() {
+        ["plugins", plugin] => address::is_later_place(plugin),
+        _ => false,
+    };
     let unknown = tree.upwards(id);
-    let unknown = unknown.take_while(|id| tree.node(*id).place.is_none());
+    let unknown = unknown.take_while(|id| tree.node(*id).place().is_none() && !is_later(*id));
     unknown.last().unwrap_or(id)
 }
 
@@ -98,8 +105,8 @@ fn hint(tree: &Tree, top: Id, release: Release) -> Option<String> {
         key,
         is_table: matches!(tree.node(top).content, Content::Table(_)),
         others: &|see| {
-            let others = tree.children(parent).iter().map(|id| tree.node(*id));
-            let others = others.filter(|node| node.place.is_none());
+            let others = tree.children(parent).map(|id| tree.node(id));
+            let others = others.filter(|node| node.place().is_none());
             others.for_each(|node| see(&node.key));
         },
         release,
@@ -117,13 +124,13 @@ fn hint(tree: &Tree, top: Id, release: Release) -> Option<String> {
 /// registry, or tables of hosts by their URL.
 fn holds_hosts_toml(tree: &Tree, table: Id) -> bool {
     let is_url = |text: &str| ["http://", "https://"].iter().any(|s| text.starts_with(s));
-    let unknown = tree.children(table).iter().copied();
-    let mut unknown = unknown.filter(|id| tree.node(*id).place.is_none());
+    let unknown = tree.children(table);
+    let mut unknown = unknown.filter(|id| tree.node(*id).place().is_none());
     unknown.any(|id| match tree.node(id).key.as_str() {
         "server" => tree.value(id).and_then(Value::as_str).is_some_and(is_url),
-        "host" => tree.children(id).iter().any(|host| {
-            let mut keys = tree.children(*host).iter();
-            is_url(&tree.node(*host).key) || keys.any(|key| is_host_setting(&tree.node(*key).key))
+        "host" => tree.children(id).any(|host| {
+            let mut keys = tree.children(host);
+            is_url(&tree.node(host).key) || keys.any(|key| is_host_setting(&tree.node(key).key))
         }),
         _ => false,
     })
@@ -146,7 +153,7 @@ pub(super) fn not_understood(tree: &Tree, files: Files<'_>) -> Vec<Finding> {
             continue;
         }
         for source in &node.sources {
-            match node.place {
+            match node.place() {
                 Some(_) => known.insert(source.file),
                 None => unknown.insert(source.file),
             };

@@ -67,7 +67,7 @@ impl Steps<'_> {
         let Some(table) = self.tree.find(table) else {
             return;
         };
-        let Some(place) = self.tree.node(table).place else {
+        let Some(place) = self.tree.node(table).place() else {
             return;
         };
         for (key, list, since) in place.lists() {
@@ -201,7 +201,7 @@ impl Steps<'_> {
         let Some(platforms) = self.tree.find(&RUNTIME_PLATFORMS) else {
             return;
         };
-        for platform in self.tree.children(platforms).to_vec() {
+        for platform in self.tree.children(platforms).collect::<Vec<_>>() {
             let Some(id) = self.kept(Some(platform), "snapshotter") else {
                 continue;
             };
@@ -252,9 +252,11 @@ impl Steps<'_> {
                 let why = "containerd 2.0 removed this option of runc, and no older one reads a file of this version";
                 self.ignore(id, Code::WithoutEffect, why);
             } else if !is_runc && self.target.is_2() {
-                let place = options.and_then(|options| self.tree.node(options).place);
+                let place = options.and_then(|options| self.tree.node(options).place());
                 // What the declaration says is about runc's.
-                self.tree.node_mut(id).place = place.map(|place| place.any());
+                self.tree
+                    .node_mut(id)
+                    .set_place(place.map(|place| place.any()));
             }
         }
     }

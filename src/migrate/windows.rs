@@ -35,7 +35,7 @@ fn default_handler<'t>(tree: &'t Tree, leaves: &[Id]) -> Option<&'t str> {
 }
 
 fn is_of_windows(tree: &Tree, id: Id, default: Option<&str>) -> bool {
-    let (Some(place), Some(value)) = (tree.node(id).place, tree.value(id)) else {
+    let (Some(place), Some(value)) = (tree.node(id).place(), tree.value(id)) else {
         return false;
     };
     if place.free {
@@ -44,8 +44,8 @@ fn is_of_windows(tree: &Tree, id: Id, default: Option<&str>) -> bool {
     let text = value.as_str();
     let all = |is: fn(&str) -> bool| {
         let items = value.as_array().unwrap_or_default();
-        let mut texts = items.iter().filter_map(Value::as_str);
-        !items.is_empty() && texts.all(is)
+        let mut texts = items.iter().map(Value::as_str);
+        !items.is_empty() && texts.all(|text| text.is_some_and(is))
     };
     match tree.path(id).as_slice() {
         ["plugins", plugin::CRI, "containerd", "snapshotter"] => {

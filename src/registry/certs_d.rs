@@ -8,6 +8,7 @@ use super::hosts_toml::{self, HostSettings, HostsTomlError, Read};
 use crate::containerd::Release;
 use crate::containerd::releases::V1_6;
 use crate::containerd::url::{Url, clean, is_localhost, split_port};
+use crate::{Limits, Size};
 
 /// The directory for registry hosts that have none of their own.
 pub(super) const DEFAULT: &str = "_default";
@@ -65,7 +66,41 @@ impl CertsD {
     /// (`docker.io/hosts.toml`). Of Docker's certificate files (`*.crt`,
     /// `*.cert`, `*.key`) only the names matter. A folder without files, which
     /// hides others all the same, has a path that ends in `/`.
+    ///
+    /// A file with which all of them are more than the default [`Limits`] let pass
+    /// is not read; [`CertsD::errors`] tells it.
     pub fn new<'f>(root: &str, files: impl IntoIterator<Item = (&'f str, &'f str)>) -> Self {
+        Self::within(root, files, Limits::default())
+    }
+
+    /// The same with other limits.
+    pub fn within<'f>(
+        root: &str,
+        files: impl IntoIterator<Item = (&'f str, &'f str)>,
+        limits: Limits,
+    ) -> Self {
+        let mut size = Size::default();
+        let read = |text: &str| {
+            let fits = limits.admit_more(&mut size, text);
+            fits.map_err(HostsTomlError::TooLarge)?;
+            hosts_toml::read(text)
+        };
+        Self::by(root, files, read)
+    }
+
+    /// The same for files of whatever size: what they were made of has been let in.
+    pub(crate) fn of_all<'f>(
+        root: &str,
+        files: impl IntoIterator<Item = (&'f str, &'f str)>,
+    ) -> Self {
+        Self::by(root, files, hosts_toml::read)
+    }
+
+    fn by<'f>(
+        root: &str,
+        files: impl IntoIterator<Item = (&'f str, &'f str)>,
+        mut read: impl FnMut(&str) -> Result<Read, HostsTomlError>,
+    ) -> Self {
         let mut certs_d = CertsD {
             root: root.trim_end_matches('/').to_owned(),
             ..CertsD::default()
@@ -76,7 +111,7 @@ impl CertsD {
             };
             let folder = certs_d.folders.entry(folder.to_owned()).or_default();
             match name {
-                FILE => folder.hosts = (!text.is_empty()).then(|| hosts_toml::read(text)),
+                FILE => folder.hosts = (!text.is_empty()).then(|| read(text)),
                 name => drop(folder.others.insert(name.to_owned())),
             }
         }
@@ -104,14 +139,37 @@ impl CertsD {
     ///
     /// By containerd 1.5 to 2.3 (`remotes/docker/config`).
     pub fn endpoints(&self, host: &str, release: Release) -> Vec<Endpoint> {
-        let folder = folders_of(host).find_map(|name| self.folders.get_key_value(&name));
-        let Some((name, folder)) = folder else {
+        let Some((name, folder)) = self.folder(host) else {
             return vec![by_default(host, release)];
         };
         let base = format!("{}/{name}", self.root);
         let read = folder.hosts.as_ref().and_then(|read| read.as_ref().ok());
         let read = read.and_then(|read| by_hosts_toml(read, &base, host, release));
         read.unwrap_or_else(|| vec![by_certificates(&folder.others, &base, host, release)])
+    }
+
+    /// The folder that counts for a registry host.
+    fn folder(&self, host: &str) -> Option<(&String, &Folder)> {
+        folders_of(host).find_map(|name| self.folders.get_key_value(&name))
+    }
+
+    /// What the file in `_default` says about all registry hosts that lead to it:
+    /// the endpoints in front of the last.
+    pub(super) fn for_all(&self, release: Release) -> Option<Vec<Endpoint>> {
+        let (base, read) = self.default_file()?;
+        hosts_of(read, &base, release)
+    }
+
+    /// The last endpoint for a registry host that leads to the file in `_default`.
+    pub(super) fn last_for_all(&self, host: &str, release: Release) -> Option<Endpoint> {
+        self.folder(host).filter(|(name, _)| *name == DEFAULT)?;
+        let (base, read) = self.default_file()?;
+        last_of(read, &base, host, release)
+    }
+
+    fn default_file(&self) -> Option<(String, &Read)> {
+        let read = self.folders.get(DEFAULT)?.hosts.as_ref()?.as_ref().ok()?;
+        Some((format!("{}/{DEFAULT}", self.root), read))
     }
 
     /// The hosts for which there are folders, whether images can be of them or not.
@@ -168,13 +226,29 @@ fn folders_of(host: &str) -> impl Iterator<Item = String> {
         .chain([host.to_owned(), DEFAULT.to_owned()])
 }
 
-/// `None` where the release cannot read the file.
+/// The endpoints of a file, and the last of them for a registry host. `None`
+/// where the release cannot read the file.
 fn by_hosts_toml(read: &Read, base: &str, host: &str, release: Release) -> Option<Vec<Endpoint>> {
+    let mut list = hosts_of(read, base, release)?;
+    list.push(last_of(read, base, host, release)?);
+    Some(list)
+}
+
+/// The endpoints that a file has for whatever registry host leads to it.
+fn hosts_of(read: &Read, base: &str, release: Release) -> Option<Vec<Endpoint>> {
     read.is_readable(release).ok()?;
     let mut list = Vec::new();
     for entry in read.hosts(release) {
         list.push(Asked::at(&entry.url, &entry.settings, release)?.endpoint(base, release));
     }
+    // Even if it is not looked at, the last must be readable.
+    last_of(read, base, "", release)?;
+    Some(list)
+}
+
+/// What comes behind the hosts of a file. `None` where the release cannot read
+/// it.
+fn last_of(read: &Read, base: &str, host: &str, release: Release) -> Option<Endpoint> {
     let settings = read.settings();
     let stated = match read.server().filter(|server| !server.is_empty()) {
         Some(server) => Some(Asked::at(server, settings, release)?),
@@ -182,8 +256,7 @@ fn by_hosts_toml(read: &Read, base: &str, host: &str, release: Release) -> Optio
     };
     let last = stated.filter(|asked| !asked.url.host.is_empty());
     let last = last.unwrap_or_else(|| Asked::by_name(host, settings, release));
-    list.push(last.endpoint(base, release));
-    Some(list)
+    Some(last.endpoint(base, release))
 }
 
 /// A host as a file, or the name of a registry host, has it.

@@ -10,7 +10,8 @@ use std::fmt;
 
 use super::adjust::adjusted;
 use super::certs_d::{CertsD, DEFAULT, FILE, folder_of};
-use super::endpoint::{Capability, Endpoint, is_registry_host, same_pulls, tried, upstream};
+use super::compare::Comparison;
+use super::endpoint::{Capability, Endpoint, is_registry_host, tried, upstream};
 use super::hosts_toml::{Host, HostSettings, HostsToml};
 use super::remark::{Remark, RemarkKind, mirror_of, tls_of};
 use super::settings::{ANY, endpoints, hosts_named, mirrored, urls};
@@ -88,6 +89,12 @@ const MOST_HOSTS_EACH: usize = 20;
 
 /// So many may be written in any case.
 const FEW_HOSTS: usize = 10_000;
+
+/// Beyond so many, the files may not be much larger than the settings.
+const MANY_HOSTS: usize = 200_000;
+
+/// So many may then still be written for each endpoint and name.
+const LEAST_HOSTS_EACH: usize = 3;
 
 /// The files would be out of proportion to the settings.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -170,23 +177,30 @@ impl Conversion {
             .map(|file| file.file.to_toml(to))
             .collect();
         let files = self.files.iter().map(|file| file.path.as_str());
-        let for_all = CertsD::new("", files.zip(texts.iter().map(String::as_str)));
+        let for_all = CertsD::of_all("", files.zip(texts.iter().map(String::as_str)));
+        let comparison = Comparison::new(&self.settings, self.from, &for_all, to);
         let mirrors = self.settings.mirrors.values();
         let stated = self.hosts.len() + mirrors.map(|mirror| urls(mirror).count()).sum::<usize>();
-        let limit = stated.saturating_mul(MOST_HOSTS_EACH).max(FEW_HOSTS);
+        let in_proportion = stated.saturating_mul(MOST_HOSTS_EACH);
+        let limit = in_proportion.clamp(FEW_HOSTS, MANY_HOSTS);
+        let limit = limit.max(stated.saturating_mul(LEAST_HOSTS_EACH));
         let mut written = 0;
-        for name in self.hosts.clone() {
+        let mut others = Vec::new();
+        for name in &self.hosts {
             // Without errors, as those have been taken out.
-            let Ok(list) = endpoints(&self.settings, &name, self.from) else {
-                continue;
-            };
-            if same_pulls(&list, &for_all.endpoints(&name, to)) {
+            if !matches!(comparison.is_same(name), Ok(false)) {
                 continue;
             }
-            written += list.len();
+            written += comparison.count(name).unwrap_or_default();
             if written > limit {
                 return Err(TooLarge { limit });
             }
+            others.push(name.clone());
+        }
+        for name in others {
+            let Ok(list) = endpoints(&self.settings, &name, self.from) else {
+                continue;
+            };
             let mut hosts = tried(&list);
             let last = hosts.pop();
             let file = file(
@@ -253,10 +267,9 @@ impl Conversion {
         let mut hosts: BTreeSet<String> = self.hosts.iter().cloned().collect();
         hosts.extend(certs_d.hosts().filter(|host| is_registry_host(host)));
         hosts.insert("named-nowhere.invalid".to_owned());
+        let comparison = Comparison::new(&self.settings, self.from, certs_d, to);
         for host in hosts {
-            let before = endpoints(&self.settings, &host, self.from);
-            let after = certs_d.endpoints(&host, to);
-            if !before.is_ok_and(|before| same_pulls(&before, &after)) {
+            if !comparison.is_same(&host).unwrap_or_default() {
                 return Err(Unsound { host });
             }
         }

@@ -9,6 +9,7 @@ use crate::containerd::{Release, duration};
 use crate::shown;
 use crate::value::{Exposed, Table, Value, value_of};
 use crate::write::{self, Writer};
+use crate::{Exceeded, Limits};
 
 /// The first release that reads `dial_timeout`.
 const DIAL_TIMEOUT: Release = Release::new(2, 0, 7);
@@ -120,6 +121,9 @@ impl fmt::Debug for HostSettings {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum HostsTomlError {
+    /// The text is more than is read.
+    #[error("{0}")]
+    TooLarge(Exceeded),
     /// The text is no TOML.
     #[error("not TOML: {0}")]
     Syntax(String),
@@ -164,9 +168,22 @@ impl HostsToml {
     /// ```
     ///
     /// # Errors
-    /// If the release ignores the file, for all that it holds. Whether its URLs
-    /// are any is not looked at.
+    /// If the release ignores the file, for all that it holds, or if it is more than
+    /// the default [`Limits`] let pass. Whether its URLs are any is not looked at.
     pub fn parse(text: &str, release: Release) -> Result<HostsToml, HostsTomlError> {
+        Self::parse_within(text, release, Limits::default())
+    }
+
+    /// The same with other limits of how much is read.
+    ///
+    /// # Errors
+    /// As [`HostsToml::parse`] returns them.
+    pub fn parse_within(
+        text: &str,
+        release: Release,
+        limits: Limits,
+    ) -> Result<HostsToml, HostsTomlError> {
+        limits.admit(text).map_err(HostsTomlError::TooLarge)?;
         let mut read = read(text)?;
         read.is_readable(release)?;
         if release.is_2() {

@@ -65,6 +65,7 @@
 
 mod adjust;
 mod certs_d;
+mod compare;
 mod convert;
 mod diagnose;
 mod endpoint;

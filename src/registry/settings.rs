@@ -74,15 +74,24 @@ pub fn endpoints(
     };
     let mut list = mirrored(settings, name, release)?;
     if !list.iter().any(|endpoint| endpoint.host == host) {
-        let upstream = upstream(host);
-        let url = Url {
-            scheme: default_scheme(upstream).to_owned(),
-            host: upstream.to_owned(),
-            path: String::new(),
-        };
-        list.push(endpoint(settings, &url, release)?);
+        list.push(registry_itself(settings, host, release)?);
     }
     Ok(list)
+}
+
+/// Where the images of a registry host come from at last.
+pub(super) fn registry_itself(
+    settings: &Registry,
+    host: &str,
+    release: Release,
+) -> Result<Endpoint, PullError> {
+    let upstream = upstream(host);
+    let url = Url {
+        scheme: default_scheme(upstream).to_owned(),
+        host: upstream.to_owned(),
+        path: String::new(),
+    };
+    endpoint(settings, &url, release)
 }
 
 /// The endpoints of an entry of `mirrors`.

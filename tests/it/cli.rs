@@ -737,3 +737,30 @@ fn any_containerd_of_the_kind_can_be_stated() {
         assert!(!text.contains("release-newer"), "{text}");
     }
 }
+
+/// The limit is that of all files, and one that is raised lets them pass.
+#[test]
+fn files_together_are_read_up_to_a_limit() {
+    let dir = TempDir::new("limits");
+    for name in ["a", "b"] {
+        let value = "x".repeat(600 << 10);
+        let id = format!("io.containerd.x.v1.{name}");
+        let text = format!("version = 3\n[plugins.\"{id}\"]\nkey = \"{value}\"\n");
+        std::fs::write(dir.path().join(format!("{name}.toml")), text).unwrap();
+    }
+    let directory = dir.path().display().to_string();
+    let from = ["--from-dropins", &directory, "--k0s", "1.36.3"];
+    let output = run(&[&from[..], &["--max-size", "1"]].concat());
+    assert_eq!(output.status.code(), Some(2));
+    let said = stderr(&output);
+    assert!(
+        said.contains("b.toml: with those before it the files have 122"),
+        "{said}"
+    );
+    assert!(said.contains("no more than 1048576 are read"), "{said}");
+    assert!(said.contains("--max-size raises it"), "{said}");
+    for max in [&["--max-size", "2"][..], &[]] {
+        let output = run(&[&from[..], max].concat());
+        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    }
+}

@@ -99,6 +99,59 @@ fn sandbox_images() {
     }
 }
 
+/// Whoever empties the image is told so, and whoever asks to have it dropped.
+#[test]
+fn why_a_sandbox_image_is_dropped() {
+    let drop = Options::default().sandbox_image(SandboxImage::Drop);
+    for (text, said, reason) in [
+        (
+            "",
+            "the file empties the sandbox image",
+            "no sandbox image at all",
+        ),
+        (
+            "registry.example/pause:1",
+            "is dropped as asked",
+            "dropped as asked",
+        ),
+        (
+            "k8s.gcr.io/pause:3.6",
+            "a default of its time",
+            "a default sandbox image",
+        ),
+        (
+            "k8s.gcr.io/pause:3.7",
+            "in a tag that is not later",
+            "in a tag that is not later",
+        ),
+    ] {
+        let plan = migrate(&image(text), OLD, &drop);
+        let finding = plan
+            .findings
+            .iter()
+            .find(|finding| finding.code == Code::SandboxImageStale);
+        let message = &finding.unwrap().message;
+        assert!(message.contains(said), "{text:?}: {message}");
+        let entry = plan
+            .ledger
+            .iter()
+            .find(|entry| entry.key.ends_with("sandbox_image"));
+        let why = &entry.unwrap().reason;
+        assert!(why.contains(reason), "{text:?}: {why}");
+    }
+}
+
+/// Drop-ins that stay as they are keep all that is read in them, wrong or not.
+#[test]
+fn of_drop_ins_that_stay_only_what_is_not_read_is_lost() {
+    let text = "version = 2\n[CRI]\nenable_selinux = \"yes\"\nsandbox_image = \"registry.k8s.io/pause:3.6\"\nx = 1\nmax_container_log_line_size = 16384\n";
+    let plan = support::carried_over(&[("a.toml", text)], OLD);
+    assert_eq!(names(&plan, "enable_selinux"), ["not expressible"]);
+    assert_eq!(names(&plan, "sandbox_image"), ["kept"]);
+    assert_eq!(names(&plan, ".x"), ["kept"]);
+    assert_eq!(names(&plan, "max_container_log_line_size"), ["kept"]);
+}
+
 /// An image by digest is a choice, even of the project's own; 1.7 finds all of
 /// them.
 #[test]
@@ -297,6 +350,21 @@ fn unknown_keys() {
     let plugins = "version = 2\n[plugins.\"io.containerd.mine.v1.a\"]\nx = 1\ny.x = 2\n[plugins.\"io.containerd.mine.v1.b\"]\nx = 3\n";
     is(plugins, OLD, "x", "carried over", &[Code::UnknownPlugin; 2]);
     is(plugins, NEW, "x", "carried over", &[Code::UnknownPlugin; 2]);
+    // 1.x exits on a plugin of no URI, and has none of a later version's.
+    let odd = "version = 3\n[plugins.\"x.y\"]\nx = 1\n";
+    is(odd, OLD, "x", "no effect", &[Code::WithoutEffect]);
+    is(odd, NEW, "x", "carried over", &[Code::UnknownPlugin]);
+    let later = "version = 3\n[IMAGES]\nx = 1\n";
+    is(later, OLD, "x", "no effect", &[Code::WithoutEffect]);
+    is(later, NEW, "x", "carried over", &[Code::UnknownKey]);
+    // It is the key that is unknown, or the plugin.
+    let known = "version = 2\n[CRI]\nx = 1\n";
+    for (text, is_plugin) in [(later, false), (known, false), (plugins, true)] {
+        let plan = migrate(text, NEW, &Options::default());
+        let entry = plan.ledger.iter().find(|entry| entry.key.ends_with(".x"));
+        let reason = &entry.unwrap().reason;
+        assert_eq!(reason.contains("plugin"), is_plugin, "{reason}");
+    }
     // What a later release has under this name is nothing to the target.
     let later = "version = 2\n[CRI.cni]\nbin_dirs = [\"/a\"]\n";
     is(later, OLD, "bin_dirs", "carried over", &[Code::NotInTarget]);
@@ -684,7 +752,12 @@ fn entries_of_daemon_maps_are_whole() {
         "[stream_processors.\"io.containerd.ocicrypt.decoder.v1.tar\"]\npath = \"ctd-decoder\"\n";
     let plan = migrate(&format!("version = 2\n{one}"), OLD, &Options::default());
     assert_eq!(names(&plan, "path"), ["kept"]);
-    // One that 1.4 does not have, in its words of later ones, is not built in.
+    // An empty one that is not built in is not brought along.
+    let empty = "version = 2\n[stream_processors.s]\nargs = []\n";
+    let plan = migrate(empty, OLD, &Options::default());
+    let entry = plan.ledger.iter().find(|entry| entry.key.ends_with("args"));
+    assert_eq!(entry.unwrap().reason, "the same as leaving it out");
+    // The whole of a built-in one is no edit.
     let whole: String = text_of(&dump("1.7.27"), tar);
     let plan = migrate(&format!("version = 2\n{whole}"), OLD, &Options::default());
     assert!(plan.kept().next().is_none(), "{:?}", plan.ledger);

@@ -28,7 +28,9 @@ fn seeds_and_finds_keep_the_laws() {
 fn any_bytes_choose_something() {
     for (_, check) in checks::ALL {
         for seed in 0..8_u8 {
-            let bytes: Vec<u8> = (0..200_u8).map(|at| at.wrapping_mul(31).wrapping_add(seed)).collect();
+            let bytes: Vec<u8> = (0..200_u8)
+                .map(|at| at.wrapping_mul(31).wrapping_add(seed))
+                .collect();
             check(&bytes);
         }
     }

@@ -468,6 +468,53 @@ fn a_key_that_cannot_be_written_keeps_no_mirror() {
     assert!(plan.drop_ins.is_empty());
 }
 
+/// A table that the migration makes stands nowhere in the file: what is in it is
+/// named key by key.
+#[test]
+fn what_cannot_be_written_of_a_table_that_was_made_is_named_key_by_key() {
+    let text = "version = 2\n[CRI.containerd.default_runtime]\nruntime_type = 'io.containerd.runc.v1'\n[CRI.containerd.default_runtime.\"a\\u0001\"]\nx = 1\ny = 2\n";
+    let plan = migrated(text, NEW);
+    let said = found(&plan.findings, Code::NotPortable);
+    let lines: Vec<usize> = said
+        .iter()
+        .map(|one| one.span.as_ref().unwrap().line)
+        .collect();
+    assert_eq!(lines, [5, 6]);
+}
+
+/// Of a table that containerd does not know it takes the last file's as a whole, and
+/// k0s's merge made one of both: what is in it stays together.
+#[test]
+fn a_table_that_nobody_knows_stays_together() {
+    for table in ["x", "debug.x"] {
+        let first =
+            format!("version = 2\n[{table}.y]\na = 1\n[CRI]\nmax_container_log_line_size = 1\n");
+        let second =
+            format!("version = 2\n[{table}]\nb = 2\n[CRI]\nimage_pull_with_sync_fs = true\n");
+        let plan = carried(&[("1.toml", &first), ("2.toml", &second)], NEW);
+        let texts = support::drop_ins(&plan);
+        assert!(!texts["1.toml"].contains("a = 1"), "{texts:?}");
+        assert!(
+            texts["2.toml"].contains("a = 1") && texts["2.toml"].contains("b = 2"),
+            "{texts:?}"
+        );
+    }
+}
+
+/// A list without a name in it is wrong, and none of a Windows node.
+#[test]
+fn a_list_without_names_is_of_no_platform() {
+    for (section, key) in [
+        ("io.containerd.service.v1.diff-service", "default"),
+        ("io.containerd.runtime.v2.task", "platforms"),
+    ] {
+        let text = format!("version = 2\n[plugins.\"{section}\"]\n{key} = [{{}}]\n");
+        let plan = migrated(&text, NEW);
+        assert!(found(&plan.findings, Code::WindowsNode).is_empty());
+        assert_eq!(found(&plan.findings, Code::WrongType).len(), 1);
+    }
+}
+
 /// A plugin's section is in another version's place if a setting is in it.
 #[test]
 fn an_unknown_key_has_no_other_place() {

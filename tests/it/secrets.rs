@@ -195,6 +195,35 @@ fn no_plan_for_drop_ins_shows_a_credential() {
     }
 }
 
+/// Names in lists, and tables outside of `plugins` that have ids of plugins.
+#[test]
+fn no_name_in_a_message_shows_a_credential() {
+    let differ = "version = 2\n[plugins.\"io.containerd.service.v1.diff-service\"]\ndefault = [\"u:hunter01@h\"]\n";
+    let table = "[\"a?hunter02\".\"io.containerd.shim.v1.manager\"]\nsocket_dir = \"/x\"\n[\"a?hunter02\".\"io.containerd.runtime.v2.task\"]\nplatforms = [\"a\"]\n";
+    for k0s in [OLD, NEW] {
+        hides_plan(&support::migrate(differ, k0s));
+        for text in [differ, table] {
+            hides_plan(&support::carried_over(&[("a.toml", text)], k0s));
+        }
+    }
+    let plan = support::carried_over(&[("a.toml", &format!("version = 3\n{table}"))], NEW);
+    assert!(plan.verified, "{:?}", plan.findings);
+    let list = ImageList::parse("u:p@hunter03\nA/hunter04@h;\nA/HUNTER@h;\n");
+    hides("a list", &format!("{list:?}"));
+    assert!(!format!("{:?}", list.unreadable()).contains("HUNTER"));
+}
+
+/// Lists that are written in a way of their own.
+#[test]
+fn no_list_of_imports_shows_a_credential() {
+    let entry = "docker login -p hunter01";
+    let text = format!("version = 2\nimports = [\"{entry}\", \"https://u:hunter02@h\"]\n");
+    for k0s in [OLD, NEW] {
+        let plan = support::carried_over(&[("a.toml", &text)], k0s);
+        hides_plan(&plan);
+    }
+}
+
 /// What a person may put anywhere: into the place of any setting, whatever its
 /// type, and of any that there is not.
 #[test]

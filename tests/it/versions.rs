@@ -288,6 +288,17 @@ fn a_files_own_version_is_written_as_it_was() {
     });
 }
 
+/// What a version ignores in a table that it ignores.
+#[test]
+fn an_empty_table_in_a_table_that_is_ignored() {
+    let text = "[plugins.\"io.containerd.cri.v1.runtime\"]\nx = 1\n[plugins.\"io.containerd.grpc.v1.cri\"]\ndisable_tcp_service = {}\n";
+    for version in ["", "version = 3\n"] {
+        let text = format!("{version}{text}");
+        let document = containerd_dropins::Document::parse("t", text.as_bytes()).unwrap();
+        assert_eq!(Config::read(&document).to_table(), document.to_table());
+    }
+}
+
 /// Ids that a version ignores are not said in another.
 #[test]
 fn ignored_ids_do_not_come_alive() {

@@ -252,31 +252,23 @@ fn write_table(at: &mut Vec<String>, table: Table, version: i64, top: &mut Table
     }
 }
 
-/// The path in a config version; `None` for what another version ignored.
+/// The path in a config version; `None` for what another version ignored. In a
+/// table that was ignored, keys may have been, too.
 fn written(path: &[String], version: i64) -> Option<Vec<String>> {
-    let mut keys: Vec<&str> = Vec::new();
-    for (at, key) in path.iter().enumerate() {
-        match key.strip_prefix(ASIDE) {
-            None => keys.push(key),
+    let first = path.iter().position(|key| key.starts_with(ASIDE));
+    let (known, ignored) = path.split_at_checked(first.unwrap_or(path.len()))?;
+    let known: Vec<&str> = known.iter().map(String::as_str).collect();
+    let mut address = of(version, &known);
+    for key in ignored {
+        address.push(match key.strip_prefix(ASIDE) {
+            None => key,
             Some(rest) => {
                 let (of_version, key) = rest.split_once(": ")?;
-                if of_version != version.to_string() {
-                    return None;
-                }
-                let mut address = of(version, &keys);
-                address.push(key);
-                // What is in it may be marked, too.
-                let inside = path.iter().skip(at + 1).map(|key| {
-                    let marked = key.strip_prefix(ASIDE);
-                    let plain = marked.and_then(|rest| rest.split_once(": "));
-                    plain.map_or(key.as_str(), |(_, key)| key)
-                });
-                address.extend(inside);
-                return Some(address.into_iter().map(str::to_owned).collect());
+                (of_version == version.to_string()).then_some(key)?
             }
-        }
+        });
     }
-    Some(of(version, &keys).into_iter().map(str::to_owned).collect())
+    Some(address.into_iter().map(str::to_owned).collect())
 }
 
 /// Marks what a config version ignores under a name that means something in

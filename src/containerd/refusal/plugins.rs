@@ -255,7 +255,8 @@ impl Check<'_> {
         let path = ["plugins", plugin::DIFF_SERVICE, "default"];
         for name in self.texts(&path) {
             if let Err(why) = self.loaded(plugin::DIFFER, &name) {
-                let message = format!("the differ {name:?} is not loaded: {why}");
+                let shown = shown::name(&name);
+                let message = format!("the differ {shown:?} is not loaded: {why}");
                 let path = self.naming(&path);
                 self.refuse(Rule::Differ, Refuses::Cri, path, message);
             }

@@ -2,7 +2,7 @@
 
 mod sheet;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
 
 use serde::{Serialize, Serializer};
@@ -88,6 +88,35 @@ pub(super) struct Existing<'a> {
     pub(super) document: &'a Document,
 }
 
+/// The tables whose comments are written.
+#[derive(Debug, Default)]
+struct Used {
+    all: HashSet<Id>,
+    /// Those of the text that is being written.
+    by_this: Vec<Id>,
+}
+
+impl Used {
+    /// Begins another text.
+    fn begin(&mut self) {
+        self.by_this.clear();
+    }
+
+    /// Begins the same text again.
+    fn again(&mut self) {
+        for id in self.by_this.drain(..) {
+            self.all.remove(&id);
+        }
+    }
+
+    /// Whether this is the first use.
+    fn insert(&mut self, id: Id) -> bool {
+        let is_first = self.all.insert(id);
+        self.by_this.extend(is_first.then_some(id));
+        is_first
+    }
+}
+
 /// Writes the parts of the tree, a file for each concern.
 pub(super) fn write(
     tree: &Tree,
@@ -114,8 +143,13 @@ pub(super) fn write(
             .entry(Concern::File(importer.clone()))
             .or_default();
     }
+    let existing: HashMap<&str, &Existing<'_>> = style
+        .existing
+        .iter()
+        .map(|existing| (existing.name.as_str(), existing))
+        .collect();
     // A table's comments go to the first drop-in that has a key of it.
-    let mut used = BTreeSet::new();
+    let mut used = Used::default();
     let mut drop_ins = Vec::new();
     for (concern, ids) in &by_concern {
         let name = concern.file_name();
@@ -126,13 +160,13 @@ pub(super) fn write(
             concern,
             ids,
             imports: imports.get(&name).map_or(&[], Vec::as_slice),
-            existing: style.existing.iter().find(|existing| existing.name == name),
+            existing: existing.get(name.as_str()).copied(),
         };
-        let used_before = used.clone();
+        used.begin();
         let text = sheet.text(&mut used, false);
         let text = sheet.unchanged(&text).unwrap_or(text);
-        let mut used_shown = used_before;
-        let shown = sheet.text(&mut used_shown, true);
+        used.again();
+        let shown = sheet.text(&mut used, true);
         let sensitive = shown != text;
         drop_ins.push(DropIn {
             about: sheet.about(),

@@ -1,10 +1,10 @@
 //! The text of one drop-in.
 
 use std::borrow::Cow;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 
-use super::{Existing, Style};
-use crate::config::address;
+use super::{Existing, Style, Used};
+use crate::config::{Config, address};
 use crate::containerd::plugin;
 use crate::migrate::split::Concern;
 use crate::migrate::tree::{Content, Files, Id, ROOT, Tree};
@@ -83,7 +83,7 @@ impl<'a> Sheet<'a> {
         lines
     }
 
-    pub(super) fn text(&self, used: &mut BTreeSet<Id>, redacted: bool) -> String {
+    pub(super) fn text(&self, used: &mut Used, redacted: bool) -> String {
         let mut writer = Writer::default();
         writer.comment(&self.header());
         let [top, end] = self.about_file();
@@ -104,7 +104,11 @@ impl<'a> Sheet<'a> {
                 .filter(|id| self.is_imports(*id))
                 .collect();
             let comments = self.comments_of(&own, redacted);
-            writer.key("imports", &Value::Array(imports), &comments);
+            let imports = match redacted {
+                true => shown::by_place(Config::place_of(&["imports"]), Value::Array(imports)),
+                false => Value::Array(imports),
+            };
+            writer.key("imports", &imports, &comments);
         }
         for (header, ids) in self.tables() {
             let (above, lines) = self.section(&header, &ids, used, redacted);
@@ -203,7 +207,7 @@ impl<'a> Sheet<'a> {
         &self,
         header: &[&str],
         ids: &[Id],
-        used: &mut BTreeSet<Id>,
+        used: &mut Used,
         redacted: bool,
     ) -> (Vec<Cow<'a, str>>, Vec<Line<'a>>) {
         let mut above = Vec::new();
@@ -257,7 +261,7 @@ impl<'a> Sheet<'a> {
 
     /// The tables that a node is in, or is, outermost first: those that no
     /// drop-in has had yet.
-    fn tables_around(&self, id: Id, used: &mut BTreeSet<Id>) -> Vec<Id> {
+    fn tables_around(&self, id: Id, used: &mut Used) -> Vec<Id> {
         let mut tables = Vec::new();
         let mut at = match self.tree.value(id) {
             Some(_) => self.tree.node(id).above(),
@@ -278,7 +282,7 @@ impl<'a> Sheet<'a> {
         let listed = self.plugin_ids(node.parent, &node.key, value);
         let value = listed.map_or(Cow::Borrowed(value), Cow::Owned);
         Some(match redacted {
-            true => Cow::Owned(shown::by_place(node.place, value.into_owned())),
+            true => Cow::Owned(shown::by_place(node.place(), value.into_owned())),
             false => value,
         })
     }

@@ -4,13 +4,13 @@
 mod set;
 mod stay;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use super::changes::Changes;
 use super::companions::Pulls;
 use super::drop_in::{self, DropIn, Existing, Style};
 use super::outside::{self, Outside};
-use super::plan::{Draft, Plan, complete, judge, with_outside};
+use super::plan::{Draft, Plan, complete, judge, too_large, with_outside};
 use super::read::Rules;
 use super::running::Running;
 use super::sandbox::SandboxImages;
@@ -68,6 +68,10 @@ pub struct ExistingDropIns<'a> {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn plan_drop_ins(existing: &ExistingDropIns<'_>, target: &Target, options: &Options) -> Plan {
+    let all = existing.files.values().copied().chain(existing.main);
+    if let Some(refused) = too_large(all, existing.directory, target, options) {
+        return refused;
+    }
     let mut findings = target.findings();
     let set = Set::of(existing, target, &mut findings);
     let files = Files(&set.order);
@@ -188,11 +192,11 @@ pub fn plan_drop_ins(existing: &ExistingDropIns<'_>, target: &Target, options: &
     };
     let names: Vec<FileName> = emptied.into_iter().map(|(name, _)| name).collect();
     let failed = findings.iter().any(|f| f.severity == Severity::Error);
-    let as_it_was = |drop_in: &DropIn| {
-        documents.iter().any(|existing| {
-            existing.name == drop_in.name && existing.document.text() == drop_in.text()
-        })
-    };
+    let texts: HashMap<&str, &str> = documents
+        .iter()
+        .map(|existing| (existing.name.as_str(), existing.document.text()))
+        .collect();
+    let as_it_was = |drop_in: &DropIn| texts.get(drop_in.name.as_str()) == Some(&drop_in.text());
     let unchanged = names.is_empty() && drop_ins.iter().all(as_it_was);
     if unchanged {
         // Said when the drop-in was made.

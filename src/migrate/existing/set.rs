@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::ExistingDropIns;
 use crate::Document;
 use crate::containerd::Import;
-use crate::containerd::import::load_order;
+use crate::containerd::import::{Paths, load_order};
 use crate::diagnostic::{Code, Finding};
 use crate::k0s::{self, DropInName, FileName, NameError, NameFault, Regime};
 use crate::migrate::Target;
@@ -330,6 +330,8 @@ impl<'a> Set<'a> {
             .filter(|id| tree.path(*id) == ["imports"])
             .collect();
         let mut written: BTreeSet<FileName> = parts.iter().map(|(c, _)| c.file_name()).collect();
+        let paths: Vec<String> = self.names.iter().map(FileName::path).collect();
+        let paths = Paths::of(paths.iter().map(String::as_str));
         // What is imported last is settled first.
         for id in imports.into_iter().rev() {
             let Some(file) = tree.node(id).sources.first().map(|source| source.file) else {
@@ -339,7 +341,7 @@ impl<'a> Set<'a> {
             else {
                 continue;
             };
-            let left = self.imports_left(tree, id, [importer, &name.path()], &written);
+            let left = self.imports_left(tree, id, [importer, &name.path()], &paths, &written);
             if left.is_empty() {
                 continue;
             }
@@ -359,17 +361,15 @@ impl<'a> Set<'a> {
         tree: &Tree,
         id: Id,
         [before, now]: [&str; 2],
+        paths: &Paths,
         written: &BTreeSet<FileName>,
     ) -> Vec<Value> {
         let entries = tree.value(id).and_then(Value::as_array).unwrap_or_default();
         let left = entries.iter().filter_map(|entry| {
             let text = entry.as_str()?;
             let import = Import::new(before, text);
-            let mut reached = self
-                .names
-                .iter()
-                .filter(|name| import.matches(&name.path()))
-                .peekable();
+            let reached = paths.reached(&import);
+            let mut reached = reached.filter_map(|at| self.names.get(at)).peekable();
             let leads_on = reached.peek().is_none() || reached.any(|name| written.contains(name));
             let moves = import != Import::new(now, text);
             leads_on.then(|| match moves {

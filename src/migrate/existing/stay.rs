@@ -53,7 +53,8 @@ pub(super) fn effective(
     findings: &mut Vec<Finding>,
 ) -> Option<Effective> {
     let files = DropInSet::default().importing(set.texts());
-    let assembled = files.map(|files| k0s::assemble(&target.release, target.pause_image(), &files));
+    let assembled =
+        files.map(|files| k0s::assemble_all(&target.release, target.pause_image(), &files));
     let Ok(assembled) = assembled else {
         // A set has each file once.
         return None;

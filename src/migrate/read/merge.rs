@@ -1,7 +1,6 @@
 //! How what a later file says goes over what an earlier one says.
 
 use super::{Ignored, Reader, Rules};
-use crate::containerd::load;
 use crate::containerd::setting::Merge;
 use crate::diagnostic::{Code, Finding};
 use crate::migrate::tree::{Content, Dropped, Files, Id, Node, ROOT, Tree, Verdict};
@@ -18,7 +17,7 @@ fn node_value(node: &Node) -> Option<&Value> {
 /// Whether a setting of the daemon is merged by its value.
 fn daemon_scalar(tree: &Tree, node: &Node) -> bool {
     let by_value = node
-        .place
+        .place()
         .is_some_and(|place| place.merge == Merge::NonZero);
     // What config version 4 has in plugins is merged as they are.
     by_value && tree.spelled_path(node.above()).first() != Some(&"plugins")
@@ -79,7 +78,7 @@ impl Reader<'_> {
             Rules::Containerd2 => tree.node(parent).key == "plugins",
         };
         let parent = tree.node(parent);
-        let is_entry_of_map = parent.place.is_some_and(|p| p.merge == Merge::Entry);
+        let is_entry_of_map = parent.place().is_some_and(|p| p.merge == Merge::Entry);
         !merged && parent.parent == ROOT && is_entry_of_map
     }
 
@@ -103,14 +102,16 @@ impl Reader<'_> {
             self.input.tree.push(parent, node);
             return;
         };
-        let is_list = node.place.is_some_and(|place| place.merge == Merge::Append);
+        let is_list = node
+            .place()
+            .is_some_and(|place| place.merge == Merge::Append);
         let earlier = self.file_of(old);
         let by_key = self.both_have_cri(earlier);
         if self.apart && is_list && !by_key {
             self.input.tree.push(parent, node);
             return;
         }
-        let owned = node.place.and_then(|place| place.owned);
+        let owned = node.place().and_then(|place| place.owned);
         if let Some(why) = owned.filter(|_| !(is_list && by_key)) {
             // Neither counts; each file's line has its own fate.
             let verdict = Verdict::Drop(Dropped::Owned, why.to_owned());
@@ -137,24 +138,16 @@ impl Reader<'_> {
         }
         let append = !by_key && is_list;
         let by_value = !by_key && scalar;
+        let both_lists = matches!(self.input.tree.value(old), Some(Value::Array(_)))
+            && matches!(node_value(&node), Some(Value::Array(_)));
+        if append && both_lists {
+            self.append(old, node);
+            return;
+        }
         let Content::Leaf { value, .. } = &mut node.content else {
             return;
         };
         match (self.input.tree.value(old), value) {
-            (Some(Value::Array(old_items)), value @ Value::Array(_)) if append => {
-                let mut items = old_items.clone();
-                let more = value.as_array().unwrap_or_default().to_vec();
-                load::append(&mut items, more, self.rules == Rules::Containerd2);
-                let own = std::mem::replace(value, Value::Array(items));
-                node.original.get_or_insert(own);
-                self.input.tree.detach(old);
-                let id = self.input.tree.push(parent, node);
-                let why = "the lists of all files are appended".to_owned();
-                self.input
-                    .tree
-                    .judge(old, Verdict::Converted(vec![id], why));
-                return;
-            }
             (_, value) if by_value && value.is_zero() => {
                 self.say_zero(node);
                 return;
@@ -172,6 +165,34 @@ impl Reader<'_> {
         let new = self.input.tree.push(parent, node);
         if let Some(below) = below {
             self.hidden.insert(new, below);
+        }
+    }
+
+    /// Appends a list to that of earlier files.
+    fn append(&mut self, old: Id, mut node: Node) {
+        let (mut earlier, mut names) = self.appended.remove(&old).unwrap_or_default();
+        let tree = &mut self.input.tree;
+        let mut items = tree.take_list(old);
+        if let Content::Leaf { value, .. } = &mut node.content {
+            let more = value.as_array().unwrap_or_default().to_vec();
+            names.append(&mut items, more, self.rules == Rules::Containerd2);
+            let own = std::mem::replace(value, Value::Array(items));
+            node.original.get_or_insert_with(|| Box::new(own));
+        }
+        tree.detach(old);
+        let id = tree.push(node.parent, node);
+        earlier.push(old);
+        self.appended.insert(id, (earlier, names));
+    }
+
+    /// Says of the lists of all files but the last where they went.
+    pub(super) fn settle_appended(&mut self) {
+        let why = "the lists of all files are appended";
+        for (id, (earlier, _)) in std::mem::take(&mut self.appended) {
+            for old in earlier {
+                let verdict = Verdict::Converted(vec![id], why.to_owned());
+                self.input.tree.judge(old, verdict);
+            }
         }
     }
 
@@ -228,7 +249,7 @@ impl Reader<'_> {
             return;
         };
         let mismatch = |id: &Id| {
-            let place = tree.node(*id).place?;
+            let place = tree.node(*id).place()?;
             let message = place.mismatch(tree.value(*id)?, release)?;
             Some(Files(self.files).wrong_value(tree, *id, Code::WrongType, message))
         };
@@ -263,7 +284,7 @@ impl Reader<'_> {
 
     pub(super) fn say_zero(&mut self, node: Node) {
         let why = "a zero value overrides nothing that an earlier file sets".to_owned();
-        let above = node.above();
+        let (above, place) = (node.above(), node.place());
         let Content::Leaf { value, .. } = node.content else {
             return;
         };
@@ -281,7 +302,7 @@ impl Reader<'_> {
                 whole_key: whole_key.clone(),
                 source,
                 value: value.clone(),
-                place: node.place,
+                place,
                 why: why.clone(),
             });
         }

@@ -14,6 +14,7 @@ use names::Known;
 use super::tree::{Content, Files, Id, Node, ROOT, ReadAs, Source, Tree, Verdict};
 use crate::Document;
 use crate::config::address::{self, Cursor, OWN};
+use crate::containerd::load::Names;
 use crate::containerd::place::Place;
 use crate::containerd::setting::Kind;
 use crate::containerd::{Release, plugin};
@@ -125,6 +126,7 @@ pub(super) fn read(
         stays: (!names.is_empty() && rules == Rules::K0sMerge && !target.is_2()).then_some(target),
         shadowed: BTreeMap::new(),
         hidden: BTreeMap::new(),
+        appended: BTreeMap::new(),
         replaced: BTreeMap::new(),
     };
     reader.input.tree.read_as(reader.input.version);
@@ -152,6 +154,7 @@ pub(super) fn read(
         let cursor = Cursor::root(reader.version, lenient);
         reader.file(file.root(), cursor);
     }
+    reader.settle_appended();
     reader.say_shadowed();
     let stays = reader.stays.is_some();
     let mut input = reader.input;
@@ -216,6 +219,8 @@ struct Reader<'a> {
     shadowed: BTreeMap<(usize, usize), Vec<Id>>,
     /// What a setting of k0s's merge hides, by the setting.
     hidden: BTreeMap<Id, Id>,
+    /// The earlier files' lists in one that has all of them, and its names.
+    appended: BTreeMap<Id, (Vec<Id>, Names)>,
     /// Tables that a later file replaced, and by which.
     replaced: BTreeMap<Id, Id>,
 }
@@ -282,10 +287,9 @@ impl Reader<'_> {
                     } else {
                         shell
                     };
-                    let node = Node {
-                        spelled: (name != key).then(|| key.to_owned()),
+                    let mut node = Node {
+                        spelled: (name != key).then(|| key.into()),
                         key: name,
-                        place: at_key.place,
                         shell,
                         rank: at_key.rank,
                         sources: vec![Source {
@@ -293,21 +297,23 @@ impl Reader<'_> {
                             at,
                         }],
                         is_empty: item.as_table_like().is_some_and(TableLike::is_empty),
-                        comments: Some((self.file, comments)),
                         ..Node::table(target)
                     };
+                    node.set_place(at_key.place);
+                    node.set_comments(self.file, comments, text);
                     tables.extend(self.item(item, node, at_key, is_moved));
                 }
                 Known::Shell(cursor) => {
                     let Some(table) = item.as_table_like() else {
                         continue;
                     };
-                    let shell = self.input.tree.push_shell(Node {
+                    let mut node = Node {
                         key: key.to_owned(),
                         shell,
-                        comments: Some((self.file, comments)),
                         ..Node::table(parent)
-                    });
+                    };
+                    node.set_comments(self.file, comments, text);
+                    let shell = self.input.tree.push_shell(node);
                     tables.push(Pending {
                         table,
                         parent,
@@ -335,13 +341,13 @@ impl Reader<'_> {
         cursor: Cursor,
         is_moved: bool,
     ) -> Option<Pending<'d>> {
-        let place = node.place;
+        let place = node.place();
         let is_table_kind = place
             .is_none_or(|place| matches!(place.kind, Kind::Section(_) | Kind::Map(_) | Kind::Any));
         match item.as_table_like().filter(|_| is_table_kind) {
             Some(table) if is_moved => {
                 let (parent, key) = (node.parent, node.key.clone());
-                node.spelled.get_or_insert_with(|| key.clone());
+                node.spelled.get_or_insert_with(|| key.as_str().into());
                 let tree = &mut self.input.tree;
                 let shell = tree.push_shell(node);
                 Some(Pending {
@@ -367,7 +373,7 @@ impl Reader<'_> {
                     Some(uris) if uris != value => (uris, Some(value)),
                     _ => (value, None),
                 };
-                node.original = original;
+                node.original = original.map(Box::new);
                 node.content = Content::Leaf {
                     value,
                     verdict: Verdict::Pending,
