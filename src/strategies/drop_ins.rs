@@ -163,7 +163,10 @@ impl DropInSets {
         let daemon = self.leaves.iter().filter(is_daemon).count();
         // Few settings, so that files meet; all of the daemon's among them.
         let among = if daemon == 0 { all } else { daemon };
-        let edit = prop_oneof![choices(among), choices(all)];
+        let edit = (choices(all), below(2, 1)).prop_map(move |(choice, of_all)| match of_all {
+            0 => choice.of_first(among),
+            _ => choice,
+        });
         let edits = prop::collection::vec(edit, 1..8);
         let again = prop::collection::vec((below(4, 4), below(1000, 1)), 0..3);
         let files = prop::collection::vec((again, edits, notes()), 1..5);

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 use proptest::sample::select;
 
-use super::values::{hosts, urls};
+use super::values::{hosts, hosts_and, urls};
 use crate::config::{Mirror, Registry, RegistryHost, Secret};
 use crate::containerd::Release;
 use crate::registry::{Capability, ClientCertificate, Host, HostSettings, HostsToml};
@@ -24,9 +24,13 @@ use crate::registry::{Capability, ClientCertificate, Host, HostSettings, HostsTo
 /// });
 /// ```
 pub fn registries() -> impl Strategy<Value = Registry> {
-    let any_host = prop_oneof![4 => hosts(), 1 => Just("*".to_owned())];
+    let any_host = hosts_and("*");
     let mirrors = prop::collection::btree_map(any_host, prop::collection::vec(urls(), 0..3), 0..4);
-    let asked = prop_oneof![hosts(), urls().prop_map(host_of)];
+    let asked =
+        (hosts(), urls(), any::<bool>()).prop_map(|(host, url, is_endpoint)| match is_endpoint {
+            true => host_of(url),
+            false => host,
+        });
     let configs = prop::collection::btree_map(asked, registry_hosts(), 0..4);
     (mirrors, configs).prop_map(|(mirrors, configs)| {
         let mirror = |(host, endpoint): (String, Vec<String>)| {
@@ -305,7 +309,7 @@ pub fn hosts_toml_texts() -> impl Strategy<Value = String> {
 /// # Ok::<(), containerd_dropins::containerd::ReleaseError>(())
 /// ```
 pub fn certs_ds(release: Release) -> impl Strategy<Value = BTreeMap<String, String>> {
-    let host = prop_oneof![4 => hosts(), 1 => Just("_default".to_owned())];
+    let host = hosts_and("_default");
     prop::collection::btree_map(host, hosts_tomls(), 0..4).prop_map(move |files| {
         let file = |(host, file): (String, HostsToml)| {
             (format!("{host}/hosts.toml"), file.to_toml(release))

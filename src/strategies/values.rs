@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 use proptest::sample::select;
 
+use super::plainest::one_of;
 use crate::containerd::plugin;
 use crate::containerd::setting::Kind;
 use crate::value::Value;
@@ -150,16 +151,28 @@ pub(super) fn name(path: &[&str], number: usize, any_text: bool) -> &'static str
 
 /// Registry hosts.
 pub(super) fn hosts() -> impl Strategy<Value = String> {
-    select(HOSTS).prop_map(str::to_owned)
+    one_of(HOSTS.to_vec()).prop_map(str::to_owned)
+}
+
+/// The same, and a name for what is no host.
+pub(super) fn hosts_and(other: &'static str) -> impl Strategy<Value = String> {
+    let all = HOSTS.iter().copied().chain([other]).collect();
+    one_of(all).prop_map(str::to_owned)
 }
 
 /// URLs of endpoints.
 pub(super) fn urls() -> impl Strategy<Value = String> {
     let scheme = select(&["https", "http"][..]);
-    let host = prop_oneof![
-        4 => select(&["mirror.example", "10.0.0.1:5000", "cache.example:8443", "[fd00::1]:5000"][..]),
-        1 => select(HOSTS),
+    let mut hosts = vec![
+        "mirror.example",
+        "10.0.0.1:5000",
+        "cache.example:8443",
+        "[fd00::1]:5000",
+        "mirror.example:5000",
+        "10.0.0.2",
     ];
+    hosts.extend(HOSTS.iter().take(3));
+    let host = one_of(hosts);
     let path = select(&["", "/v2/proxy", "/team"][..]);
     (scheme, host, path).prop_map(|(scheme, host, path)| format!("{scheme}://{host}{path}"))
 }
