@@ -23,13 +23,23 @@ const LONGEST_TEXT: usize = 256;
 /// The longest name that is shown, in bytes.
 const LONGEST_NAME: usize = 100;
 
+/// A number and what it counts.
+pub(crate) fn plural(count: usize, one: &str) -> String {
+    format!("{count} {one}{}", if count == 1 { "" } else { "s" })
+}
+
+/// The beginning of a text, of so many characters at most.
+pub(crate) fn shortened(text: Cow<'_, str>, most: usize) -> String {
+    match text.char_indices().nth(most) {
+        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
+        None => text.into_owned(),
+    }
+}
+
 /// What stands for something that is not shown.
 fn hidden(kind: &str, length: Option<(usize, &str)>) -> String {
     match length {
-        Some((count, of)) => {
-            let plural = if count == 1 { "" } else { "s" };
-            format!("<hidden> ({kind}, {count} {of}{plural})")
-        }
+        Some((count, of)) => format!("<hidden> ({kind}, {})", plural(count, of)),
         None => format!("<hidden> ({kind})"),
     }
 }
@@ -57,8 +67,9 @@ pub(crate) fn comment<'a>(lines: impl IntoIterator<Item = &'a str>) -> Option<St
 
 /// Whether a character can change how what is around it is shown: a control
 /// character, or one without a shape of its own that a terminal or an editor
-/// acts on (a change of direction, a line separator, a joiner, a tag).
-fn is_disruptive(c: char) -> bool {
+/// acts on (a change of direction, a line separator, a joiner, a tag). Where a text
+/// can have escapes, it is to be escaped.
+pub(crate) fn is_disruptive(c: char) -> bool {
     c.is_control()
         || matches!(
             c,
@@ -81,12 +92,6 @@ pub(crate) fn printable(text: &str) -> Cow<'_, str> {
         true => Cow::Owned(text.replace(is_disruptive, "\u{fffd}")),
         false => Cow::Borrowed(text),
     }
-}
-
-/// Whether a character in a written text has to be escaped for the text to be
-/// seen as it is.
-pub(crate) fn needs_escape(c: char) -> bool {
-    is_disruptive(c)
 }
 
 fn is_word(c: char) -> bool {
@@ -172,7 +177,7 @@ fn is_plain(mut text: &str) -> bool {
         text = match behind.chars().next() {
             None => return true,
             // The digest of an image.
-            Some('@') => match digest(behind) {
+            Some('@') => match behind.strip_prefix('@').and_then(behind_digest) {
                 Some(rest) => rest,
                 None => return false,
             },
@@ -187,8 +192,8 @@ fn is_plain(mut text: &str) -> bool {
 }
 
 /// What is behind the digest at the start of a text.
-fn digest(text: &str) -> Option<&str> {
-    let algorithms = ["@sha256:", "@sha384:", "@sha512:"];
+fn behind_digest(text: &str) -> Option<&str> {
+    let algorithms = ["sha256:", "sha384:", "sha512:"];
     let digits = algorithms.iter().find_map(|name| text.strip_prefix(name))?;
     Some(digits.trim_start_matches(|c: char| c.is_ascii_hexdigit()))
 }
@@ -218,9 +223,7 @@ pub(crate) fn harmless(text: &str) -> Option<Cow<'_, str>> {
     let is_tail = |c| matches!(c, '?' | '#');
     let (user, rest) = match rest.rsplit_once('@') {
         // Part of an image.
-        Some((image, behind))
-            if image.contains('/') && digest(&format!("@{behind}")) == Some("") =>
-        {
+        Some((image, digest)) if image.contains('/') && behind_digest(digest) == Some("") => {
             ("", rest)
         }
         // It may be a user, or part of what is not to be shown either.
@@ -269,15 +272,11 @@ pub(crate) fn by_place(place: Option<Place>, value: Value) -> Value {
     in_place_of(place, &value).unwrap_or(value)
 }
 
-/// A value of a kind that is no table of settings, as it may be shown.
-pub(crate) fn by_kind(kind: &Kind, value: &Value) -> Value {
-    in_place_of_kind(*kind, value).unwrap_or_else(|| value.clone())
-}
-
 /// The text of a duration as TOML writes it, or what stands for it.
 pub(crate) fn duration(text: &str) -> String {
     let value = Value::String(text.to_owned());
-    by_kind(&Kind::Duration, &value).exposed().to_string()
+    let shown = in_place_of_kind(Kind::Duration, &value).unwrap_or(value);
+    shown.exposed().to_string()
 }
 
 /// A value of whatever place, as it may be shown.

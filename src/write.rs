@@ -7,7 +7,7 @@
 
 use std::borrow::Cow;
 
-use crate::shown::needs_escape;
+use crate::shown::is_disruptive;
 use crate::value::{Table, Value};
 
 /// A growing TOML text.
@@ -207,7 +207,7 @@ fn write_string(out: &mut String, text: &str) {
             '\n' => out.push_str("\\n"),
             '\r' => out.push_str("\\r"),
             '\t' => out.push_str("\\t"),
-            c if needs_escape(c) => match u32::from(c) {
+            c if is_disruptive(c) => match u32::from(c) {
                 code @ ..=0xffff => out.push_str(&format!("\\u{code:04X}")),
                 code => out.push_str(&format!("\\U{code:08X}")),
             },

@@ -8,9 +8,8 @@ use super::list::ImageList;
 use super::report::{AirgapReport, CheckedImage};
 use crate::diagnostic::{Code, Finding};
 use crate::k0s;
-use crate::migrate::report::plural;
 use crate::migrate::{DecidedBy, Plan};
-use crate::shown::printable;
+use crate::shown::{plural, printable};
 
 /// Checks whether the bundle with this list holds the sandbox image that is in
 /// effect before the migration, and the one after it.

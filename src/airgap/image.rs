@@ -216,13 +216,7 @@ fn split_registry(text: &str) -> (&str, &str) {
 /// The beginning of a text of any length, for a message: of what may be shown.
 pub(super) fn excerpt(text: &str) -> String {
     const LONGEST: usize = 60;
-    let Some(text) = shown::harmless(text) else {
-        return shown::hidden_text(text);
-    };
-    match text.char_indices().nth(LONGEST) {
-        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
-        None => text.into_owned(),
-    }
+    shown::shortened(shown::text(text), LONGEST)
 }
 
 #[cfg(test)]

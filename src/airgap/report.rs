@@ -8,7 +8,8 @@ use super::image::ImageReference;
 use super::list::ImageList;
 use crate::diagnostic::{Finding, Severity};
 use crate::k0s;
-use crate::migrate::report::{findings, plural, steps};
+use crate::migrate::report::{findings, steps};
+use crate::shown::plural;
 
 /// What an airgap bundle means for the sandbox image of a node.
 #[derive(Clone, Debug, PartialEq, Serialize)]

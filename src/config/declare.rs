@@ -171,8 +171,10 @@ pub struct Duration(pub String);
 
 impl fmt::Debug for Duration {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let shown = shown::by_kind(&Self::KIND, &Value::String(self.0.clone()));
-        f.debug_tuple("Duration").field(&shown).finish()
+        let shown = shown::duration(&self.0);
+        f.debug_tuple("Duration")
+            .field(&format_args!("{shown}"))
+            .finish()
     }
 }
 

@@ -216,6 +216,16 @@ mod tests {
     }
 
     #[test]
+    fn durations_show_in_debug_and_other_texts_by_their_length() {
+        let shown = |text: &str| format!("{:?}", Duration(text.to_owned()));
+        assert_eq!(shown("1m30s"), "Duration(\"1m30s\")");
+        assert_eq!(
+            shown("hunter2"),
+            "Duration(\"<hidden> (string, 7 characters)\")"
+        );
+    }
+
+    #[test]
     fn secrets_do_not_show_in_debug() {
         let config = read(
             "version = 2\n[plugins.\"io.containerd.grpc.v1.cri\".registry.configs.h.auth]\npassword = \"hunter2\"\n",

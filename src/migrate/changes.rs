@@ -122,9 +122,9 @@ impl Changes {
             let Some(mut difference) = compare.real(&difference) else {
                 continue;
             };
-            let key = key_at(target, &path);
             let is_of_release = by_release.brings(&difference);
             let address = address::of(target.release.config_version(), &path);
+            let key = shown::path(&address);
             let whole_key = Behind(shown::hidden_path(&address));
             let change = |reason| Change {
                 key,

@@ -9,7 +9,7 @@ use super::origin::Origin;
 use super::plan::Plan;
 use crate::diagnostic::Finding;
 use crate::k0s::FileName;
-use crate::shown::printable;
+use crate::shown::{plural, printable};
 
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -29,11 +29,6 @@ impl fmt::Display for Plan {
         writeln!(f, "\nNEXT STEPS")?;
         steps(&self.steps, f)
     }
-}
-
-/// A number and what it counts.
-pub(crate) fn plural(count: usize, one: &str) -> String {
-    format!("{count} {one}{}", if count == 1 { "" } else { "s" })
 }
 
 /// Said behind a fact that the caller stated.

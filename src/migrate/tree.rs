@@ -662,10 +662,7 @@ impl<'a> Files<'a> {
         let value = tree.value(id).cloned();
         let value = value.unwrap_or_else(|| Value::Table(Table::new()));
         let value = tree.redacted(id, value).to_string();
-        let value = match value.char_indices().nth(LONGEST_VALUE) {
-            Some((end, _)) => format!("{}…", value.get(..end).unwrap_or_default()),
-            None => value,
-        };
+        let value = shown::shortened(value.into(), LONGEST_VALUE);
         let path = tree.spelled_path(id);
         let key = path.last().map_or(String::new(), |key| shown::path(&[key]));
         let mut finding = self.finding(tree, id, code, format!("{key} = {value}: {why}"));

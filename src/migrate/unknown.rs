@@ -50,16 +50,12 @@ impl Unknown {
             return None;
         }
         let hint = hint(tree, top, release).unwrap_or_default();
-        let message = match plugin_of(tree, top) {
-            Some(plugin) => {
-                let plugin = shown::name(plugin);
-                format!("containerd 1.2 to 2.4 have no settings for the plugin {plugin:?}{hint}")
-            }
-            None => format!("{UNKNOWN_KEY}{hint}"),
-        };
-        let code = match plugin_of(tree, top) {
-            Some(_) => Code::UnknownPlugin,
-            None => Code::UnknownKey,
+        let (code, message) = match plugin_of(tree, top).map(shown::name) {
+            Some(plugin) => (
+                Code::UnknownPlugin,
+                format!("containerd 1.2 to 2.4 have no settings for the plugin {plugin:?}{hint}"),
+            ),
+            None => (Code::UnknownKey, format!("{UNKNOWN_KEY}{hint}")),
         };
         Some(files.finding(tree, top, code, message))
     }

@@ -23,7 +23,7 @@ pub(super) fn find(tree: &Tree, files: Files<'_>) -> Option<Finding> {
     let default = default_handler(tree, &leaves);
     let is_proof = |id: &Id| is_of_windows(tree, *id, default);
     let proof = leaves.iter().copied().find(is_proof)?;
-    let why = "this is a setting of a Windows node; Linux nodes only are migrated";
+    let why = format!("this is a setting of a Windows node; {WHY}");
     Some(files.wrong_value(tree, proof, Code::WindowsNode, why))
 }
 

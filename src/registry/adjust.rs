@@ -76,10 +76,13 @@ fn usable(text: &str, to: Release) -> Result<Option<String>, Option<&'static str
 
 /// Takes the TLS settings over.
 fn secured(settings: &Registry, adjusted: &mut Registry, from: Release, remarks: &mut Vec<Remark>) {
-    let asked: BTreeSet<String> = adjusted
+    // Endpoints that cannot be asked among them.
+    let looked_up = settings
         .mirrors
-        .values()
-        .flat_map(urls)
+        .iter()
+        .filter(|(name, _)| is_looked_up(name));
+    let asked: BTreeSet<String> = looked_up
+        .flat_map(|(_, mirror)| urls(mirror))
         .map(|url| url.host)
         .collect();
     let unused: BTreeSet<Vec<String>> = remarks

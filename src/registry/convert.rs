@@ -244,8 +244,14 @@ impl Conversion {
             let message = "containerd asks the same without it";
             unused.push(Remark::new(path, RemarkKind::Redundant, message));
         }
+        // What refused every pull did have an effect.
+        let refusing = self
+            .remarks
+            .iter()
+            .filter(|remark| remark.kind == RemarkKind::FirstEffect);
+        let refusing: BTreeSet<&Vec<String>> = refusing.map(|remark| &remark.path).collect();
         let configs = self.settings.configs.keys().map(|host| tls_of(host));
-        for path in configs.filter(is_unused) {
+        for path in configs.filter(|path| is_unused(path) && !refusing.contains(path)) {
             let message = "none of the endpoints that can be asked over TLS has this host";
             unused.push(Remark::new(path, RemarkKind::WithoutEffect, message));
         }

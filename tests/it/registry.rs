@@ -533,6 +533,16 @@ fn what_a_conversion_changes_is_said() {
         &[("configs gcr.io tls", FirstEffect)],
     );
     assert!(!files[0].1.contains("/cert"), "{files:?}");
+    // Before it looks at the scheme of the endpoint that the settings are of.
+    let files = remarks(
+        "gcr.io = ftp://m.example\ntls m.example = /ca /cert",
+        &[
+            ("mirrors gcr.io", NeverAsked),
+            ("configs m.example tls", FirstEffect),
+            ("mirrors gcr.io", Redundant),
+        ],
+    );
+    assert!(!files[0].1.contains("/cert"), "{files:?}");
     remarks(
         "tls https://gcr.io = skip",
         &[("configs https://gcr.io tls", NeverLookedUp)],
