@@ -6,7 +6,7 @@ use std::fmt;
 
 use super::difference::{self, Difference, Unknown};
 use super::place::Place;
-use super::setting::{Kind, Merge, Presence, State};
+use super::setting::{Kind, Merge, Move, MovedTo, Presence, State};
 use super::{Release, plugin};
 use crate::config::Config;
 use crate::config::address::{self, stated_version};
@@ -261,6 +261,13 @@ impl Loading {
             ),
         };
         let lenient = lenient && matches!(version, 2 | 3);
+        if release.is_2() {
+            address::with_ids_of_2_x(&mut file);
+        }
+        // File by file, before it merges them (`LoadConfig` of containerd 2.3).
+        if plugin::of_servers(release) {
+            without_zeros(&Config::place(), &mut file);
+        }
         // The paths of version 2 are the settings' own.
         let mut file = match (version, lenient) {
             (2, false) => file,
@@ -276,6 +283,7 @@ impl Loading {
             &mut self.lists,
             file,
             release,
+            Zero::Unset,
         );
     }
 
@@ -359,13 +367,60 @@ fn version_on_2(file: &mut Table) -> i64 {
     }
 }
 
-fn merge(place: &Place, into: &mut Table, lists: &mut Lists, from: Table, release: Release) {
+/// Takes out what is zero in the daemon's own settings, which no release tells
+/// from what is not set.
+fn without_zeros(place: &Place, file: &mut Table) {
+    file.retain(|key, value| match (place.child(key), value) {
+        (Some(child), Value::Table(table)) if child.merge == Merge::NonZero => {
+            without_zeros(&child, table);
+            true
+        }
+        (Some(child), value) => child.merge != Merge::NonZero || !value.is_zero(),
+        (None, _) => true,
+    });
+}
+
+/// What a zero value means.
+#[derive(Clone, Copy, PartialEq)]
+enum Zero {
+    /// The same as none.
+    Unset,
+    /// What it says, as in plugins.
+    Value,
+}
+
+impl Zero {
+    /// In a setting of the daemon, which may have come from a plugin.
+    fn within(self, child: &Place, release: Release) -> Self {
+        let is_plugin = |moved: &Move| match moved.to {
+            MovedTo::Path(path) | MovedTo::Into(path) => path.first() == Some(&"plugins"),
+            MovedTo::Key(_) => false,
+        };
+        let moved = child
+            .moved
+            .filter(|moved| moved.version <= paths_of(release));
+        match moved.as_ref().is_some_and(is_plugin) {
+            true => Zero::Value,
+            false => self,
+        }
+    }
+}
+
+fn merge(
+    place: &Place,
+    into: &mut Table,
+    lists: &mut Lists,
+    from: Table,
+    release: Release,
+    zero: Zero,
+) {
     for (key, value) in from {
         let Some(child) = place.child(&key) else {
             // containerd ignores it; the later file's shows.
             into.insert(key, value);
             continue;
         };
+        let zero = zero.within(&child, release);
         match (child.merge, into.get_mut(&key), value) {
             (Merge::Append, Some(Value::Array(into)), Value::Array(from)) => {
                 let names = lists.entry(key).or_default();
@@ -384,14 +439,14 @@ fn merge(place: &Place, into: &mut Table, lists: &mut Lists, from: Table, releas
                 }
             }
             (Merge::NonZero, Some(Value::Table(into)), Value::Table(from)) => {
-                merge(&child, into, &mut Lists::new(), from, release);
+                merge(&child, into, &mut Lists::new(), from, release, zero);
             }
             (Merge::NonZero, _, Value::Table(from)) => {
                 let mut table = Table::new();
-                merge(&child, &mut table, &mut Lists::new(), from, release);
+                merge(&child, &mut table, &mut Lists::new(), from, release, zero);
                 into.insert(key, Value::Table(table));
             }
-            (Merge::NonZero, _, value) if value.is_zero() => {}
+            (Merge::NonZero, _, value) if zero == Zero::Unset && value.is_zero() => {}
             (_, _, value) => {
                 lists.remove(&key);
                 into.insert(key, value);
@@ -482,6 +537,29 @@ mod tests {
 
     fn text(text: &str) -> Option<Value> {
         Some(Value::String(text.to_owned()))
+    }
+
+    /// As `config dump` of 2.3.1 has it, 2.2 and earlier know no such plugin.
+    #[test]
+    fn zero_values_of_servers() {
+        let server = "[plugins.'io.containerd.server.v1.grpc']\nmax_send_message_size = ";
+        let old = "[grpc]\nmax_send_message_size = ";
+        let sent = |files: &[(&str, i64)]| {
+            let text = |(table, value): &(&str, i64)| format!("version = 3\n{table}{value}\n");
+            let files: Vec<String> = files.iter().map(text).collect();
+            let files: Vec<&str> = files.iter().map(String::as_str).collect();
+            let value = load("2.3.1", &files).value(&["grpc", "max_send_message_size"]);
+            match value {
+                Some(Value::Integer(value)) => Some(value),
+                _ => None,
+            }
+        };
+        assert_eq!(sent(&[(server, 0)]), Some(0));
+        assert_eq!(sent(&[(server, 5), (server, 0)]), Some(0));
+        assert_eq!(sent(&[(old, 5), (server, 0)]), Some(0));
+        assert_eq!(sent(&[(old, 0)]), Some(16_777_216));
+        assert_eq!(sent(&[(server, 5), (old, 0)]), Some(5));
+        assert_eq!(sent(&[(server, 0), (old, 5)]), Some(5));
     }
 
     /// As 2.3.4 has it: it migrates files of versions up to 3 before it merges them,

@@ -49,6 +49,11 @@ pub(crate) const DIFFER: &str = "io.containerd.differ.v1";
 /// The type of sandbox controllers.
 pub(crate) const SANDBOX_CONTROLLER: &str = "io.containerd.sandbox.controller.v1";
 
+/// Whether a release makes plugins of its servers.
+pub(crate) fn of_servers(release: Release) -> bool {
+    release >= V2_3
+}
+
 /// A plugin that is built into containerd on Linux.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Plugin {

@@ -279,7 +279,7 @@ impl Compare<'_> {
         if self.is_plugin_list() && self.before.has_short_names() {
             difference.before = difference
                 .before
-                .map(|names| Redacted::new(Some(place), uris(&names)));
+                .map(|names| Redacted::new(Some(place), uris(names.expose())));
         }
         let value = |side: &Option<Redacted>| side.as_ref().map(|side| side.expose().clone());
         let (before, after) = (value(&difference.before), value(&difference.after));
@@ -296,7 +296,17 @@ impl Compare<'_> {
             || self.is_sandbox_mode() && pod_sandbox(&before) && pod_sandbox(&after)
             || self.is_plugin_list() && names(&before) == names(&after)
             || self.is_platform(&place, &before, &after);
-        (!same).then_some(difference)
+        if same {
+            return None;
+        }
+        if self.is_plugin_list() {
+            let spell = |side: Option<Redacted>, effective: &Effective| {
+                side.map(|ids| Redacted::new(Some(place), ids_of(effective, &ids)))
+            };
+            difference.before = spell(difference.before, self.before);
+            difference.after = spell(difference.after, self.after);
+        }
+        Some(difference)
     }
 
     fn is_plugin_list(&self) -> bool {
@@ -377,7 +387,18 @@ impl Compare<'_> {
             .filter(|id| self.tree.is_kept(*id))
             .collect();
         if self.is_plugin_list() && dropped.is_none() {
-            return Some(FEWER_PLUGINS.to_owned());
+            let of = |side: &Effective| side.set_value(self.path).cloned();
+            let before = match of(self.before) {
+                Some(names) if self.before.has_short_names() => Some(uris(&names)),
+                names => names,
+            };
+            let is_subset = names(&of(self.after)).is_subset(&names(&before));
+            let reason = if is_subset {
+                FEWER_PLUGINS
+            } else {
+                OTHER_PLUGINS
+            };
+            return Some(reason.to_owned());
         }
         // The plan has a place of its own for companions.
         let is_companion = |id: &Id| {
@@ -431,12 +452,22 @@ impl Compare<'_> {
 const FEWER_PLUGINS: &str =
     "the names of what the target does not have, or what k0s needs, are taken out";
 
+const OTHER_PLUGINS: &str = "the target has plugins of these ids, which the node does not have now";
+
 /// The plugins that the short names in a list mean.
-fn uris(names: &Redacted) -> Value {
-    let names = names.expose().as_array().unwrap_or_default();
+fn uris(names: &Value) -> Value {
+    let names = names.as_array().unwrap_or_default();
     let names = names.iter().filter_map(Value::as_str);
     let uris = names.flat_map(plugin::with_short_name);
     Value::Array(uris.map(|uri| Value::String(uri.to_owned())).collect())
+}
+
+/// Plugins by the ids by which a release has them.
+fn ids_of(effective: &Effective, ids: &Redacted) -> Value {
+    let ids = ids.expose().as_array().unwrap_or_default();
+    let ids = ids.iter().filter_map(Value::as_str);
+    let ids = ids.map(|id| address::id_in_file(effective.plugin_id(id)).to_owned());
+    Value::Array(ids.map(Value::String).collect())
 }
 
 fn names(list: &Option<Value>) -> BTreeSet<&str> {

@@ -357,7 +357,7 @@ impl Judge<'_> {
                 format!("containerd {release} wrote it as its default; the target has its own");
             return Verdict::Drop(Dropped::StaleDefault, why);
         }
-        if tree.is_merged_by_value(id) && value.is_zero() {
+        if tree.is_merged_by_value(tree.node(id)) && value.is_zero() {
             let why = "containerd lets no zero value override a default here".to_owned();
             self.say(tree, id, Code::ZeroValueIgnored, why.clone());
             return Verdict::Drop(Dropped::NoEffect, why);
@@ -533,6 +533,15 @@ pub(super) fn without_place(tree: &mut Tree, files: Files<'_>, target: &Target) 
                     "the setting exists from containerd {since} on, and the target runs {containerd}"
                 ),
             ),
+            (None, None, None) if !plugin::of_servers(containerd) && tree.is_zero_of_server(id) => {
+                (
+                    Code::NotExpressible,
+                    Dropped::NotExpressible,
+                    format!(
+                        "containerd {containerd} of the target takes a zero value of this setting for none"
+                    ),
+                )
+            }
             (None, None, None) => continue,
         };
         // A table at a time.

@@ -334,7 +334,7 @@ fn prevails(tree: &Tree, id: usize, later: &Value) -> bool {
         .node(id)
         .place()
         .is_some_and(|place| place.merge == Merge::Append || place.owned.is_some());
-    let hidden = tree.is_merged_by_value(id) && later.is_zero();
+    let hidden = tree.is_merged_by_value(tree.node(id)) && later.is_zero();
     !is_list && !hidden
 }
 

@@ -293,6 +293,7 @@ impl Tree {
         let path = self.path(id);
         match self.version {
             2 => path,
+            3 if self.is_zero_of_server(id) => address::of(4, &path),
             version => address::of(version, &path),
         }
     }
@@ -602,11 +603,24 @@ impl Tree {
     }
 
     /// Whether a node is one of the daemon's settings, over which a later file's
-    /// zero value does not prevail.
-    pub(super) fn is_merged_by_value(&self, id: Id) -> bool {
-        let place = self.node(id).place();
+    /// zero value does not prevail. What the input has in a plugin, where config
+    /// version 4 has settings of the daemon, is merged as it is.
+    pub(super) fn is_merged_by_value(&self, node: &Node) -> bool {
+        let place = node.place();
         let by_value = place.is_some_and(|place| place.merge == Merge::NonZero);
-        by_value && self.path(id).first() != Some(&"plugins")
+        by_value && self.spelled_path(node.above()).first() != Some(&"plugins")
+    }
+
+    /// Whether a zero value of a setting of the daemon is one that counts, as
+    /// the input has it in the plugin that containerd 2.3 makes of a server.
+    pub(super) fn is_zero_of_server(&self, id: Id) -> bool {
+        let node = self.node(id);
+        self.value(id).is_some_and(Value::is_zero)
+            && node
+                .place()
+                .is_some_and(|place| place.merge == Merge::NonZero)
+            && self.path(id).first() != Some(&"plugins")
+            && !self.is_merged_by_value(node)
     }
 
     /// Whether a leaf cannot be written.

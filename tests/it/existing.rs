@@ -339,6 +339,38 @@ fn own_output_stays() {
     }
 }
 
+/// As `config dump` of containerd 2.3.1 has it.
+#[test]
+fn a_zero_value_of_a_server_counts() {
+    let set = |table: &str, sizes: [i64; 2]| {
+        let text = |size| format!("version = 3\n[{table}]\nmax_send_message_size = {size}\n");
+        let plan = carried(&[("a.toml", &text(sizes[0])), ("b.toml", &text(sizes[1]))]);
+        assert!(plan.is_sound(), "{:?}", plan.findings);
+        support::drop_ins(&plan)
+    };
+    for plugin in ["grpc", "grpc-tcp"] {
+        let table = format!("plugins.\"io.containerd.server.v1.{plugin}\"");
+        let files = set(&table, [1001, 0]);
+        assert_eq!(files.keys().collect::<Vec<_>>(), ["b.toml"]);
+        assert!(
+            files["b.toml"].contains(&format!("[{table}]\nmax_send_message_size = 0\n")),
+            "{files:?}"
+        );
+    }
+    let files = set("grpc", [1001, 0]);
+    assert_eq!(files.keys().collect::<Vec<_>>(), ["a.toml"]);
+}
+
+/// containerd 2.x migrates ids in lists in no file, and so knows the later one in
+/// a file without a version, too.
+#[test]
+fn a_plugin_by_its_later_id_in_a_file_without_a_version() {
+    let text = "disabled_plugins = [\"io.containerd.monitor.container.v1.restart\"]\n";
+    let plan = carried(&[("a.toml", text)]);
+    assert!(plan.is_sound(), "{:?}", plan.findings);
+    assert!(support::drop_ins(&plan)["a.toml"].ends_with(text));
+}
+
 /// containerd 2.3 leaves a server's settings behind where there is a section
 /// of the plugin that it makes of the server.
 #[test]

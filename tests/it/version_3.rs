@@ -326,6 +326,18 @@ fn servers_of_version_4() {
     );
 }
 
+/// A zero value counts in the plugin that containerd 2.3 makes of a server, and
+/// nowhere else.
+#[test]
+fn zero_values_of_servers() {
+    let text = |table: &str| format!("version = 3\n[{table}]\nmax_send_message_size = 0\n");
+    let plugin = "plugins.\"io.containerd.server.v1.grpc\"";
+    let kept = "\"plugins\".\"io.containerd.server.v1.grpc\".\"max_send_message_size\" = 0";
+    check(&text(plugin), NEW, &[kept], &[]);
+    check(&text("grpc"), NEW, &[], &[Code::ZeroValueIgnored]);
+    check(&text(plugin), OLD, &[], &[Code::NotExpressible]);
+}
+
 #[test]
 fn proxies_of_sandboxes_are_known_from_2_0_on() {
     let text = "version = 2\n[proxy_plugins.p]\ntype = \"sandbox\"\naddress = \"/p.sock\"\n";

@@ -11,7 +11,8 @@ mod rewrite;
 
 pub(crate) use cursor::{Cursor, OWN, Step};
 pub(crate) use rewrite::{
-    enter, leave, read, setting_at, stated_version, without_short_names, write,
+    enter, id_in_file, leave, read, setting_at, stated_version, with_ids_of_2_x,
+    without_short_names, write,
 };
 
 use super::Config;

@@ -58,7 +58,7 @@ pub(crate) fn enter(section: &'static Section, table: &mut Table) {
         }
     };
     let ignored = plugin::LISTS.map(|key| (key, take_ignored(table, key, version)));
-    *table = read(std::mem::take(table), version, false);
+    *table = read_with_ids(std::mem::take(table), version);
     for (key, ids) in ignored {
         if !ids.is_empty() {
             table.insert(aside(version, key), Value::Array(ids));
@@ -155,6 +155,12 @@ pub(crate) fn read(table: Table, version: i64, lenient: bool) -> Table {
     let mut top = Table::new();
     let rest = read_table(Cursor::root(version, lenient), table, &mut top);
     merge(&mut top, rest);
+    top
+}
+
+/// The same for a file that names plugins by the ids of its version.
+fn read_with_ids(table: Table, version: i64) -> Table {
+    let mut top = read(table, version, false);
     rename_plugins(&mut top, |id| plugin_of(version, id));
     top
 }
@@ -180,6 +186,36 @@ pub(crate) fn without_short_names(table: &mut Table) {
             }
         }
     }
+}
+
+/// Takes the ids in lists of plugins for what containerd 2.x takes them for: it
+/// migrates none, and so knows those of version 3 in any file, and none that a
+/// plugin had before (2.1.9 and 2.3.1).
+pub(crate) fn with_ids_of_2_x(table: &mut Table) {
+    let name = |id: &mut String| match plugin_of(3, id) {
+        later if later != id => *id = later.to_owned(),
+        early if plugin_id(3, early) != early => *id = aside(3, early),
+        _ => {}
+    };
+    for key in plugin::LISTS {
+        let items = match table.get_mut(key) {
+            Some(Value::Array(items)) => items.as_mut_slice(),
+            _ => &mut [],
+        };
+        for item in items {
+            if let Value::String(id) = item {
+                name(id);
+            }
+        }
+    }
+}
+
+/// The id of a plugin as a file has it, which may mean none.
+pub(crate) fn id_in_file(id: &str) -> &str {
+    let rest = id
+        .strip_prefix(ASIDE)
+        .and_then(|rest| rest.split_once(": "));
+    rest.map_or(id, |(_, id)| id)
 }
 
 /// Renames plugins in the lists that name some.

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::syntax::{is_bad_platform, is_bad_size};
 use super::{Check, DISABLED, Refusal, Refuses, Rule};
+use crate::config::address;
 use crate::containerd::import::clean;
 use crate::containerd::plugin::{self, Need};
 use crate::containerd::releases::*;
@@ -364,7 +365,7 @@ impl Check<'_> {
         let ids: BTreeSet<String> = self.texts(&[REQUIRED]).into_iter().collect();
         for id in ids {
             if let Some(why) = self.not_loaded(&id, no_cri, &refused) {
-                let id = shown::name(&id);
+                let id = shown::name(address::id_in_file(&id));
                 let message = format!("the required plugin {id} is not loaded: {why}");
                 self.refuse(Rule::RequiredPlugin, Refuses::Daemon, &[REQUIRED], message);
             }

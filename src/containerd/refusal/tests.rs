@@ -56,6 +56,19 @@ fn plugins_with_a_new_id_are_known_by_it() {
     let moved = list("io.containerd.monitor.container.v1.restart");
     assert_eq!(rules("2.1.9", &moved), []);
     assert_eq!(rules("2.1.9", &list(plugin::CRI)), []);
+    // The lists of no file are migrated.
+    let old = "io.containerd.internal.v1.restart";
+    let on_2 = |version: i64, id: &str| {
+        let text = format!("version = {version}\nrequired_plugins = [\"{id}\"]\n");
+        rules("2.3.1", &text)
+    };
+    for version in 2..=4 {
+        assert_eq!(
+            on_2(version, "io.containerd.monitor.container.v1.restart"),
+            []
+        );
+        assert_eq!(on_2(version, old), [Rule::RequiredPlugin]);
+    }
     // Not all plugins of later releases are known.
     let unknown = list("io.containerd.new.v1.thing");
     assert_eq!(rules("2.1.9", &unknown), [Rule::RequiredPlugin]);

@@ -3,7 +3,7 @@
 use super::{Ignored, Reader, Rules};
 use crate::containerd::setting::Merge;
 use crate::diagnostic::{Code, Finding};
-use crate::migrate::tree::{Content, Dropped, Files, Id, Node, ROOT, Tree, Verdict};
+use crate::migrate::tree::{Content, Dropped, Files, Id, Node, ROOT, Verdict};
 use crate::shown::{self, Behind};
 use crate::value::Value;
 
@@ -12,15 +12,6 @@ fn node_value(node: &Node) -> Option<&Value> {
         Content::Leaf { value, .. } => Some(value),
         Content::Table(_) => None,
     }
-}
-
-/// Whether a setting of the daemon is merged by its value.
-fn daemon_scalar(tree: &Tree, node: &Node) -> bool {
-    let by_value = node
-        .place()
-        .is_some_and(|place| place.merge == Merge::NonZero);
-    // What config version 4 has in plugins is merged as they are.
-    by_value && tree.spelled_path(node.above()).first() != Some(&"plugins")
 }
 
 impl Reader<'_> {
@@ -125,7 +116,7 @@ impl Reader<'_> {
             return;
         }
         let is_zero = node_value(&node).is_some_and(Value::is_zero);
-        let scalar = daemon_scalar(&self.input.tree, &node);
+        let scalar = self.input.tree.is_merged_by_value(&node);
         if by_key && scalar && is_zero {
             // It replaces in k0s's merge, and overrides nothing in containerd.
             self.say_zero(node);
