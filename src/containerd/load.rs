@@ -10,7 +10,7 @@ use super::setting::{Kind, Merge, Move, MovedTo, Presence, State};
 use super::{Release, plugin};
 use crate::config::Config;
 use crate::config::address::{self, stated_version};
-use crate::shown;
+use crate::shown::{self, Redacted};
 use crate::value::{self, Table, Value};
 
 /// What containerd runs with: the merged files over its built-in defaults.
@@ -79,7 +79,23 @@ impl Effective {
     pub fn get(&self, path: &[&str]) -> Option<Value> {
         let path = address::setting_at(paths_of(self.release), path);
         let path: Vec<&str> = path.iter().map(String::as_str).collect();
-        self.value(&path)
+        let value = self.value(&path)?;
+        Some(match path.as_slice() {
+            [list] if plugin::LISTS.contains(list) => self.with_own_ids(&value),
+            _ => value,
+        })
+    }
+
+    /// A list of plugins by the ids by which the release has them.
+    pub(crate) fn with_own_ids(&self, list: &Value) -> Value {
+        let Some(items) = list.as_array().filter(|_| !self.has_short_names) else {
+            return list.clone();
+        };
+        let own = |item: &Value| match item {
+            Value::String(id) => Value::String(address::id_in_file(self.plugin_id(id)).to_owned()),
+            other => other.clone(),
+        };
+        Value::Array(items.iter().map(own).collect())
     }
 
     pub(crate) fn release(&self) -> Release {
@@ -156,9 +172,29 @@ impl Effective {
         for difference in &mut found {
             let path: Vec<&str> = difference.path.iter().map(String::as_str).collect();
             let address = address::of(version, &path);
+            if let [list] = path.as_slice()
+                && plugin::LISTS.contains(list)
+            {
+                self.spell_ids(other, difference);
+                continue;
+            }
             difference.path = address.into_iter().map(str::to_owned).collect();
         }
         found
+    }
+
+    /// Has the lists of plugins of both sides by their releases' ids.
+    pub(crate) fn spell_ids(&self, other: &Effective, difference: &mut Difference) {
+        let place = Config::place_of(&["disabled_plugins"]);
+        let sides = [
+            (self, &mut difference.before),
+            (other, &mut difference.after),
+        ];
+        for (side, value) in sides {
+            if let Some(list) = value {
+                *list = Redacted::new(place, side.with_own_ids(list.expose()));
+            }
+        }
     }
 
     /// Every setting that the two releases act on otherwise, by the paths of

@@ -428,6 +428,7 @@ fn ends_atom(byte: u8) -> bool {
 
 #[cfg(test)]
 mod tests {
+    #[cfg(feature = "proptest1")]
     use proptest::prelude::*;
     use toml_edit::{Item, TableLike, Value};
 
@@ -530,6 +531,7 @@ mod tests {
         }
     }
 
+    #[cfg(feature = "proptest1")]
     fn pieces() -> impl Strategy<Value = String> {
         let piece = prop::sample::select(vec![
             "a",
@@ -570,6 +572,7 @@ mod tests {
         prop::collection::vec(piece, 0..16).prop_map(|pieces| pieces.concat())
     }
 
+    #[cfg(feature = "proptest1")]
     proptest! {
         #[test]
         fn nothing_that_is_built_goes_uncounted(text in pieces()) {

@@ -300,11 +300,7 @@ impl Compare<'_> {
             return None;
         }
         if self.is_plugin_list() {
-            let spell = |side: Option<Redacted>, effective: &Effective| {
-                side.map(|ids| Redacted::new(Some(place), ids_of(effective, &ids)))
-            };
-            difference.before = spell(difference.before, self.before);
-            difference.after = spell(difference.after, self.after);
+            self.before.spell_ids(self.after, &mut difference);
         }
         Some(difference)
     }
@@ -460,14 +456,6 @@ fn uris(names: &Value) -> Value {
     let names = names.iter().filter_map(Value::as_str);
     let uris = names.flat_map(plugin::with_short_name);
     Value::Array(uris.map(|uri| Value::String(uri.to_owned())).collect())
-}
-
-/// Plugins by the ids by which a release has them.
-fn ids_of(effective: &Effective, ids: &Redacted) -> Value {
-    let ids = ids.expose().as_array().unwrap_or_default();
-    let ids = ids.iter().filter_map(Value::as_str);
-    let ids = ids.map(|id| address::id_in_file(effective.plugin_id(id)).to_owned());
-    Value::Array(ids.map(Value::String).collect())
 }
 
 fn names(list: &Option<Value>) -> BTreeSet<&str> {

@@ -80,6 +80,9 @@ pub struct LedgerEntry {
     /// The whole of the path, where that is not all of it.
     #[serde(skip)]
     whole_key: Behind,
+    /// The same of the keys that hold it now.
+    #[serde(skip)]
+    whole_to: Vec<Behind>,
     /// Its value in the input.
     pub value: Redacted,
     /// Where it stands.
@@ -96,6 +99,11 @@ impl LedgerEntry {
     pub(super) fn reveal(&mut self) {
         self.value.reveal();
         self.whole_key.reveal(&mut self.key);
+        if let Fate::Converted { to, .. } = &mut self.fate {
+            for (whole, key) in self.whole_to.iter_mut().zip(to) {
+                whole.reveal(key);
+            }
+        }
     }
 }
 
@@ -139,9 +147,15 @@ pub(super) fn ledger(
             Content::Table(_) => continue,
         };
         let (fate, reason) = fate(tree, id, &names);
+        let to = converted_to(tree, id);
+        let to: Vec<Option<String>> = to
+            .iter()
+            .map(|id| shown::hidden_path(&tree.written_path(*id)))
+            .collect();
         let entry = |path: &[&str], value: Redacted, span: Span| LedgerEntry {
             key: shown::path(path),
             whole_key: Behind(shown::hidden_path(path)),
+            whole_to: to.iter().cloned().map(Behind).collect(),
             value,
             span,
             fate: fate.clone(),
@@ -172,6 +186,7 @@ pub(super) fn ledger(
         push(&ignored.source, &|span| LedgerEntry {
             key: ignored.key.clone(),
             whole_key: ignored.whole_key.clone(),
+            whole_to: Vec::new(),
             value: Redacted::new(ignored.place, ignored.value.clone()),
             span,
             fate: Fate::NoEffect,
@@ -259,44 +274,64 @@ fn fate(tree: &Tree, id: Id, names: &HashMap<Id, FileName>) -> (Fate, String) {
                 why.clone(),
             ),
             Why::Elsewhere(why) => (Fate::LeftInPlace, why.clone()),
-            Why::Converted(why) => {
-                let to = vec![tree.written(id)];
-                (
-                    Fate::Converted {
-                        to,
-                        drop_in: Some(drop_in(id)),
-                    },
-                    why.clone(),
-                )
-            }
+            Why::Converted(why) => (
+                Fate::Converted {
+                    to: written(tree, id),
+                    drop_in: Some(drop_in(id)),
+                },
+                why.clone(),
+            ),
         },
         Some(Verdict::Drop(dropped, why)) => (fate_of_dropped(tree, id, *dropped), why.clone()),
         Some(Verdict::Converted(to, why)) => {
-            let ends: Vec<Id> = to.iter().filter_map(|id| end(tree, *id)).collect();
-            // What came of it may have been lost after all.
-            let lost = |id: &Id| {
-                matches!(
-                    tree.verdict(*id),
-                    Some(Verdict::Drop(
-                        Dropped::NoEffect | Dropped::Obsolete | Dropped::NotExpressible,
-                        _
-                    ))
-                )
-            };
-            if let Some(id) = ends.iter().copied().find(lost) {
+            if let Some(id) = ends(tree, to).find(|id| is_lost(tree, *id)) {
                 return fate(tree, id, names);
             }
-            let drop_in = ends.iter().find_map(|id| names.get(id).cloned());
-            let to = ends.iter().map(|id| tree.written(*id)).collect();
+            let drop_in = ends(tree, to).find_map(|id| names.get(&id).cloned());
+            let to = written(tree, id);
             (Fate::Converted { to, drop_in }, why.clone())
         }
     }
 }
 
+/// What holds a leaf now, under other keys.
+fn converted_to(tree: &Tree, id: Id) -> Vec<Id> {
+    match tree.verdict(id) {
+        Some(Verdict::Keep(Why::Converted(_)) | Verdict::Drop(Dropped::SuccessorDefault, _)) => {
+            vec![id]
+        }
+        Some(Verdict::Converted(to, _)) => match ends(tree, to).find(|id| is_lost(tree, *id)) {
+            Some(_) => Vec::new(),
+            None => ends(tree, to).collect(),
+        },
+        _ => Vec::new(),
+    }
+}
+
+fn written(tree: &Tree, id: Id) -> Vec<String> {
+    let to = converted_to(tree, id).into_iter();
+    to.map(|id| tree.written(id)).collect()
+}
+
+fn ends<'t>(tree: &'t Tree, to: &'t [Id]) -> impl Iterator<Item = Id> + 't {
+    to.iter().filter_map(|id| end(tree, *id))
+}
+
+/// Whether what came of a leaf has been lost after all.
+fn is_lost(tree: &Tree, id: Id) -> bool {
+    matches!(
+        tree.verdict(id),
+        Some(Verdict::Drop(
+            Dropped::NoEffect | Dropped::Obsolete | Dropped::NotExpressible,
+            _
+        ))
+    )
+}
+
 fn fate_of_dropped(tree: &Tree, id: Id, dropped: Dropped) -> Fate {
     match dropped {
         Dropped::SuccessorDefault => Fate::Converted {
-            to: vec![tree.written(id)],
+            to: written(tree, id),
             drop_in: None,
         },
         Dropped::TargetDefault => Fate::EqualsTargetDefault,

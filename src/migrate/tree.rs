@@ -461,7 +461,26 @@ impl Tree {
 
     fn put(&mut self, table: Id, key: &str, value: Value, from: Id, why: Why) -> Id {
         let sources = self.node(from).sources.clone();
-        if let Some(old) = self.child(table, key) {
+        let old = self.child(table, key);
+        // What the target has by itself, and will have otherwise.
+        let overruled = old.filter(|old| {
+            let is_default = matches!(
+                self.verdict(*old),
+                Some(Verdict::Drop(
+                    Dropped::TargetDefault | Dropped::StaleDefault,
+                    _
+                ))
+            );
+            is_default && self.value(*old) != Some(&value)
+        });
+        if let Some(old) = overruled
+            && let Why::Companion { why, .. } = &why
+        {
+            let to = vec![self.nodes.len()];
+            let verdict = Verdict::Converted(to, why.clone());
+            self.judge(old, verdict);
+        }
+        if let Some(old) = old {
             self.detach(old);
         }
         let place = self.node(table).place().and_then(|place| place.child(key));

@@ -167,6 +167,7 @@ impl Conversion {
         let any = self.settings.mirrors.get(ANY);
         if any.is_some()
             && let Ok(list) = mirrored(&self.settings, ANY, self.from)
+            && !list.is_empty()
         {
             let file = file(tried(&list).into_iter(), None, to);
             self.add(DEFAULT, &list, file);

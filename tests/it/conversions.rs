@@ -72,6 +72,26 @@ fn options_of_the_first_shim_become_those_of_runc() {
     );
 }
 
+/// containerd 1.3 – 1.7 do not look at the name then. The default that the file
+/// states is then not what the target has.
+#[test]
+fn the_name_beside_a_default_runtime_is_accounted_for_by_the_one_in_its_place() {
+    let plan = checked(
+        "[CRI.containerd]\ndefault_runtime_name = \"runc\"\n[CRI.containerd.default_runtime]\nruntime_type = \"io.containerd.kata.v2\"\n[CRI.containerd.runtimes.runc]\nruntime_type = \"io.containerd.runc.v2\"\n",
+        "CRI.containerd.default_runtime_name = default\nCRI.containerd.runtimes.default.runtime_type = io.containerd.kata.v2\n",
+        &[],
+    );
+    let name = |key: &str| key.ends_with(".default_runtime_name");
+    let entry = plan.ledger.iter().find(|entry| name(&entry.key)).unwrap();
+    let Fate::Converted { to, drop_in } = &entry.fate else {
+        panic!("{entry:?}");
+    };
+    assert!(
+        to.len() == 1 && name(&to[0]) && drop_in.is_some(),
+        "{entry:?}"
+    );
+}
+
 /// containerd looks at `runtime_engine` only where there are no options.
 #[test]
 fn an_option_beats_the_deprecated_key() {

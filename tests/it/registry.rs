@@ -490,6 +490,9 @@ fn what_a_conversion_changes_is_said() {
         "gcr.io = ftp://gcr.io https://m.example",
         &[("mirrors gcr.io", FirstEffect)],
     );
+    // For all hosts the same as none.
+    let files = remarks("* =", &[("mirrors *", Redundant)]);
+    assert_eq!(files, []);
     // Asked anyway, and as it is.
     let files = remarks(
         "gcr.io = https://gcr.io\nquay.io =",

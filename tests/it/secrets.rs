@@ -6,7 +6,7 @@ use std::fmt::Debug;
 use containerd_dropins::airgap::{self, ImageList};
 use containerd_dropins::k0s::{DropInSet, Release, assemble, preflight};
 use containerd_dropins::migrate::{
-    Options, Plan, RegistryPolicy, Target, check, plan, plan_drop_ins,
+    Fate, Options, Plan, RegistryPolicy, Target, check, plan, plan_drop_ins,
 };
 use containerd_dropins::registry::{CertsD, HostsToml, convert};
 use containerd_dropins::value::{Table, Value};
@@ -276,6 +276,32 @@ fn no_place_shows_a_credential() {
             }
         }
     }
+}
+
+/// What holds a converted key now is shown as the key itself is.
+#[test]
+fn names_of_what_a_key_becomes_are_exposed() {
+    let table = "plugins.\"io.containerd.grpc.v1.cri\".containerd.runtimes.\"Odd Name\"";
+    let text = format!(
+        "version = 2\n[{table}]\nruntime_type = \"io.containerd.runc.v2\"\nruntime_root = \"/r\"\n"
+    );
+    let target = Target::find(NEW).unwrap();
+    let plan = plan(&document(&text), &[], &target, &Options::default());
+    let to = |plan: &Plan| -> String {
+        let mut fates = plan.ledger.iter().map(|entry| &entry.fate);
+        fates
+            .find_map(|fate| match fate {
+                Fate::Converted { to, .. } => Some(to.join(" ")),
+                _ => None,
+            })
+            .unwrap()
+    };
+    assert!(!to(&plan).contains("Odd"), "{}", to(&plan));
+    let whole = to(&plan.exposed());
+    assert!(
+        whole.ends_with(".runtimes.\"Odd Name\".options.Root"),
+        "{whole}"
+    );
 }
 
 /// Where something is planted.
