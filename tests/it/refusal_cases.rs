@@ -491,6 +491,21 @@ pub const CASES: &[Case] = &[
         "disabled_plugins = [\"a.b.c.d\"]\n",
     ),
     case(
+        "section under a short name",
+        up_to_1_7("daemon plugin-id"),
+        "[plugins.scheduler]\npause_threshold = 0.03\n",
+    ),
+    case(
+        "section under two parts of an id",
+        up_to_1_7("daemon plugin-id"),
+        "[plugins.\"a.b\"]\nkey = 1\n",
+    ),
+    case(
+        "section under four parts of an id",
+        ["", "daemon plugin-id", ""],
+        "[plugins.\"a.b.c.d\"]\nkey = 1\n",
+    ),
+    case(
         "short name among required plugins",
         all("daemon plugin-id required-plugin"),
         "required_plugins = [\"cri\"]\n",

@@ -252,7 +252,8 @@ rules! {
     /// `debug.format` is nothing, `text` or `json` (1.5+).
     LogFormat = "log-format",
         "Write \"text\" or \"json\".";
-    /// A plugin's id in a list has another form (1.3+).
+    /// A plugin's id in a list has another form (1.3+), or that of a section (1.3 –
+    /// 1.7).
     PluginId = "plugin-id",
         "Write the whole id, such as \"io.containerd.snapshotter.v1.zfs\".";
     /// A required plugin is disabled, not there, or not loaded (1.3+).
