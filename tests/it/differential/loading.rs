@@ -1,19 +1,20 @@
 //! What is in effect by the library, and by `config dump`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use containerd_dropins::Document;
 use containerd_dropins::containerd::Release;
 use containerd_dropins::containerd::load::{Effective, default_config};
 use containerd_dropins::containerd::refusal::Refuses;
+use containerd_dropins::k0s::{AssembleError, assemble};
 use containerd_dropins::strategies::{DropInFiles, DropInSets, Edit, LegacyFile, LegacyFiles};
 use containerd_dropins::value::{Table, Value};
 use proptest::prelude::*;
 
 use super::{
-    Containerd, Found, all_agree, at, cases, compare, containerds, dump, keys, knows, leaf_paths,
-    same, shown,
+    Containerd, Found, all_agree, at, cases, compare, containerds, dump, is_carried, is_of_build,
+    is_of_dump, keys, knows, leaf_paths, prints, put_together, same, shown, target,
 };
 use crate::support::{self, TempDir};
 
@@ -147,9 +148,17 @@ fn files(release: Release) -> impl Strategy<Value = Case> {
     (main, prop::option::of(imported)).prop_map(|(main, imported)| Case { main, imported })
 }
 
+/// Whether the library says that containerd exits.
+fn exits(effective: &Effective) -> bool {
+    let refusals = effective.refusals();
+    let mut refuses = refusals.iter().map(|refusal| refusal.refuses);
+    refuses.any(|refuses| refuses == Refuses::Daemon)
+}
+
 /// What a containerd makes of a file without settings, and what it is by the
 /// library: a build may have defaults of its own.
 struct Base {
+    release: Release,
     dumped: Table,
     effective: Effective,
 }
@@ -161,6 +170,7 @@ impl Base {
         let path = dir.path().join("config.toml").display().to_string();
         std::fs::write(&path, format!("version = {version}\n")).unwrap();
         let base = Base {
+            release: containerd.release,
             dumped: dump(&containerd.binary, &path).unwrap(),
             effective: Effective::load(containerd.release, [support::parse(&format!(
                 "version = {version}\n"
@@ -170,15 +180,12 @@ impl Base {
         base
     }
 
-    /// Debian's builds look for CNI plugins where Debian has them.
     fn has_only_known_shifts(&self) {
         for path in leaf_paths(&self.dumped) {
             let effective = self.effective.get(&keys(&path));
             let dumped = at(&self.dumped, &path);
-            let is_shift = path.iter().any(|key| key == "cni")
-                && path.last().is_some_and(|key| key.starts_with("bin_dir"));
             assert!(
-                is_shift || same(effective.as_ref(), dumped),
+                is_of_build(&path) || same(effective.as_ref(), dumped),
                 "{path:?} is {}, and by the library {}",
                 shown(dumped),
                 shown(effective.as_ref())
@@ -190,13 +197,43 @@ impl Base {
         effective == self.effective.get(&keys(path)).as_ref() && dumped == at(&self.dumped, path)
     }
 
-    /// Whether containerd prints the section of a plugin, if a path is in one.
-    fn prints(&self, dumped: &Table, path: &[String]) -> bool {
-        let section = path.first().is_some_and(|key| key == "plugins").then_some(2);
-        section.is_none_or(|len| {
-            let section = path.get(..len).unwrap_or_default();
-            at(dumped, section).is_some() && at(&self.dumped, section).is_some()
-        })
+    /// Compares all that containerd prints, all that has a default, and all that was
+    /// edited.
+    fn compare(
+        &self,
+        found: &mut Found,
+        effective: &Effective,
+        dumped: &Table,
+        edits: &[&Edit],
+        exactness: Exactness,
+    ) {
+        let release = self.release;
+        let version = release.config_version().max(2);
+        let edited = edits.iter().filter(|edit| knows(release, &edit.path));
+        let edited = edited.filter_map(|edit| edit.address(version));
+        let mut paths: BTreeSet<Vec<String>> = leaf_paths(dumped);
+        let defaults = default_config(release);
+        let is_setting = |path: &Vec<String>| !matches!(keys(path)[..], ["version" | "imports"]);
+        paths.extend(leaf_paths(&defaults).into_iter().filter(is_setting));
+        paths.extend(edited);
+        for path in paths.iter().filter(|path| prints(dumped, &self.dumped, path)) {
+            if exactness.leaves_out(release, path) {
+                found.count("keys left out", 1);
+                continue;
+            }
+            found.count("keys", 1);
+            let (effective, dumped) = (effective.get(&keys(path)), at(dumped, path));
+            let agrees = same(effective.as_ref(), dumped)
+                || self.is_default(path, effective.as_ref(), dumped);
+            if !agrees {
+                let how = format!(
+                    "{path:?} is {} to containerd {release}, and {} to the library",
+                    shown(dumped),
+                    shown(effective.as_ref())
+                );
+                found.disagree(format!("{path:?}"), how);
+            }
+        }
     }
 }
 
@@ -211,18 +248,18 @@ enum Exactness {
     /// What has its place in every config version: containerd 2.x loses the rest in
     /// files of version 1, and in those of version 2 beside others.
     Mixed,
-    /// Nothing: there is a file of a version that the release does not know.
-    None,
 }
 
-fn exactness(release: Release, versions: &[i64]) -> Exactness {
-    match release.config_version() {
+/// Nothing is promised where there is a file of a version that the release does not
+/// know.
+fn exactness(release: Release, versions: &[i64]) -> Option<Exactness> {
+    Some(match release.config_version() {
         ..=2 => Exactness::All,
-        known if versions.iter().any(|version| *version > known) => Exactness::None,
+        known if versions.iter().any(|version| *version > known) => return None,
         known if versions.iter().all(|version| *version == known) => Exactness::All,
         _ if versions.iter().all(|version| *version == 2) => Exactness::Migrated,
         _ => Exactness::Mixed,
-    }
+    })
 }
 
 fn version_of(file: &Table) -> i64 {
@@ -236,10 +273,7 @@ impl Exactness {
     /// Whether a key is not compared.
     fn leaves_out(self, release: Release, path: &[String]) -> bool {
         match keys(path)[..] {
-            // Up to 1.4 dumps are without them, though they count.
-            ["plugins", support::CRI, "containerd", .., "options", _] => release < Release::new(1, 5, 0),
-            // The address of the plugin is put into a table that is there.
-            ["proxy_plugins", _, "exports", "address"] => true,
+            _ if is_of_dump(release, path) => true,
             ["plugins", id, ..] if self == Exactness::Mixed => MOVED.contains(&id),
             ["plugins", "io.containerd.cri.v1.runtime", "cni", "bin_dir" | "bin_dirs"]
             | ["plugins", "io.containerd.shim.v1.manager", "env"]
@@ -278,13 +312,9 @@ fn check(case: &Case, number: usize, containerd: &Containerd, base: &Base) -> Fo
     }
     let versions: Vec<i64> = tables.iter().map(version_of).collect();
     let effective = Effective::load(release, tables);
-    let refusals = effective.refusals();
-    let exits = refusals
-        .iter()
-        .any(|refusal| refusal.refuses == Refuses::Daemon);
     let dumped = match dump(&containerd.binary, &path("config.toml")) {
         Ok(dumped) => dumped,
-        Err(_) if exits => {
+        Err(_) if exits(&effective) => {
             found.count("refused as the library says", 1);
             return found;
         }
@@ -294,39 +324,13 @@ fn check(case: &Case, number: usize, containerd: &Containerd, base: &Base) -> Fo
             return found;
         }
     };
-    let exactness = exactness(release, &versions);
-    if exactness == Exactness::None {
+    let Some(exactness) = exactness(release, &versions) else {
         found.count("of a version that it does not read", 1);
         return found;
-    }
+    };
     found.count("loaded", 1);
-    let version = release.config_version().max(2);
-    let edited = case.edits().filter(|edit| knows(release, &edit.path));
-    let edited = edited.filter_map(|edit| edit.address(version));
-    let mut paths: BTreeSet<Vec<String>> = leaf_paths(&dumped);
-    paths.extend(leaf_paths(&default_config(release)));
-    paths.extend(edited);
-    for path in paths {
-        if matches!(keys(&path)[..], ["version" | "imports"]) || !base.prints(&dumped, &path) {
-            continue;
-        }
-        if exactness.leaves_out(release, &path) {
-            found.count("keys left out", 1);
-            continue;
-        }
-        found.count("keys", 1);
-        let (effective, dumped) = (effective.get(&keys(&path)), at(&dumped, &path));
-        let agrees = same(effective.as_ref(), dumped)
-            || base.is_default(&path, effective.as_ref(), dumped);
-        if !agrees {
-            let how = format!(
-                "{path:?} is {} to containerd {release}, and {} to the library",
-                shown(dumped),
-                shown(effective.as_ref())
-            );
-            found.disagree(format!("{path:?}"), how);
-        }
-    }
+    let edits: Vec<&Edit> = case.edits().collect();
+    base.compare(&mut found, &effective, &dumped, &edits, exactness);
     found
 }
 
@@ -337,6 +341,88 @@ fn differential_what_is_loaded() {
         let what = format!("loading, containerd {}", containerd.release);
         compare(&what, cases(32), files(containerd.release), |case, at| {
             check(case, at, &containerd, &base)
+        })
+    });
+    all_agree(wrong.collect());
+}
+
+/// Drop-ins of k0s, of which the first may import the second from a folder.
+#[derive(Clone)]
+struct Set {
+    drop_ins: DropInFiles,
+    files: BTreeMap<String, String>,
+}
+
+impl fmt::Debug for Set {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<&String> = self.files.keys().collect();
+        write!(f, "{names:?}: {:?}", self.drop_ins)
+    }
+}
+
+fn sets(version: i64) -> impl Strategy<Value = Set> {
+    let sets = DropInSets::of_version(version).with_conversions();
+    let sets = prop_oneof![sets.clone().strategy(), sets.any_text().strategy()];
+    // What k0s 1.27 to 1.35 have containerd import is beside its own files.
+    let nests = prop::bool::weighted(if version > 2 { 0.3 } else { 0.0 });
+    (sets, nests).prop_map(|(drop_ins, nests)| {
+        let mut files = drop_ins.files.clone();
+        let mut names = drop_ins.files.keys();
+        if let (Some(first), Some(second), true) = (names.next(), names.next(), nests)
+            && let Some(text) = files.remove(second)
+        {
+            let nested = format!("nested/{second}");
+            let importer = with_imports(&files[first], std::slice::from_ref(&nested));
+            files.insert(first.clone(), importer);
+            files.insert(nested, text);
+        }
+        Set { drop_ins, files }
+    })
+}
+
+/// What a node of k0s has in effect: by the rules of k0s and containerd as the
+/// library has them, and by a binary that loads what the tests put together.
+fn check_set(set: &Set, number: usize, containerd: &Containerd, base: &Base) -> Found {
+    let mut found = Found::default();
+    let target = target(containerd.release);
+    let files = support::set(&set.files);
+    let assembled = match assemble(&target.release, target.pause_image(), &files) {
+        Ok(assembled) => assembled,
+        // k0s is not there to be asked.
+        Err(AssembleError::Merge { .. }) => {
+            found.count("not merged", 1);
+            return found;
+        }
+        Err(why) => {
+            found.disagree("assembled", why.to_string());
+            return found;
+        }
+    };
+    let effective = assembled.effective();
+    let dir = TempDir::new(&format!("differential-set-{}-{number}", containerd.release));
+    let config = put_together(&dir, &target, &set.files);
+    match dump(&containerd.binary, &config) {
+        Ok(dumped) => {
+            found.count("loaded", 1);
+            let edits: Vec<&Edit> = set.drop_ins.edits.values().flatten().collect();
+            base.compare(&mut found, &effective, &dumped, &edits, Exactness::All);
+        }
+        Err(_) if exits(&effective) => found.count("refused as the library says", 1),
+        Err(why) => found.disagree("refused", why),
+    }
+    found
+}
+
+#[test]
+fn differential_what_is_loaded_of_drop_ins() {
+    let carried = containerds("drop-ins").into_iter();
+    let carried = carried.filter(|containerd| is_carried(containerd.release));
+    let wrong = carried.map(|containerd| {
+        let base = Base::of(&containerd);
+        let what = format!("drop-ins of k0s, containerd {}", containerd.release);
+        let version = containerd.release.config_version();
+        compare(&what, cases(32), sets(version), |set, at| {
+            check_set(set, at, &containerd, &base)
         })
     });
     all_agree(wrong.collect());

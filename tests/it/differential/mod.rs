@@ -27,13 +27,14 @@ use std::path::{Path, PathBuf};
 use containerd_dropins::Config;
 use containerd_dropins::containerd::Release;
 use containerd_dropins::containerd::setting::{Kind, Presence, State};
+use containerd_dropins::migrate::Target;
 use containerd_dropins::value::{Table, Value};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::{RngSeed, TestRunner};
 
 use crate::daemon::in_parallel;
-use crate::support;
+use crate::support::{self, TempDir};
 
 /// A containerd that is asked.
 #[derive(Clone, Debug)]
@@ -104,7 +105,7 @@ where
     S::Value: Debug + Sync + Send,
 {
     const BATCH: usize = 64;
-    const KINDS: usize = 12;
+    const KINDS: usize = 24;
     let mut runner = TestRunner::new(ProptestConfig {
         rng_seed: RngSeed::Fixed(seed()),
         max_local_rejects: u32::MAX,
@@ -302,4 +303,55 @@ fn dump(containerd: &Path, config: &str) -> Result<Table, String> {
     let mut table = support::parse(&text);
     table.retain(|key, _| !matches!(key.as_str(), "version" | "imports"));
     Ok(table)
+}
+
+/// Whether a release of k0s that reads drop-ins could carry a containerd.
+fn is_carried(release: Release) -> bool {
+    release >= Release::new(1, 7, 0)
+}
+
+/// The way of k0s with drop-ins, with a containerd that is at hand.
+fn target(containerd: Release) -> Target {
+    let k0s = match containerd.config_version() {
+        ..=2 => "v1.32.1+k0s.0",
+        _ => "v1.36.3+k0s.2",
+    };
+    let target = Target::find(k0s).unwrap();
+    target.with_containerd(containerd).unwrap()
+}
+
+/// Writes drop-ins and what k0s has beside them; gives the path of the main file.
+fn put_together(dir: &TempDir, target: &Target, files: &BTreeMap<String, String>) -> String {
+    let put = match target.release.config_version() {
+        2 => support::put_together,
+        _ => support::put_together_in_version_3,
+    };
+    put(dir, target.pause_image(), files)
+}
+
+/// Whether containerd prints the section of a plugin, if a path is in one: builds
+/// leave plugins out, and so do files that disable them.
+fn prints(dumped: &Table, bare: &Table, path: &[String]) -> bool {
+    let is_in_plugin = path.first().is_some_and(|key| key == "plugins");
+    let section = path.get(..2).unwrap_or(path);
+    !is_in_plugin || at(dumped, section).is_some() && at(bare, section).is_some()
+}
+
+/// Debian's builds look for CNI plugins where Debian has them.
+fn is_of_build(path: &[String]) -> bool {
+    let is = |key: &str| path.iter().any(|other| other == key);
+    is("cni") && (is("bin_dir") || is("bin_dirs"))
+}
+
+/// What only dumps have, or have not.
+fn is_of_dump(release: Release, path: &[String]) -> bool {
+    match keys(path)[..] {
+        // Up to 1.4 dumps are without the options of handlers, which count.
+        ["plugins", support::CRI, "containerd", .., "options", _] => {
+            release < Release::new(1, 5, 0)
+        }
+        // containerd puts the address of the plugin into a table that is there.
+        ["proxy_plugins", _, "exports", "address"] => true,
+        _ => false,
+    }
 }
