@@ -630,7 +630,10 @@ mod tests {
             let effective = load(release, &files);
             assert_eq!(effective.release(), release.parse().unwrap());
             let versions = effective.versions();
-            assert_eq!((versions.first, versions.highest, versions.last), (2, 3, last));
+            assert_eq!(
+                (versions.first, versions.highest, versions.last),
+                (2, 3, last)
+            );
             assert_eq!(effective.has_short_names(), has_short_names);
             let path = effective.value(&["plugins", "io.containerd.internal.v1.opt", "path"]);
             assert_eq!(path, text("/a"));

@@ -124,6 +124,17 @@ impl Run {
             .collect()
     }
 
+    /// The plugins that are loaded.
+    pub fn loaded(&self) -> BTreeSet<String> {
+        let tried = self.told("loading plugin");
+        let mut loaded: BTreeSet<String> = tried.map(|(plugin, _)| plugin.to_owned()).collect();
+        let missing = self.told("skip loading plugin");
+        for (plugin, _) in missing.chain(self.told("failed to load plugin")) {
+            loaded.remove(plugin);
+        }
+        loaded
+    }
+
     pub fn loads_cri(&self) -> bool {
         let tried = self.told("loading plugin");
         let mut tried = tried.filter(|(_, line)| !line.contains("skip loading"));

@@ -318,6 +318,15 @@ pub const CASES: &[Case] = &[
         "[SNAPSHOTS]\nsnapshotter = \"\"\n",
     ),
     case(
+        "empty snapshotter, and the default one disabled",
+        [
+            "cri snapshotter",
+            "cri snapshotter unpack",
+            "cri snapshotter unpack",
+        ],
+        "disabled_plugins = [\"io.containerd.snapshotter.v1.overlayfs\"]\n[SNAPSHOTS]\nsnapshotter = \"\"\n",
+    ),
+    case(
         "snapshotter of a later release",
         [
             "cri snapshotter",

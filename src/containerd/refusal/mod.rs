@@ -27,8 +27,11 @@
 //!
 //! Not known here is what depends on the node: its kernel, cgroups and addresses,
 //! files that a setting names (key pairs, `base_runtime_spec`, `scratch_file`),
-//! whether a shim, a thin pool or a proxy plugin's socket is there, and whether
-//! the snapshotters btrfs, zfs and erofs work. Values of a wrong TOML type are
+//! whether a shim, a thin pool or a proxy plugin's socket is there and its address
+//! one that can be dialled, whether the snapshotters btrfs, zfs and erofs work, and
+//! whether the environment names a collector of traces. A required plugin is missed
+//! where it is disabled, not there, or kept from loading by a setting of its own, and
+//! CRI wherever it does not load; not where another plugin that it needs is missing. Values of a wrong TOML type are
 //! [`check`](crate::migrate::check)'s; `root`, `state`, `grpc.address` and
 //! `debug.level` are k0s's, on the command line.
 

@@ -117,7 +117,9 @@ impl Check<'_> {
         };
         let lists = plugin::LISTS.into_iter();
         let ids = lists.flat_map(|list| self.texts(&[list]).into_iter().map(move |id| (list, id)));
-        let ids: Vec<(&str, String)> = ids.chain(sections.into_iter().map(|id| ("plugins", id))).collect();
+        let ids: Vec<(&str, String)> = ids
+            .chain(sections.into_iter().map(|id| ("plugins", id)))
+            .collect();
         for (table, id) in ids {
             let good = match self.release.line() {
                 (2.., _) => id.contains('.'),

@@ -125,7 +125,9 @@ fn with_imports(text: &str, imports: &[String]) -> String {
     if imports.is_empty() {
         return text.to_owned();
     }
-    let rest = text.split_inclusive('\n').filter(|line| !line.starts_with("imports = "));
+    let rest = text
+        .split_inclusive('\n')
+        .filter(|line| !line.starts_with("imports = "));
     format!("imports = {imports:?}\n{}", rest.collect::<String>())
 }
 
@@ -172,9 +174,10 @@ impl Base {
         let base = Base {
             release: containerd.release,
             dumped: dump(&containerd.binary, &path).unwrap(),
-            effective: Effective::load(containerd.release, [support::parse(&format!(
-                "version = {version}\n"
-            ))]),
+            effective: Effective::load(
+                containerd.release,
+                [support::parse(&format!("version = {version}\n"))],
+            ),
         };
         base.has_only_known_shifts();
         base
@@ -193,7 +196,12 @@ impl Base {
         }
     }
 
-    fn is_default(&self, path: &[String], effective: Option<&Value>, dumped: Option<&Value>) -> bool {
+    fn is_default(
+        &self,
+        path: &[String],
+        effective: Option<&Value>,
+        dumped: Option<&Value>,
+    ) -> bool {
         effective == self.effective.get(&keys(path)).as_ref() && dumped == at(&self.dumped, path)
     }
 
@@ -216,7 +224,10 @@ impl Base {
         let is_setting = |path: &Vec<String>| !matches!(keys(path)[..], ["version" | "imports"]);
         paths.extend(leaf_paths(&defaults).into_iter().filter(is_setting));
         paths.extend(edited);
-        for path in paths.iter().filter(|path| prints(dumped, &self.dumped, path)) {
+        for path in paths
+            .iter()
+            .filter(|path| prints(dumped, &self.dumped, path))
+        {
             if exactness.leaves_out(release, path) {
                 found.count("keys left out", 1);
                 continue;
@@ -275,7 +286,12 @@ impl Exactness {
         match keys(path)[..] {
             _ if is_of_dump(release, path) => true,
             ["plugins", id, ..] if self == Exactness::Mixed => MOVED.contains(&id),
-            ["plugins", "io.containerd.cri.v1.runtime", "cni", "bin_dir" | "bin_dirs"]
+            [
+                "plugins",
+                "io.containerd.cri.v1.runtime",
+                "cni",
+                "bin_dir" | "bin_dirs",
+            ]
             | ["plugins", "io.containerd.shim.v1.manager", "env"]
             | [
                 "plugins",
@@ -308,7 +324,11 @@ fn check(case: &Case, number: usize, containerd: &Containerd, base: &Base) -> Fo
         let imports: Vec<String> = file.imports.iter().map(|name| path(name)).collect();
         let text = with_imports(file.text, &imports);
         std::fs::write(path(&file.name), &text).unwrap();
-        tables.push(Document::parse(&file.name, text.as_bytes()).unwrap().to_table());
+        tables.push(
+            Document::parse(&file.name, text.as_bytes())
+                .unwrap()
+                .to_table(),
+        );
     }
     let versions: Vec<i64> = tables.iter().map(version_of).collect();
     let effective = Effective::load(release, tables);

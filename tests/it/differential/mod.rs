@@ -23,6 +23,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use containerd_dropins::Config;
 use containerd_dropins::containerd::Release;
@@ -150,6 +151,9 @@ where
     wrong
 }
 
+/// How long is looked for a smaller case.
+const PATIENCE: Duration = Duration::from_secs(40);
+
 /// The smallest input that disagrees about the same, as text.
 fn smallest<T: ValueTree>(tree: &mut T, about: &str, check: impl Fn(&T::Value) -> Found) -> String
 where
@@ -164,10 +168,9 @@ where
         does
     };
     disagrees(tree);
-    let mut tries = 600;
+    let began = Instant::now();
     let mut goes_on = tree.simplify();
-    while goes_on && tries > 0 {
-        tries -= 1;
+    while goes_on && began.elapsed() < PATIENCE {
         goes_on = match disagrees(tree) {
             true => tree.simplify(),
             false => tree.complicate(),
@@ -283,7 +286,9 @@ fn knows(release: Release, path: &[String]) -> bool {
             Kind::Section(section) => match section.get(key) {
                 Some(setting) => {
                     let past = setting.history.iter().take_while(|(at, _)| *at <= release);
-                    let is_there = past.last().is_some_and(|(_, state)| *state != State::Absent);
+                    let is_there = past
+                        .last()
+                        .is_some_and(|(_, state)| *state != State::Absent);
                     if !is_there && !setting.history.is_empty() {
                         return false;
                     }

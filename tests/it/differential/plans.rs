@@ -96,7 +96,9 @@ fn is_explained(explained: &BTreeSet<Path>, path: Option<&[String]>) -> bool {
 fn is_empty_for_default(path: &[String], before: Option<&Value>, after: Option<&Value>) -> bool {
     let is_snapshotter = keys(path)[..] == ["plugins", support::CRI, "containerd", "snapshotter"];
     let text = |value: Option<&Value>| value.and_then(Value::as_str).map(str::to_owned);
-    is_snapshotter && text(before).as_deref() == Some("") && text(after).as_deref() == Some("overlayfs")
+    is_snapshotter
+        && text(before).as_deref() == Some("")
+        && text(after).as_deref() == Some("overlayfs")
 }
 
 /// What dumps show and containerd does not act on: tables that it reads only beside a
@@ -109,7 +111,10 @@ fn is_in_effect_in_vain(path: &[String]) -> bool {
         // A server without an address, and ids of another config version.
         ["ttrpc", "uid" | "gid"] | ["disabled_plugins" | "required_plugins"] => true,
         ["plugins", support::CRI, "containerd", table, ..] => {
-            matches!(table, "default_runtime" | "untrusted_workload_runtime" | "runtimes")
+            matches!(
+                table,
+                "default_runtime" | "untrusted_workload_runtime" | "runtimes"
+            )
         }
         ["plugins", support::CRI, "registry", "configs", _, "tls", _] => true,
         _ => false,
@@ -204,7 +209,7 @@ impl Comparison<'_> {
                     );
                 }
             }
-            Fate::NoEffect if is_in_effect_in_vain(key) => {
+            Fate::NoEffect if is_in_effect_in_vain(key) || self.has_auths_for(key) => {
                 found.count("keys in effect that are not acted on", 1);
             }
             Fate::NoEffect => {
@@ -218,6 +223,26 @@ impl Comparison<'_> {
             }
             _ => found.count("keys with another fate", 1),
         }
+    }
+
+    /// Whether the credentials of a registry host are replaced at start by those that
+    /// `auths` has for it, under its name or a URL.
+    fn has_auths_for(&self, path: &[String]) -> bool {
+        let Some((host, registry)) = (match keys(path)[..] {
+            ["plugins", _, "registry", "configs", host, "auth", _] => Some((host, &path[..3])),
+            _ => None,
+        }) else {
+            return false;
+        };
+        let mut auths = registry.to_vec();
+        auths.push("auths".to_owned());
+        let auths = at(self.before, &auths).and_then(Value::as_table);
+        let mut names = auths.into_iter().flat_map(Table::keys);
+        names.any(|name| match name.split_once("://") {
+            Some((_, rest)) => rest.split('/').next() == Some(host),
+            // A name with a port is a URL of no host.
+            None => name == host && !name.contains(':'),
+        })
     }
 
     /// Nothing differs that the plan does not explain.
@@ -263,7 +288,9 @@ impl Comparison<'_> {
             .collect();
         let mut other_form: BTreeSet<Path> = BTreeSet::new();
         for entry in &self.plan.ledger {
-            if let Fate::Converted { .. } | Fate::MovedToHostsToml { .. } | Fate::OwnedByK0s = entry.fate {
+            if let Fate::Converted { .. } | Fate::MovedToHostsToml { .. } | Fate::OwnedByK0s =
+                entry.fate
+            {
                 other_form.insert(parsed(&entry.key));
             }
             if let Fate::Converted { to, .. } = &entry.fate {
@@ -320,7 +347,9 @@ impl Comparison<'_> {
 
 fn check(case: &Case, number: usize, old: &[Judge], new: &Judge) -> Found {
     let mut found = Found::default();
-    let old = old.iter().find(|old| old.line() == line(case.file.containerd));
+    let old = old
+        .iter()
+        .find(|old| old.line() == line(case.file.containerd));
     let old = old.expect("there is one");
     let target = target(new.containerd.release);
     let options = Options::default().running(running(old.containerd.release));
@@ -386,7 +415,9 @@ fn differential_what_plans_keep() {
         judges.collect::<Vec<_>>()
     };
     let old = judges();
-    let carried = all.iter().filter(|containerd| is_carried(containerd.release));
+    let carried = all
+        .iter()
+        .filter(|containerd| is_carried(containerd.release));
     let wrong = carried.map(|containerd| {
         let target = target(containerd.release);
         let dir = TempDir::new(&format!("differential-none-{}", target.release));
@@ -395,7 +426,10 @@ fn differential_what_plans_keep() {
             containerd: containerd.clone(),
             bare: dump(&containerd.binary, &nothing).unwrap(),
         };
-        let what = format!("plans for {}, containerd {}", target.release, containerd.release);
+        let what = format!(
+            "plans for {}, containerd {}",
+            target.release, containerd.release
+        );
         compare(&what, cases(24), files(&old, &target), |case, at| {
             check(case, at, &old, &new)
         })
