@@ -66,7 +66,8 @@ impl Effective {
     /// elsewhere in version 3, of files of version 1, and of version 2 beside version
     /// 3; with any of them `cni.bin_dir`, `sched_core`, and `snapshotter`,
     /// `disable_snapshot_annotations` and `discard_unpacked_layers` without a table
-    /// of runtimes. Settings of a version that the release does not
+    /// of runtimes; with 2.3 and later what a file says of a server without its
+    /// address. Settings of a version that the release does not
     /// know are taken for what they are in that version.
     ///
     /// What only shows in `config dump` is not told: the address that containerd

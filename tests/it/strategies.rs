@@ -158,6 +158,7 @@ pub fn depends_on_machine(path: &[&str]) -> bool {
         "plugin_dir",
         "conf_template",
         "base_runtime_spec",
+        "cgroup_writable",
         "path",
     ];
     let mut id = path.get(1).into_iter();

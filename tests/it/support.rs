@@ -153,7 +153,10 @@ pub fn containerds() -> BTreeMap<String, PathBuf> {
             .output()
             .unwrap();
         let text = String::from_utf8(output.stdout).unwrap();
-        let version = text.split_whitespace().find(|word| {
+        // Upstream's builds say v2.1.9, Debian's 2.1.9~ds1.
+        let words = text.split_whitespace();
+        let mut words = words.map(|word| word.strip_prefix('v').unwrap_or(word));
+        let version = words.find(|word| {
             word.split('.').count() == 3 && word.starts_with(|c: char| c.is_ascii_digit())
         });
         let version = version.unwrap_or_else(|| panic!("no version in {text:?}"));
