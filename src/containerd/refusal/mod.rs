@@ -31,7 +31,8 @@
 //! one that can be dialled, whether the snapshotters btrfs, zfs and erofs work, and
 //! whether the environment names a collector of traces. A required plugin is missed
 //! where it is disabled, not there, or kept from loading by a setting of its own, and
-//! CRI wherever it does not load; not where another plugin that it needs is missing. Values of a wrong TOML type are
+//! CRI wherever it does not load; not where another plugin that it needs is missing.
+//! Of 1.4 it is not told that an empty `cni.conf_dir` keeps CRI from loading. Values of a wrong TOML type are
 //! [`check`](crate::migrate::check)'s; `root`, `state`, `grpc.address` and
 //! `debug.level` are k0s's, on the command line.
 

@@ -367,7 +367,7 @@ fn differential_what_is_loaded() {
     let wrong = containerds("loading").into_iter().map(|containerd| {
         let base = Base::of(&containerd);
         let what = format!("loading, containerd {}", containerd.release);
-        compare(&what, cases(32), files(containerd.release), |case, at| {
+        compare(&what, cases(24), files(containerd.release), |case, at| {
             check(case, at, &containerd, &base)
         })
     });
@@ -452,7 +452,7 @@ fn differential_what_is_loaded_of_drop_ins() {
         let base = Base::of(&containerd);
         let what = format!("drop-ins of k0s, containerd {}", containerd.release);
         let version = target(containerd.release).release.config_version();
-        compare(&what, cases(32), sets(version), |set, at| {
+        compare(&what, cases(24), sets(version), |set, at| {
             check_set(set, at, &containerd, &base)
         })
     });

@@ -63,7 +63,8 @@ fn containerds(test: &str) -> Vec<Containerd> {
 
 /// The test passes, so what it prints would not be shown.
 fn tell(line: &str) {
-    writeln!(std::io::stderr(), "{line}").unwrap();
+    let mut stderr = std::io::stderr();
+    writeln!(stderr, "{line}").unwrap();
 }
 
 /// How many cases `LAW_CASES` says, or a few.
