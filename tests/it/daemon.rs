@@ -57,7 +57,9 @@ impl Run {
         std::fs::write(at("config.toml"), format!("{main}{opt}")).unwrap();
         std::fs::write(at("imported.toml"), imported).unwrap();
         let log = std::fs::File::create(at("log")).unwrap();
-        let mut child = Command::new(binary)
+        // What a file names by a relative path is made there, too.
+        let mut child = Command::new(binary.canonicalize().unwrap())
+            .current_dir(dir.path())
             .args(["--config", &at("config.toml"), "--root", &at("root")])
             .args(["--state", &at("state"), "--address", &at("sock")])
             .args(["--log-level", "debug"])

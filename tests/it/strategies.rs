@@ -156,6 +156,8 @@ pub fn depends_on_machine(path: &[&str]) -> bool {
         "required_plugins",
         "disabled_plugins",
         "plugin_dir",
+        "conf_dir",
+        "cni_conf_dir",
         "conf_template",
         "base_runtime_spec",
         "cgroup_writable",

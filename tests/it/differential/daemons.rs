@@ -63,13 +63,7 @@ fn cases_for(daemon: &Daemon) -> impl Strategy<Value = Case> + use<> {
     let is_2 = daemon.release.starts_with("2.");
     let version: i64 = if is_2 { 3 } else { 2 };
     let files = || LegacyFiles::new().versions(&[version]).sparse();
-    // An empty one is no directory to 1.4 only.
-    let is_1_4 = daemon.release.starts_with("1.4.");
-    let is_wanted = move |path: &[&str]| !(is_1_4 && path.ends_with(&["cni", "conf_dir"]));
-    let valid = move |path: &[&str]| !depends_on_machine(path) && is_wanted(path);
-    let meet = move |path: &[&str]| meet(path) && is_wanted(path);
-    let is_judged_by_text = move |path: &[&str]| is_judged_by_text(path) && is_wanted(path);
-    let meet_by_text = move |path: &[&str]| meet_by_text(path) && is_wanted(path);
+    let valid = |path: &[&str]| !depends_on_machine(path);
     let main = prop_oneof![
         files().only(valid).strategy(),
         files()
