@@ -32,6 +32,8 @@ pub(crate) struct Versions {
     /// That of the main file, or of the first that states one.
     pub(crate) first: i64,
     pub(crate) highest: i64,
+    /// containerd 2.x brings a file of version 1 to that of the files before it, so
+    /// that it counts if it is alone.
     pub(crate) last: i64,
 }
 
@@ -57,8 +59,19 @@ impl Effective {
     /// merges sections key by key, zero values included, and reads each file
     /// by its own version.
     ///
-    /// What containerd 2.x loses in migrating files of version 1 and 2 is not
-    /// lost here: drop-ins of k0s 1.36 and later are of version 3.
+    /// For 2.x this is exact where all files are of the config version that the
+    /// release writes, as those of k0s 1.36 and later are for 2.0 to 2.2. Files of
+    /// an earlier version it migrates, and what it loses or puts into another form
+    /// in that is not lost here and keeps its form: with 2.0 to 2.2 all that stands
+    /// elsewhere in version 3, of files of version 1, and of version 2 beside version
+    /// 3; with any of them `cni.bin_dir`, `sched_core`, and `snapshotter`,
+    /// `disable_snapshot_annotations` and `discard_unpacked_layers` without a table
+    /// of runtimes; with 2.3 and later what a file says of a server without its
+    /// address. Settings of a version that the release does not
+    /// know are taken for what they are in that version.
+    ///
+    /// What only shows in `config dump` is not told: the address that containerd
+    /// adds to the `exports` of a proxy plugin.
     pub fn load(release: Release, files: impl IntoIterator<Item = Table>) -> Self {
         let mut files: Vec<Table> = files.into_iter().collect();
         if !release.is_2() {
@@ -283,7 +296,9 @@ impl Loading {
                 versions.first = stated;
             }
             versions.highest = versions.highest.max(stated);
-            versions.last = stated;
+            if stated != 1 || !release.is_2() || versions.last == 0 {
+                versions.last = stated;
+            }
         }
         let (version, lenient) = match release.is_2() {
             true => (version_on_2(&mut file), true),
@@ -648,11 +663,14 @@ mod tests {
             "version = 1\n",
             "[debug]\n",
         ];
-        for (release, has_short_names) in [("1.6.20", true), ("2.3.4", false)] {
+        for (release, has_short_names, last) in [("1.6.20", true, 1), ("2.3.4", false, 3)] {
             let effective = load(release, &files);
             assert_eq!(effective.release(), release.parse().unwrap());
             let versions = effective.versions();
-            assert_eq!((versions.first, versions.highest, versions.last), (2, 3, 1));
+            assert_eq!(
+                (versions.first, versions.highest, versions.last),
+                (2, 3, last)
+            );
             assert_eq!(effective.has_short_names(), has_short_names);
             let path = effective.value(&["plugins", "io.containerd.internal.v1.opt", "path"]);
             assert_eq!(path, text("/a"));

@@ -79,7 +79,13 @@ pub(super) fn find(
         help: refusal.rule.help(),
         ..finding(refusal)
     };
-    refusals.iter().map(with_cure).collect()
+    // Sections under what is no id are told where they are read.
+    let is_section = |refusal: &&Refusal| {
+        refusal.rule == Rule::PluginId
+            && refusal.setting.first().is_some_and(|key| key == "plugins")
+    };
+    let others = refusals.iter().filter(|refusal| !is_section(refusal));
+    others.map(with_cure).collect()
 }
 
 /// Where CRI is disabled: of all lists, that which names it.

@@ -57,7 +57,9 @@ impl Run {
         std::fs::write(at("config.toml"), format!("{main}{opt}")).unwrap();
         std::fs::write(at("imported.toml"), imported).unwrap();
         let log = std::fs::File::create(at("log")).unwrap();
-        let mut child = Command::new(binary)
+        // What a file names by a relative path is made there, too.
+        let mut child = Command::new(binary.canonicalize().unwrap())
+            .current_dir(dir.path())
             .args(["--config", &at("config.toml"), "--root", &at("root")])
             .args(["--state", &at("state"), "--address", &at("sock")])
             .args(["--log-level", "debug"])
@@ -122,6 +124,17 @@ impl Run {
         failed
             .map(|(plugin, line)| (plugin.to_owned(), why(line)))
             .collect()
+    }
+
+    /// The plugins that are loaded.
+    pub fn loaded(&self) -> BTreeSet<String> {
+        let tried = self.told("loading plugin");
+        let mut loaded: BTreeSet<String> = tried.map(|(plugin, _)| plugin.to_owned()).collect();
+        let missing = self.told("skip loading plugin");
+        for (plugin, _) in missing.chain(self.told("failed to load plugin")) {
+            loaded.remove(plugin);
+        }
+        loaded
     }
 
     pub fn loads_cri(&self) -> bool {

@@ -17,6 +17,7 @@ mod conversions;
 mod converted;
 mod daemon;
 mod defaults;
+mod differential;
 mod edits;
 mod endpoints;
 mod existing;

@@ -318,6 +318,15 @@ pub const CASES: &[Case] = &[
         "[SNAPSHOTS]\nsnapshotter = \"\"\n",
     ),
     case(
+        "empty snapshotter, and the default one disabled",
+        [
+            "cri snapshotter",
+            "cri snapshotter unpack",
+            "cri snapshotter unpack",
+        ],
+        "disabled_plugins = [\"io.containerd.snapshotter.v1.overlayfs\"]\n[SNAPSHOTS]\nsnapshotter = \"\"\n",
+    ),
+    case(
         "snapshotter of a later release",
         [
             "cri snapshotter",
@@ -489,6 +498,21 @@ pub const CASES: &[Case] = &[
         "four parts of an id",
         ["", "daemon plugin-id", ""],
         "disabled_plugins = [\"a.b.c.d\"]\n",
+    ),
+    case(
+        "section under a short name",
+        up_to_1_7("daemon plugin-id"),
+        "[plugins.scheduler]\npause_threshold = 0.03\n",
+    ),
+    case(
+        "section under two parts of an id",
+        up_to_1_7("daemon plugin-id"),
+        "[plugins.\"a.b\"]\nkey = 1\n",
+    ),
+    case(
+        "section under four parts of an id",
+        ["", "daemon plugin-id", ""],
+        "[plugins.\"a.b.c.d\"]\nkey = 1\n",
     ),
     case(
         "short name among required plugins",

@@ -105,7 +105,7 @@ fn refused(release: &str, text: &str) -> String {
     format!("{} {}", word(worst), rules.join(" "))
 }
 
-fn word(refuses: Refuses) -> &'static str {
+pub fn word(refuses: Refuses) -> &'static str {
     match refuses {
         Refuses::Sandbox => "sandbox",
         Refuses::Pull => "pull",
@@ -117,26 +117,28 @@ fn word(refuses: Refuses) -> &'static str {
 }
 
 /// What of an answer shows at start.
-fn at_start(answer: &str) -> &str {
+pub fn at_start(answer: &str) -> &str {
     match answer.split(' ').next() {
         Some(word @ ("plugin" | "cri" | "daemon")) => word,
         _ => "none",
     }
 }
 
-struct Daemon {
+pub struct Daemon {
     binary: PathBuf,
-    release: String,
+    pub release: String,
     /// What fails in any case.
     always: Failed,
     /// Every plugin that it tries to load.
-    plugins: BTreeSet<String>,
+    pub plugins: BTreeSet<String>,
+    /// Those that it does load.
+    pub loaded: BTreeSet<String>,
 }
 
 impl Daemon {
     /// The daemons at hand that load CRI here: where they cannot, for want of
     /// rights or file systems, there is no referee.
-    fn all(test: &str) -> Vec<Daemon> {
+    pub fn all(test: &str) -> Vec<Daemon> {
         let mut found = Vec::new();
         for (release, binary) in support::containerds() {
             let name = format!("refusals-{test}-{release}");
@@ -156,6 +158,7 @@ impl Daemon {
             let plugins = plugins.map(|(plugin, _)| plugin.to_owned()).collect();
             found.push(Daemon {
                 always: run.failed(),
+                loaded: run.loaded(),
                 plugins,
                 binary,
                 release,
@@ -171,7 +174,7 @@ impl Daemon {
     }
 
     /// What it refuses at start. Where it is to exit it may take its time.
-    fn answer(&self, name: &str, text: &str, exits: bool) -> &'static str {
+    pub fn answer(&self, name: &str, text: &str, exits: bool) -> &'static str {
         let patience = Duration::from_millis(if exits { 5000 } else { 100 });
         let name = format!("refusals-{}-{name}", self.release);
         let run = Run::new(&self.binary, &name, text, patience);

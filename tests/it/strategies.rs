@@ -131,6 +131,43 @@ fn registries_and_texts_shrink_to_little() {
     }
 }
 
+/// Whether it depends on the machine what a setting does: on file systems, addresses,
+/// files that it names.
+pub fn depends_on_machine(path: &[&str]) -> bool {
+    const OF_MACHINE: &[&str] = &[
+        "temp",
+        "debug",
+        "metrics",
+        "grpc",
+        "ttrpc",
+        "cgroup",
+        "oom_score",
+        "io.containerd.internal.v1.opt",
+        "io.containerd.nri.v1.nri",
+        "io.containerd.tracing.processor.v1.otlp",
+        "io.containerd.internal.v1.tracing",
+        "enable_tls_streaming",
+        "x509_key_pair_streaming",
+        "stream_server_address",
+        "stream_server_port",
+        "enable_selinux",
+        "rdt_config_file",
+        "blockio_config_file",
+        "required_plugins",
+        "disabled_plugins",
+        "plugin_dir",
+        "conf_dir",
+        "cni_conf_dir",
+        "conf_template",
+        "base_runtime_spec",
+        "cgroup_writable",
+        "path",
+    ];
+    let mut id = path.get(1).into_iter();
+    let is_snapshotter = id.any(|id| id.contains(".snapshotter.v1."));
+    is_snapshotter || path.iter().any(|key| OF_MACHINE.contains(key))
+}
+
 /// containerd starts with valid files, CRI and all: as many of each kind as
 /// `LAW_CASES` says, or a few. Without what depends on the machine: file systems,
 /// addresses, files that a setting names.
@@ -144,38 +181,8 @@ fn containerd_starts_with_valid_files() {
         let Some(binary) = support::containerd(line) else {
             return;
         };
-        let of_machine = [
-            "temp",
-            "debug",
-            "metrics",
-            "grpc",
-            "ttrpc",
-            "cgroup",
-            "oom_score",
-            "io.containerd.internal.v1.opt",
-            "io.containerd.nri.v1.nri",
-            "io.containerd.tracing.processor.v1.otlp",
-            "io.containerd.internal.v1.tracing",
-            "enable_tls_streaming",
-            "x509_key_pair_streaming",
-            "stream_server_address",
-            "stream_server_port",
-            "enable_selinux",
-            "rdt_config_file",
-            "blockio_config_file",
-            "required_plugins",
-            "disabled_plugins",
-            "plugin_dir",
-            "conf_template",
-            "base_runtime_spec",
-            "path",
-        ];
-        let files = LegacyFiles::new().versions(versions).sparse().only(|path| {
-            let is_plugin = path
-                .get(1)
-                .is_some_and(|id| id.contains(".snapshotter.v1."));
-            !is_plugin && !path.iter().any(|key| of_machine.contains(key))
-        });
+        let files = LegacyFiles::new().versions(versions).sparse();
+        let files = files.only(|path| !depends_on_machine(path));
         let strategy = files.strategy();
         let mut runner = TestRunner::deterministic();
         let is_for_it =

@@ -153,7 +153,10 @@ pub fn containerds() -> BTreeMap<String, PathBuf> {
             .output()
             .unwrap();
         let text = String::from_utf8(output.stdout).unwrap();
-        let version = text.split_whitespace().find(|word| {
+        // Upstream's builds say v2.1.9, Debian's 2.1.9~ds1.
+        let words = text.split_whitespace();
+        let mut words = words.map(|word| word.strip_prefix('v').unwrap_or(word));
+        let version = words.find(|word| {
             word.split('.').count() == 3 && word.starts_with(|c: char| c.is_ascii_digit())
         });
         let version = version.unwrap_or_else(|| panic!("no version in {text:?}"));
@@ -187,6 +190,12 @@ pub fn dump(
     drop_ins: &BTreeMap<String, String>,
 ) -> BTreeMap<String, Value> {
     let dir = TempDir::new(name);
+    config_dump(containerd, &put_together(&dir, pause, drop_ins))
+}
+
+/// Writes drop-ins as k0s 1.27.5 – 1.35 put them together, and gives the path of the
+/// main file.
+pub fn put_together(dir: &TempDir, pause: &str, drop_ins: &BTreeMap<String, String>) -> String {
     let (cri, imported) = assemble(pause, drop_ins);
     let write = |name: &str, text: &str| {
         let path = dir.path().join(name);
@@ -202,12 +211,11 @@ pub fn dump(
         &containerd_dropins::Exposed::table(&cri).to_toml(),
     ));
     let main = format!("version = 2\nimports = {imports:?}\n");
-    config_dump(containerd, &write("containerd.toml.generated", &main))
+    write("containerd.toml.generated", &main)
 }
 
 /// What containerd makes of drop-ins as k0s 1.36 and later have it import
-/// them, the main file written anew from its description: the text of `config
-/// dump`. A name that begins with `/etc/containerd/conf.d` is that of a file elsewhere.
+/// them: the text of `config dump`.
 pub fn dump_of_version_3(
     containerd: &Path,
     name: &str,
@@ -215,6 +223,20 @@ pub fn dump_of_version_3(
     drop_ins: &BTreeMap<String, String>,
 ) -> String {
     let dir = TempDir::new(name);
+    dump_text(
+        containerd,
+        &put_together_in_version_3(&dir, pause, drop_ins),
+    )
+}
+
+/// Writes drop-ins where k0s 1.36 and later have containerd import them, and a main
+/// file, written anew from its description, of which it gives the path. A name that
+/// begins with `/etc/containerd/conf.d` is that of a file elsewhere.
+pub fn put_together_in_version_3(
+    dir: &TempDir,
+    pause: &str,
+    drop_ins: &BTreeMap<String, String>,
+) -> String {
     let write = |name: &str, text: &str| {
         let path = dir.path().join(name);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -234,31 +256,31 @@ pub fn dump_of_version_3(
         "imports = [\"{}/containerd.d/*.toml\"]\nversion = 3\n\n[plugins.\"io.containerd.cri.v1.images\".pinned_images]\nsandbox = \"{pause}\"\n\n[plugins.\"io.containerd.cri.v1.runtime\"]\n",
         dir.path().display()
     );
-    dump_text(containerd, &write("containerd.toml", &main)).0
+    write("containerd.toml", &main)
 }
 
 /// The leaves of `containerd config dump` for a file.
 pub fn config_dump(containerd: &Path, config: &str) -> BTreeMap<String, Value> {
-    let mut leaves = leaves(&parse(&dump_text(containerd, config).0));
+    let mut leaves = leaves(&parse(&dump_text(containerd, config)));
     leaves.remove("\"imports\"");
     leaves
 }
 
-/// What `containerd config dump` prints for a file, and what it logs.
-fn dump_text(containerd: &Path, config: &str) -> (String, String) {
+/// What `containerd config dump` prints for a file, or what it says against it.
+pub fn tried_dump(containerd: &Path, config: &str) -> Result<String, String> {
     let output = std::process::Command::new(containerd)
         .args(["--config", config, "config", "dump"])
         .output()
         .unwrap();
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    assert!(
-        output.status.success(),
-        "containerd refuses {config}: {stderr}"
-    );
-    (
-        String::from_utf8(output.stdout).unwrap(),
-        stderr.into_owned(),
-    )
+    match output.status.success() {
+        true => Ok(String::from_utf8(output.stdout).unwrap()),
+        false => Err(String::from_utf8_lossy(&output.stderr).into_owned()),
+    }
+}
+
+fn dump_text(containerd: &Path, config: &str) -> String {
+    let text = tried_dump(containerd, config);
+    text.unwrap_or_else(|why| panic!("containerd refuses {config}: {why}"))
 }
 
 /// Migrates a legacy text for a target, without imports.

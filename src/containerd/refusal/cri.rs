@@ -27,6 +27,9 @@ struct Handler {
     table: Vec<String>,
 }
 
+/// What containerd 1.x takes an empty name of a snapshotter for.
+const DEFAULT_SNAPSHOTTER: &str = "overlayfs";
+
 impl Handler {
     fn new(name: &str, table: &[&str]) -> Self {
         Handler {
@@ -292,11 +295,11 @@ impl Check<'_> {
 
     fn images(&mut self) {
         let path = in_cri(&["containerd", "snapshotter"]);
-        let snapshotter = self.text(&path);
-        let has_default = snapshotter.is_empty() && !self.release.is_2();
-        if let Err(why) = self.loaded(plugin::SNAPSHOTTER, &snapshotter)
-            && !has_default
-        {
+        let mut snapshotter = self.text(&path);
+        if snapshotter.is_empty() && !self.release.is_2() {
+            snapshotter = DEFAULT_SNAPSHOTTER.to_owned();
+        }
+        if let Err(why) = self.loaded(plugin::SNAPSHOTTER, &snapshotter) {
             let shown = shown::name(&snapshotter);
             let message = format!("the snapshotter {shown:?} is not loaded: {why}");
             let path = self.naming(&path);

@@ -27,8 +27,12 @@
 //!
 //! Not known here is what depends on the node: its kernel, cgroups and addresses,
 //! files that a setting names (key pairs, `base_runtime_spec`, `scratch_file`),
-//! whether a shim, a thin pool or a proxy plugin's socket is there, and whether
-//! the snapshotters btrfs, zfs and erofs work. Values of a wrong TOML type are
+//! whether a shim, a thin pool or a proxy plugin's socket is there and its address
+//! one that can be dialled, whether the snapshotters btrfs, zfs and erofs work, and
+//! whether the environment names a collector of traces. A required plugin is missed
+//! where it is disabled, not there, or kept from loading by a setting of its own, and
+//! CRI wherever it does not load; not where another plugin that it needs is missing.
+//! Of 1.4 it is not told that an empty `cni.conf_dir` keeps CRI from loading. Values of a wrong TOML type are
 //! [`check`](crate::migrate::check)'s; `root`, `state`, `grpc.address` and
 //! `debug.level` are k0s's, on the command line.
 
@@ -252,7 +256,8 @@ rules! {
     /// `debug.format` is nothing, `text` or `json` (1.5+).
     LogFormat = "log-format",
         "Write \"text\" or \"json\".";
-    /// A plugin's id in a list has another form (1.3+).
+    /// A plugin's id in a list has another form (1.3+), or that of a section (1.3 –
+    /// 1.7).
     PluginId = "plugin-id",
         "Write the whole id, such as \"io.containerd.snapshotter.v1.zfs\".";
     /// A required plugin is disabled, not there, or not loaded (1.3+).

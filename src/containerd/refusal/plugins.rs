@@ -104,26 +104,39 @@ impl Check<'_> {
     }
 
     /// containerd 1.3 – 1.6 want four parts in an id, 1.7 `io.containerd.` in
-    /// front as well, 2.x a dot.
+    /// front as well, 2.x a dot in those of the lists. Up to 1.4 they look at
+    /// files of version 2 only, and not at those of a later one.
     fn plugin_ids(&mut self) {
-        if self.effective.has_short_names() || !self.is_from(V1_3) {
+        let is_looked_at = self.is_from(V1_5) || self.effective.versions().last == 2;
+        if self.effective.has_short_names() || !self.is_from(V1_3) || !is_looked_at {
             return;
         }
-        for list in plugin::LISTS {
-            for id in self.texts(&[list]) {
-                let good = match self.release.line() {
-                    (2.., _) => id.contains('.'),
-                    (1, 7..) => plugin::is_uri(&id),
-                    _ => id.split('.').count() >= 4,
+        let sections = match self.release.is_2() {
+            true => Vec::new(),
+            false => self.effective.entries(&["plugins"]),
+        };
+        let lists = plugin::LISTS.into_iter();
+        let ids = lists.flat_map(|list| self.texts(&[list]).into_iter().map(move |id| (list, id)));
+        let ids: Vec<(&str, String)> = ids
+            .chain(sections.into_iter().map(|id| ("plugins", id)))
+            .collect();
+        for (table, id) in ids {
+            let good = match self.release.line() {
+                (2.., _) => id.contains('.'),
+                (1, 7..) => plugin::is_uri(&id),
+                _ => id.split('.').count() >= 4,
+            };
+            if !good {
+                let message = format!(
+                    "{:?} is not a plugin's id such as {:?}",
+                    shown::name(&id),
+                    plugin::CRI
+                );
+                let path: &[&str] = match table {
+                    "plugins" => &[table, &id],
+                    list => &[list],
                 };
-                if !good {
-                    let message = format!(
-                        "{:?} is not a plugin's id such as {:?}",
-                        shown::name(&id),
-                        plugin::CRI
-                    );
-                    self.refuse(Rule::PluginId, Refuses::Daemon, &[list], message);
-                }
+                self.refuse(Rule::PluginId, Refuses::Daemon, path, message);
             }
         }
     }

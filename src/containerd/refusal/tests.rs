@@ -175,6 +175,15 @@ fn an_imported_file_is_of_no_later_version_than_the_main_file() {
     assert_eq!(rules("2.2.7", &[Some(2), Some(3)]), []);
     // The last that states one counts, as with 2.1.9.
     assert_eq!(rules("2.2.7", &[Some(3), Some(4), Some(3)]), []);
+    // A file of version 1 is brought to the version before it, and containerd panics
+    // where it knows no way.
+    for release in ["2.1.9", "2.2.7"] {
+        for versions in [&[Some(4), Some(1)][..], &[Some(2), Some(4), Some(1)]] {
+            assert_eq!(rules(release, versions), [Rule::ConfigVersion]);
+        }
+        assert_eq!(rules(release, &[Some(4), Some(2), Some(1)]), []);
+    }
+    assert_eq!(rules("2.3.3", &[Some(4), Some(1)]), []);
     // As 1.7.24 does; up to 1.7.16 it did not look.
     assert_eq!(rules("1.7.24", &[Some(2), Some(3)]), [Rule::ConfigVersion]);
     assert_eq!(rules("1.7.24", &[Some(2), Some(3), Some(2)]), []);
@@ -272,4 +281,28 @@ fn every_rule_has_a_cure() {
         // What to write, and not that something is to be written.
         assert!(!help.starts_with("Correct"), "{rule}");
     }
+}
+
+/// As `config dump` of 1.4.13, 1.6.20 and 1.7.24 has it, of one file and of two: up
+/// to 1.4 ids are looked at in version 2 only.
+#[test]
+fn sections_have_the_ids_of_plugins() {
+    let rules = |release: &str, files: &[&str]| -> Vec<Rule> {
+        let tables = files
+            .iter()
+            .map(|text| Document::parse("t", text.as_bytes()).unwrap().to_table());
+        let refusals = Effective::load(release.parse().unwrap(), tables).refusals();
+        refusals.iter().map(|refusal| refusal.rule).collect()
+    };
+    let short = "[plugins.scheduler]\npause_threshold = 0.03\n";
+    let of = |version: i64| format!("version = {version}\n{short}");
+    for release in ["1.4.13", "1.6.20", "1.7.24"] {
+        assert_eq!(rules(release, &[short]), []);
+        assert_eq!(rules(release, &[&of(2)]), [Rule::PluginId]);
+        assert_eq!(rules(release, &[short, "version = 2\n"]), [Rule::PluginId]);
+        assert_eq!(rules(release, &[&of(2), "version = 1\n"]), []);
+    }
+    assert_eq!(rules("1.4.13", &[&of(3)]), []);
+    assert_eq!(rules("1.6.20", &[&of(3)]), [Rule::PluginId]);
+    assert_eq!(rules("2.1.9", &[&of(2)]), []);
 }
