@@ -15,7 +15,9 @@ use containerd_dropins::migrate::{
 use containerd_dropins::registry::{
     CertsD, HostsToml, convert, diagnose, endpoints, hosts_named, same_pulls, unneeded_mirrors,
 };
-use containerd_dropins::strategies::{LegacyFiles, certs_ds, options, registries, targets};
+use containerd_dropins::strategies::{
+    LegacyFiles, certs_ds, files_of_mixed_versions, odd_files, options, registries, targets,
+};
 use containerd_dropins::value::{Exposed, Table, Value};
 use containerd_dropins::{Config, Document};
 use proptest::prelude::*;
@@ -24,13 +26,17 @@ use proptest::test_runner::{Config as RunnerConfig, RngAlgorithm, TestRng, TestR
 
 use crate::{laws, support};
 
+/// Panics if a law does not hold.
+pub type Check = fn(&[u8]);
+
 /// All of them by name.
-pub const ALL: &[(&str, fn(&[u8]))] = &[
+pub const ALL: &[(&str, Check)] = &[
     ("legacy", legacy),
     ("edits", edits),
     ("secrets", secrets),
     ("drop_ins", drop_ins),
     ("sets", sets),
+    ("odd", odd),
     ("hosts", hosts),
     ("registries", conversions),
     ("k0s", of_k0s),
@@ -77,6 +83,11 @@ fn holds(law: Result<(), TestCaseError>, input: &impl Debug) {
     }
 }
 
+/// And whether a credential is planted.
+fn is_planted(byte: u8) -> bool {
+    usize::from(byte) / (RELEASES.len() * 9) % 2 == 1
+}
+
 /// What is planted.
 const SECRET: &str = "hunter2hunter2";
 
@@ -108,56 +119,90 @@ fn documents(bytes: &[u8], names: &[&str]) -> Vec<Document> {
         .collect()
 }
 
-/// A first byte that chooses target and options, a legacy file, and what it may
-/// import.
+/// A first byte that chooses target, options and whether a credential is planted, a
+/// legacy file, and what it may import.
 pub fn legacy(bytes: &[u8]) {
     let Some((first, text)) = bytes.split_first() else {
         return;
     };
-    let names = [
-        k0s::CONFIG_FILE,
-        "/etc/k0s/containerd.d/a.toml",
-        "/etc/containerd/conf.d/b.toml",
-    ];
-    let documents = documents(text, &names);
-    if documents.first().is_none_or(|main| main.name() != names[0]) {
+    of_legacy(*first, documents(text, LEGACY));
+}
+
+const LEGACY: &[&str] = &[
+    k0s::CONFIG_FILE,
+    "/etc/k0s/containerd.d/a.toml",
+    "/etc/containerd/conf.d/b.toml",
+];
+
+fn of_legacy(first: u8, documents: Vec<Document>) {
+    if documents
+        .first()
+        .is_none_or(|main| main.name() != LEGACY[0])
+    {
         return;
     }
-    let (target, options) = (target(*first), options_of(*first));
-    let _ = format!("{:?}", check(&documents[0]));
+    let (target, options) = (target(first), options_of(first));
     let make = |documents: &[Document]| plan(&documents[0], &documents[1..], &target, &options);
-    of_any_text(&documents, &names[..1], &target, make);
-    if let Some(documents) = with_secret(documents) {
-        of_any_text(&documents, &names[..1], &target, make);
-        hides(&make(&documents));
+    if !is_planted(first) {
+        let _ = format!("{:?}", check(&documents[0]));
+        let _ = of_any_text(&documents, &LEGACY[..1], &target, make);
+    } else if let Some(documents) = with_secret(documents) {
+        hides(&of_any_text(&documents, &LEGACY[..1], &target, make));
     }
 }
 
-/// A first byte that chooses target and options, and drop-ins, of which the last two
-/// are files that others may import.
+/// A first byte that chooses target, options and whether a credential is planted, and
+/// drop-ins, of which the last two are files that others may import.
 pub fn drop_ins(bytes: &[u8]) {
     let Some((first, text)) = bytes.split_first() else {
         return;
     };
-    let names = [
-        "/etc/k0s/containerd.d/0.toml",
-        "/etc/k0s/containerd.d/1.toml",
-        "/etc/k0s/containerd.d/nested/2.toml",
-        "/etc/containerd/conf.d/3.toml",
-    ];
-    let documents = documents(text, &names);
-    let (target, options) = (target(*first), options_of(*first));
+    of_drop_ins(*first, documents(text, DROP_INS));
+}
+
+const DROP_INS: &[&str] = &[
+    "/etc/k0s/containerd.d/0.toml",
+    "/etc/k0s/containerd.d/1.toml",
+    "/etc/k0s/containerd.d/nested/2.toml",
+    "/etc/containerd/conf.d/3.toml",
+];
+
+fn of_drop_ins(first: u8, documents: Vec<Document>) {
+    let (target, options) = (target(first), options_of(first));
     let make = |documents: &[Document]| {
-        let is_drop_in = |file: &&Document| names[..2].contains(&file.name());
+        let is_drop_in = |file: &&Document| DROP_INS[..2].contains(&file.name());
         let (drop_ins, imported): (Vec<_>, Vec<_>) = documents.iter().partition(is_drop_in);
         let existing = ExistingDropIns::new(k0s::DROP_IN_DIR, drop_ins).expect("drop-ins");
         let existing = existing.importing(imported).expect("each name once");
         plan_drop_ins(&existing, &target, &options)
     };
-    of_any_text(&documents, &names[..2], &target, make);
-    if let Some(documents) = with_secret(documents) {
-        of_any_text(&documents, &names[..2], &target, make);
-        hides(&make(&documents));
+    if !is_planted(first) {
+        let _ = of_any_text(&documents, &DROP_INS[..2], &target, make);
+    } else if let Some(documents) = with_secret(documents) {
+        hides(&of_any_text(&documents, &DROP_INS[..2], &target, make));
+    }
+}
+
+/// A first byte that chooses as those of the two do, a second that chooses between
+/// them, and numbers that choose settings where they do not belong.
+pub fn odd(bytes: &[u8]) {
+    let [first, second, numbers @ ..] = bytes else {
+        return;
+    };
+    let texts = match second & 2 {
+        0 => chosen(numbers, (odd_files(), odd_files())),
+        _ => chosen(
+            numbers,
+            (files_of_mixed_versions(), files_of_mixed_versions()),
+        ),
+    };
+    let Some((one, other)) = texts else {
+        return;
+    };
+    let texts = [one, "\0".to_owned(), other].concat();
+    match second & 1 {
+        0 => of_legacy(*first, documents(texts.as_bytes(), &LEGACY[..1])),
+        _ => of_drop_ins(*first, documents(texts.as_bytes(), DROP_INS)),
     }
 }
 
@@ -168,7 +213,7 @@ fn of_any_text(
     always: &[&str],
     target: &Target,
     make: impl Fn(&[Document]) -> Plan,
-) {
+) -> Plan {
     let planned = make(documents);
     let shown = || {
         let named = |file: &Document| format!("--- {}\n{}", file.name(), file.text());
@@ -191,6 +236,7 @@ fn of_any_text(
         Ok(())
     };
     holds(law(), &shown());
+    planned
 }
 
 /// What is shown of a failure as it is.
@@ -216,6 +262,13 @@ fn of_sound(target: &Target, planned: &Plan) -> Result<(), TestCaseError> {
     if regime == Regime::ImportsV3 {
         let rejections = preflight(&set);
         prop_assert!(rejections.is_empty(), "{rejections:?}");
+        for file in planned
+            .drop_ins
+            .iter()
+            .filter(|file| file.name.is_drop_in())
+        {
+            prop_assert!(!is_of_another_k0s(&support::parse(file.text())), "{file:?}");
+        }
         laws::is_done(target, planned)?;
     }
     Ok(())
@@ -479,6 +532,11 @@ pub fn of_k0s(bytes: &[u8]) {
     if release.regime == Regime::ImportsV3 {
         // The check is all that k0s makes of them.
         assert_eq!(rejections.is_empty(), assembled.is_ok(), "{assembled:?}");
+        for text in files.values() {
+            let document = Document::parse("x.toml", text.as_bytes());
+            let is_other = document.is_ok_and(|file| is_of_another_k0s(&file.to_table()));
+            assert!(!is_other || !rejections.is_empty(), "{text}");
+        }
     }
     let Ok(assembled) = assembled else {
         return;
@@ -496,6 +554,13 @@ pub fn of_k0s(bytes: &[u8]) {
     // The same files are the same configuration.
     let again = assemble(release, target.pause_image(), &set).expect("as before");
     assert!(again.effective().differences(&effective).is_empty());
+}
+
+/// Whether k0s 1.36 exits at start because of a drop-in, by its description.
+fn is_of_another_k0s(table: &Table) -> bool {
+    let version = table.get("version");
+    version.is_some_and(|version| *version != Value::Integer(3))
+        || support::at(table, &["plugins", support::CRI]).is_some()
 }
 
 /// k0s's merge against RFC 7396 as the tests have it, but for values that the detour
