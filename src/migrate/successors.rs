@@ -256,7 +256,7 @@ impl Steps<'_> {
                 let replaced = path
                     .iter()
                     .try_fold(registry, |id, key| self.tree.child(id, key));
-                if replaced.is_some() {
+                if replaced.is_some() && why_not.is_none() {
                     let why = "it is empty, and containerd lets it take the place of the credentials in registry.configs: they take effect for the first time";
                     self.say(entry, Code::Contradiction, why);
                 }
@@ -264,7 +264,22 @@ impl Steps<'_> {
                 continue;
             }
             let config = self.tree.make(registry, &["configs", &host]);
-            if let Some(existing) = self.tree.child(config, "auth") {
+            let existing = self.tree.child(config, "auth");
+            let counts = |id: &Id| {
+                self.tree
+                    .leaves(*id)
+                    .iter()
+                    .any(|id| self.tree.is_kept(*id))
+            };
+            if let Some(why) = why_not
+                && existing.as_ref().is_some_and(counts)
+            {
+                let why = format!("{why}; those under registry.configs stay");
+                self.say(entry, Code::Contradiction, why.clone());
+                self.give_up(entry, &why);
+                continue;
+            }
+            if let Some(existing) = existing {
                 let why =
                     "the credentials under registry.auths take its place, as containerd has it"
                         .to_owned();

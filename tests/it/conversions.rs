@@ -593,6 +593,34 @@ fn lists_of_several_files_are_appended() {
     );
 }
 
+/// containerd takes `registry.example` for a scheme, and goes on with the
+/// credentials of `configs` (1.7.24).
+#[test]
+fn auths_that_never_counted_displace_nothing() {
+    let configs = "[CRI.registry.configs.\"registry.example:5000\".auth]\nauth = \"b\"\n";
+    for entry in ["identitytoken = \"a\"", "identitytoken = \"\""] {
+        let text = format!("[CRI.registry.auths.\"registry.example:5000\"]\n{entry}\n{configs}");
+        let plan = checked(
+            &text,
+            "CRI.registry.configs.registry.example:5000.auth.auth = b\n",
+            &[],
+        );
+        let fate = |key: &str| {
+            let mut entries = plan.ledger.iter();
+            let entry = entries.find(|entry| entry.key.ends_with(key)).unwrap();
+            entry.fate.clone()
+        };
+        assert!(matches!(fate(".auth.auth"), Fate::Kept { .. }));
+        assert!(!matches!(fate("identitytoken"), Fate::Converted { .. }));
+    }
+    let text = format!("[CRI.registry.auths.\"registry.example:5000\"]\nauth = \"a\"\n{configs}");
+    check(
+        &text,
+        "CRI.registry.configs.registry.example:5000.auth.auth = b\n",
+        &[Code::Contradiction],
+    );
+}
+
 /// containerd lets an empty entry of `auths` win as well.
 #[test]
 fn an_empty_auths_entry_over_credentials_is_told() {

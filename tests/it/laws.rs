@@ -4,9 +4,12 @@
 //!
 //! `LAW_CASES=10000 cargo test --release --features proptest1 --test it -- law_` runs
 //! each with so many cases.
+//!
+//! The fuzz targets look at the same laws, over inputs that a fuzzer makes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
+use std::sync::LazyLock;
 
 use containerd_dropins::containerd::Release;
 use containerd_dropins::containerd::load::{Effective, default_config};
@@ -71,12 +74,14 @@ const QUICK: u32 = 24;
 
 const DIRECTORY: &str = "/etc/k0s/containerd.d";
 
+type Law = Result<(), TestCaseError>;
+
 /// A legacy file, what it is migrated for, and what must be in effect there.
 #[derive(Clone)]
-struct Case {
+pub struct Case {
     text: String,
-    file: LegacyFile,
-    target: Target,
+    pub file: LegacyFile,
+    pub target: Target,
     version: i64,
     /// By path in the version that the target's containerd writes; nothing else may be.
     effect: BTreeMap<Vec<String>, Value>,
@@ -107,7 +112,7 @@ impl Case {
         }
     }
 
-    fn plan(&self) -> Plan {
+    pub fn plan(&self) -> Plan {
         plan(
             &self.file.document(),
             &[],
@@ -142,7 +147,7 @@ fn is_plain(path: &[&str]) -> bool {
 }
 
 /// Files of settings that the target has as they are.
-fn plain(regime: Regime) -> impl Strategy<Value = Case> {
+pub fn plain(regime: Regime) -> impl Strategy<Value = Case> {
     let files = || {
         let files = LegacyFiles::new().without_conversions().only(is_plain);
         files.read_by(&carried(regime))
@@ -152,7 +157,7 @@ fn plain(regime: Regime) -> impl Strategy<Value = Case> {
 }
 
 /// Files of any settings.
-fn any(regime: Regime) -> impl Strategy<Value = Case> {
+pub fn any(regime: Regime) -> impl Strategy<Value = Case> {
     let files = prop_oneof![
         LegacyFiles::new().strategy(),
         LegacyFiles::new().any_text().strategy(),
@@ -162,9 +167,9 @@ fn any(regime: Regime) -> impl Strategy<Value = Case> {
 
 /// Drop-ins that a node has, and what it gets.
 #[derive(Clone)]
-struct Existing {
-    set: DropInFiles,
-    target: Target,
+pub struct Existing {
+    pub set: DropInFiles,
+    pub target: Target,
 }
 
 impl Debug for Existing {
@@ -174,7 +179,7 @@ impl Debug for Existing {
 }
 
 impl Existing {
-    fn plan(&self) -> Plan {
+    pub fn plan(&self) -> Plan {
         carried_over(&self.set.documents(), &self.target)
     }
 }
@@ -185,7 +190,7 @@ fn carried_over(documents: &[Document], target: &Target) -> Plan {
 }
 
 /// Drop-ins of the version that k0s up to 1.35 reads, or that later ones do.
-fn sets(regime: Regime, any_settings: bool) -> impl Strategy<Value = Existing> {
+pub fn sets(regime: Regime, any_settings: bool) -> impl Strategy<Value = Existing> {
     let sets = move |version| {
         let sets = DropInSets::of_version(version);
         let sets = match any_settings {
@@ -392,36 +397,62 @@ fn remove(table: &mut Table, path: &[String]) {
 }
 
 /// Law 4: every leaf of the input has one fate, with a reason and a place.
-fn accounts_for_every_key(case: &Case, plan: &Plan) -> Result<(), TestCaseError> {
-    let leaves = support::leaves(&support::parse(&case.text)).len();
-    let bare = |value: &Value| value.as_table().is_some_and(BTreeMap::is_empty);
-    let entries: Vec<_> = plan
-        .ledger
-        .iter()
-        .filter(|entry| !bare(entry.value.expose()))
-        .collect();
-    prop_assert_eq!(entries.len(), leaves);
-    for entry in entries {
-        prop_assert!(
-            !entry.reason.is_empty() && entry.span.line > 0,
-            "{:?}",
-            entry
-        );
+fn accounts_for_every_key(case: &Case, plan: &Plan) -> Law {
+    accounts([&case.file.document()], plan)?;
+    for entry in &plan.ledger {
         let line = case.text.lines().nth(entry.span.line - 1).unwrap();
         prop_assert!(
-            line.contains('=') || line.contains("[["),
+            entry.value.expose().as_table().is_some() || line.contains('=') || line.contains("[["),
             "{:?} is not on {line:?}",
             entry.key
         );
-        if let Some(name) = entry.fate.drop_in() {
-            prop_assert!(plan.drop_ins.iter().any(|drop_in| drop_in.name == *name));
-        }
     }
     Ok(())
 }
 
+/// Law 4 for any input: the leaves of the files are the keys of the ledger, each as
+/// often in the one as in the other, with its value. A table without keys may be
+/// among them.
+pub fn accounts<'d>(files: impl IntoIterator<Item = &'d Document>, plan: &Plan) -> Law {
+    let files: Vec<&Document> = files.into_iter().collect();
+    let mut expected = Vec::new();
+    for file in &files {
+        let mut tables = vec![(Vec::new(), file.to_table())];
+        while let Some((path, table)) = tables.pop() {
+            for (key, value) in table {
+                let path: Vec<String> = path.iter().cloned().chain([key]).collect();
+                match value {
+                    Value::Table(inner) => tables.push((path, inner)),
+                    value => expected.push((file.name().to_owned(), path, shown(&value))),
+                }
+            }
+        }
+    }
+    let mut entries = Vec::new();
+    for entry in plan.clone().exposed().ledger {
+        prop_assert!(!entry.reason.is_empty() && entry.span.line > 0, "{entry:?}");
+        if let Some(name) = entry.fate.drop_in() {
+            let is_there = plan.drop_ins.iter().any(|drop_in| drop_in.name == *name);
+            let stays = files.iter().any(|file| file.name() == name.path());
+            prop_assert!(is_there || stays, "{entry:?}");
+        }
+        let value = entry.value.expose();
+        if !value.as_table().is_some_and(BTreeMap::is_empty) {
+            entries.push((entry.span.file.clone(), keys_of(&entry), shown(value)));
+        }
+    }
+    expected.sort();
+    entries.sort();
+    prop_assert_eq!(entries, expected);
+    Ok(())
+}
+
+fn shown(value: &Value) -> String {
+    value.exposed().to_string()
+}
+
 /// Law 5: names do not matter, and no key is in two files.
-fn does_not_depend_on_order(case: &Case, plan: &Plan) -> Result<(), TestCaseError> {
+pub fn does_not_depend_on_order(target: &Target, plan: &Plan) -> Law {
     let files = parsed(plan);
     let count = files.len();
     let renamed = files.iter().enumerate();
@@ -431,13 +462,10 @@ fn does_not_depend_on_order(case: &Case, plan: &Plan) -> Result<(), TestCaseErro
             false => (format!("{:03}.toml", count - at), table.clone()),
         })
         .collect();
-    let (one, other) = (
-        effective(&case.target, &files),
-        effective(&case.target, &renamed),
-    );
+    let (one, other) = (effective(target, &files), effective(target, &renamed));
     prop_assert_eq!(paths(&one, &other), BTreeSet::new());
     let mut seen = BTreeSet::new();
-    let merged_by_k0s = case.target.release.regime != Regime::ImportsV3;
+    let merged_by_k0s = target.release.regime != Regime::ImportsV3;
     for table in files.values() {
         let cri = support::at(table, &["plugins", support::CRI]).is_some();
         for path in leaf_paths(table) {
@@ -456,9 +484,11 @@ fn does_not_depend_on_order(case: &Case, plan: &Plan) -> Result<(), TestCaseErro
     Ok(())
 }
 
-/// Law 6: the result, migrated again, is the same.
-fn is_idempotent(case: &Case, plan_1: &Plan) -> Result<(), TestCaseError> {
-    let target = &case.target;
+/// Law 6: the result, migrated again, is the same; and what it is migrated with.
+pub fn is_same_again(
+    target: &Target,
+    plan_1: &Plan,
+) -> Result<(Plan, Document, Vec<Document>), TestCaseError> {
     let main = format!(
         "# k0s_managed=true\nversion = {}\nimports = [\"/etc/k0s/containerd.d/*.toml\"]\n",
         target.release.config_version()
@@ -472,6 +502,13 @@ fn is_idempotent(case: &Case, plan_1: &Plan) -> Result<(), TestCaseError> {
         .collect();
     let again = plan(&main, &imports, target, &Options::default());
     prop_assert_eq!(support::drop_ins(&again), support::drop_ins(plan_1));
+    Ok((again, main, imports))
+}
+
+/// Law 6: the result, migrated again, is the same, and there is nothing to say.
+fn is_idempotent(case: &Case, plan_1: &Plan) -> Law {
+    let target = &case.target;
+    let (again, main, imports) = is_same_again(target, plan_1)?;
     let said: Vec<_> = again
         .findings
         .iter()
@@ -660,6 +697,7 @@ fn keeps_the_edits(case: &Case, plan: &Plan) -> Result<(), TestCaseError> {
 macro_rules! laws {
     ($($(#[$meta:meta])* mod $law:ident { $($test:ident: $inputs:expr, $check:expr;)+ })+) => {
         $($(#[$meta])* mod $law {
+            #[cfg(test)]
             use super::*;
 
             $(#[test]
@@ -768,30 +806,6 @@ fn drop_ins_change_nothing_else(existing: &Existing, plan: &Plan) -> Result<(), 
     differs_in(plan, &paths(&without, &with), &edits)
 }
 
-/// Law 4 for any input.
-fn accounts_for_texts<'t>(
-    texts: impl Iterator<Item = &'t String>,
-    plan: &Plan,
-) -> Result<(), TestCaseError> {
-    let leaves: usize = texts
-        .map(|text| support::leaves(&support::parse(text)).len())
-        .sum();
-    let bare = |value: &Value| value.as_table().is_some_and(BTreeMap::is_empty);
-    let entries = plan
-        .ledger
-        .iter()
-        .filter(|entry| !bare(entry.value.expose()));
-    prop_assert_eq!(entries.count(), leaves, "{:?}", plan.ledger);
-    for entry in &plan.ledger {
-        prop_assert!(
-            !entry.reason.is_empty() && entry.span.line > 0,
-            "{:?}",
-            entry
-        );
-    }
-    Ok(())
-}
-
 /// Law 4 with a file from elsewhere, which a drop-in imports and nobody rewrites.
 fn accounts_for_imports((existing, other): (Existing, DropInFiles)) -> Result<(), TestCaseError> {
     let path = "/etc/containerd/conf.d/x.toml";
@@ -811,7 +825,11 @@ fn accounts_for_imports((existing, other): (Existing, DropInFiles)) -> Result<()
     files.insert("60-import.toml".to_owned(), import);
     let plan = planned(&files);
     is_no_defect(&plan)?;
-    accounts_for_texts(files.values().chain([text]), &plan)?;
+    let parse = |(name, text): (&String, &String)| {
+        Document::parse(format!("{DIRECTORY}/{name}"), text.as_bytes()).unwrap()
+    };
+    let documents: Vec<Document> = files.iter().map(parse).collect();
+    accounts(documents.iter().chain(&imported), &plan)?;
     let left = plan
         .ledger
         .iter()
@@ -839,13 +857,13 @@ fn does_not_depend_on_reading_order(existing: &Existing, plan: &Plan) -> Result<
 }
 
 /// Law 6 for drop-ins: nothing is left to do.
-fn is_done(existing: &Existing, plan: &Plan) -> Result<(), TestCaseError> {
+pub fn is_done(target: &Target, plan: &Plan) -> Law {
     let files = support::drop_ins(plan);
     let parse = |(name, text): (&String, &String)| {
         Document::parse(format!("{DIRECTORY}/{name}"), text.as_bytes()).unwrap()
     };
     let documents: Vec<Document> = files.iter().map(parse).collect();
-    let again = carried_over(&documents, &existing.target);
+    let again = carried_over(&documents, target);
     prop_assert_eq!(support::drop_ins(&again), files);
     prop_assert!(again.removed.is_empty());
     if support::keeps_all(plan) {
@@ -854,7 +872,7 @@ fn is_done(existing: &Existing, plan: &Plan) -> Result<(), TestCaseError> {
     Ok(())
 }
 
-fn is_no_defect(plan: &Plan) -> Result<(), TestCaseError> {
+pub fn is_no_defect(plan: &Plan) -> Law {
     let internal = |finding: &&Finding| finding.code == Code::Internal;
     let defects: Vec<_> = plan.findings.iter().filter(internal).collect();
     prop_assert!(defects.is_empty(), "{defects:?}");
@@ -883,7 +901,7 @@ fn ends_well((bytes, target, options): (Vec<u8>, Target, Options)) -> Result<(),
 }
 
 /// Law 8.
-fn is_same(plan: &Plan, again: &Plan) -> Result<(), TestCaseError> {
+pub fn is_same(plan: &Plan, again: &Plan) -> Law {
     let json = |plan: &Plan| serde_json::to_string(plan).unwrap();
     prop_assert_eq!(json(plan), json(again));
     prop_assert_eq!(plan.to_string(), again.to_string());
@@ -891,9 +909,12 @@ fn is_same(plan: &Plan, again: &Plan) -> Result<(), TestCaseError> {
     Ok(())
 }
 
-/// Law 9: one key or header a line, nothing but basic strings of TOML 0.5.
-fn is_portable(plan: &Plan) -> Result<(), TestCaseError> {
+/// Law 9: one key or header a line, nothing but basic strings of TOML 0.5. A file that
+/// stays as it was is its owner's.
+pub fn is_portable<'d>(files: impl IntoIterator<Item = &'d Document>, plan: &Plan) -> Law {
+    let files: Vec<&Document> = files.into_iter().collect();
     let drop_ins = plan.drop_ins.iter().map(|file| file.text());
+    let drop_ins = drop_ins.filter(|text| !files.iter().any(|file| file.text() == *text));
     let texts = drop_ins.chain(plan.hosts_files.iter().map(|file| file.text()));
     for text in texts {
         prop_assert!(
@@ -939,15 +960,21 @@ fn is_portable(plan: &Plan) -> Result<(), TestCaseError> {
 }
 
 /// Law 10: what the node's containerd starts with, that of the target starts with.
-fn node_works(case: &Case, plan: &Plan) -> Result<(), TestCaseError> {
-    let after = effective(&case.target, &parsed(plan)).refusals();
+fn node_works(case: &Case, plan: &Plan) -> Law {
+    says_what_is_refused(&case.target, plan)?;
+    pulls_as_before(case, plan)
+}
+
+/// Law 10 for any input: what the target's containerd refuses is said.
+pub fn says_what_is_refused(target: &Target, plan: &Plan) -> Law {
+    let after = effective(target, &parsed(plan)).refusals();
     let said = plan.findings.iter().any(support::is_refusal);
     prop_assert!(
         after.is_empty() || said,
         "{after:?} is not said: {:?}",
         plan.findings
     );
-    pulls_as_before(case, plan)
+    Ok(())
 }
 
 /// Law 11: what is called a stale default is what some release prints there.
@@ -1007,6 +1034,10 @@ fn all_defaults() -> Vec<Table> {
         .collect()
 }
 
+#[cfg_attr(
+    not(test),
+    allow(unused_imports, reason = "the fuzz targets have no tests")
+)]
 use Regime::{CriAppend, CriMerge, ImportsV3, Monolith};
 
 laws! {
@@ -1036,16 +1067,16 @@ laws! {
         merge: any(CriMerge), with_plan(accounts_for_every_key);
         imports: any(ImportsV3), with_plan(accounts_for_every_key);
         monolith: any(Monolith), with_plan(accounts_for_every_key);
-        drop_ins_for_append: sets(CriAppend, true), with_plan_of_set(|existing, plan| accounts_for_texts(existing.set.files.values(), plan));
-        drop_ins_for_merge: sets(CriMerge, true), with_plan_of_set(|existing, plan| accounts_for_texts(existing.set.files.values(), plan));
-        drop_ins_for_imports: sets(ImportsV3, true), with_plan_of_set(|existing, plan| accounts_for_texts(existing.set.files.values(), plan));
+        drop_ins_for_append: sets(CriAppend, true), with_plan_of_set(|existing, plan| accounts(&existing.set.documents(), plan));
+        drop_ins_for_merge: sets(CriMerge, true), with_plan_of_set(|existing, plan| accounts(&existing.set.documents(), plan));
+        drop_ins_for_imports: sets(ImportsV3, true), with_plan_of_set(|existing, plan| accounts(&existing.set.documents(), plan));
         files_from_elsewhere_for_merge: (sets(CriMerge, false), DropInSets::of_version(2).any_text().strategy()), accounts_for_imports;
         files_from_elsewhere_for_imports: (sets(ImportsV3, false), DropInSets::of_version(2).any_text().strategy()), accounts_for_imports;
     }
     mod law_05_order_independence {
-        append: plain(CriAppend), with_plan(does_not_depend_on_order);
-        merge: plain(CriMerge), with_plan(does_not_depend_on_order);
-        imports: plain(ImportsV3), with_plan(does_not_depend_on_order);
+        append: plain(CriAppend), with_plan(|case, plan| does_not_depend_on_order(&case.target, plan));
+        merge: plain(CriMerge), with_plan(|case, plan| does_not_depend_on_order(&case.target, plan));
+        imports: plain(ImportsV3), with_plan(|case, plan| does_not_depend_on_order(&case.target, plan));
         drop_ins_for_merge: sets(CriMerge, true), with_plan_of_set(does_not_depend_on_reading_order);
         drop_ins_for_imports: sets(ImportsV3, true), with_plan_of_set(does_not_depend_on_reading_order);
     }
@@ -1053,7 +1084,7 @@ laws! {
         append: plain(CriAppend), with_plan(is_idempotent);
         merge: plain(CriMerge), with_plan(is_idempotent);
         imports: plain(ImportsV3), with_plan(is_idempotent);
-        drop_ins_for_imports: sets(ImportsV3, true), with_plan_of_set(is_done);
+        drop_ins_for_imports: sets(ImportsV3, true), with_plan_of_set(|existing, plan| is_done(&existing.target, plan));
     }
     /// Both fronts, each with the same bytes.
     mod law_07_totality {
@@ -1071,14 +1102,10 @@ laws! {
         drop_ins_for_imports: sets(ImportsV3, true), with_plan_of_set(|existing, plan| is_same(plan, &existing.plan()));
     }
     mod law_09_portability {
-        append: any(CriAppend), with_plan(|_, plan| is_portable(plan));
-        merge: any(CriMerge), with_plan(|_, plan| is_portable(plan));
-        imports: any(ImportsV3), with_plan(|_, plan| is_portable(plan));
-        drop_ins_for_imports: sets(ImportsV3, true), with_plan_of_set(|existing, plan| match existing.set.version {
-            2 => is_portable(plan),
-            // They stay as they are.
-            _ => Ok(()),
-        });
+        append: any(CriAppend), with_plan(|case, plan| is_portable([&case.file.document()], plan));
+        merge: any(CriMerge), with_plan(|case, plan| is_portable([&case.file.document()], plan));
+        imports: any(ImportsV3), with_plan(|case, plan| is_portable([&case.file.document()], plan));
+        drop_ins_for_imports: sets(ImportsV3, true), with_plan_of_set(|existing, plan| is_portable(&existing.set.documents(), plan));
     }
     mod law_10_the_node_works {
         append: plain(CriAppend), with_plan(node_works);
@@ -1090,6 +1117,53 @@ laws! {
         merge: plain(CriMerge), { let all = all_defaults(); with_plan(move |case, plan| judges_by_what_is_printed(case, plan, &all)) };
         imports: plain(ImportsV3), { let all = all_defaults(); with_plan(move |case, plan| judges_by_what_is_printed(case, plan, &all)) };
     }
+}
+
+/// All laws of a legacy file of settings that the target has as they are.
+pub fn all_of_plain(case: &Case, plan: &Plan) -> Law {
+    static PRINTED: LazyLock<Vec<Table>> = LazyLock::new(all_defaults);
+    all_of_any(case, plan)?;
+    if case.target.release.regime == Monolith {
+        return has_no_drop_ins(case);
+    }
+    keeps_the_edits(case, plan)?;
+    changes_nothing_else(case, plan)?;
+    has_no_superfluous_key(case, plan)?;
+    does_not_depend_on_order(&case.target, plan)?;
+    is_idempotent(case, plan)?;
+    node_works(case, plan)?;
+    judges_by_what_is_printed(case, plan, &PRINTED)
+}
+
+/// All laws of any legacy file that is made of settings.
+pub fn all_of_any(case: &Case, plan: &Plan) -> Law {
+    is_no_defect(plan)?;
+    accounts_for_every_key(case, plan)?;
+    is_same(plan, &case.plan())?;
+    is_portable([&case.file.document()], plan)
+}
+
+/// All laws of drop-ins of any settings.
+pub fn all_of_any_set(existing: &Existing, plan: &Plan) -> Law {
+    is_no_defect(plan)?;
+    accounts(&existing.set.documents(), plan)?;
+    does_not_depend_on_reading_order(existing, plan)?;
+    is_same(plan, &existing.plan())?;
+    is_portable(&existing.set.documents(), plan)?;
+    match existing.target.release.regime {
+        ImportsV3 => is_done(&existing.target, plan),
+        _ => stays_as_it_is(existing, plan),
+    }
+}
+
+/// All laws of drop-ins of settings that the target has as they are.
+pub fn all_of_plain_set(existing: &Existing, plan: &Plan) -> Law {
+    all_of_any_set(existing, plan)?;
+    if existing.target.release.regime != ImportsV3 {
+        return Ok(());
+    }
+    means_what_it_meant(existing, plan)?;
+    drop_ins_change_nothing_else(existing, plan)
 }
 
 /// The typed model writes back what it read.

@@ -9,8 +9,6 @@ use containerd_dropins::k0s::DropInSet;
 use containerd_dropins::migrate::{ExistingDropIns, Options, Plan, Target, plan, plan_drop_ins};
 use containerd_dropins::value::{Table, Value};
 
-use crate::version_3::long;
-
 /// A path inside of `tests`.
 pub fn path(relative: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -58,7 +56,7 @@ pub fn leaves(table: &Table) -> BTreeMap<String, Value> {
 }
 
 /// RFC 7396 for tables, written anew so that it can judge the library's.
-fn merge(base: &mut Table, patch: &Table) {
+pub fn merge(base: &mut Table, patch: &Table) {
     for (key, value) in patch {
         match (base.get_mut(key), value) {
             (Some(Value::Table(base)), Value::Table(patch)) => merge(base, patch),
@@ -76,6 +74,21 @@ pub fn at<'t>(table: &'t Table, path: &[&str]) -> Option<&'t Value> {
 }
 
 pub const CRI: &str = "io.containerd.grpc.v1.cri";
+
+/// Short names of sections, in tests that have many of them.
+pub const NAMES: &[(&str, &str)] = &[
+    ("CRI", "plugins.\"io.containerd.grpc.v1.cri\""),
+    ("IMAGES", "plugins.\"io.containerd.cri.v1.images\""),
+    ("RUNTIME", "plugins.\"io.containerd.cri.v1.runtime\""),
+];
+
+/// A text with the long names for the short ones.
+pub fn long(text: &str) -> String {
+    let text = text.to_owned();
+    NAMES
+        .iter()
+        .fold(text, |text, (short, long)| text.replace(short, long))
+}
 
 /// What k0s 1.27.5 – 1.35 generate, written anew from its description: the CRI
 /// defaults are those that containerd 1.7.24 printed, with the CNI directory

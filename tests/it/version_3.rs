@@ -6,20 +6,8 @@ use containerd_dropins::Document;
 use containerd_dropins::diagnostic::{Code, Severity};
 use containerd_dropins::migrate::{Fate, Options, Origin, Plan, Target, plan};
 
-use crate::support;
-
-const NAMES: &[(&str, &str)] = &[
-    ("CRI", "plugins.\"io.containerd.grpc.v1.cri\""),
-    ("IMAGES", "plugins.\"io.containerd.cri.v1.images\""),
-    ("RUNTIME", "plugins.\"io.containerd.cri.v1.runtime\""),
-];
-
-pub fn long(text: &str) -> String {
-    let text = text.to_owned();
-    NAMES
-        .iter()
-        .fold(text, |text, (short, long)| text.replace(short, long))
-}
+pub use crate::support::long;
+use crate::support::{self, NAMES};
 
 /// All that drop-ins set, with short names for sections.
 pub fn settings(plan: &Plan) -> Vec<String> {
