@@ -89,7 +89,7 @@ fn the_readme_tells_the_truth() {
     assert_eq!(
         commands,
         [
-            "cargo run --release --example migrate -- examples/airgap-v1.30.4.toml --k0s v1.30.4+k0s.0",
+            "cargo run --example migrate -- examples/airgap-v1.30.4.toml --k0s v1.30.4+k0s.0",
             "cargo test --features proptest1",
         ]
     );

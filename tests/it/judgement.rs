@@ -11,6 +11,7 @@ use containerd_dropins::migrate::{Fate, Options, Origin, Plan, Target, plan};
 use containerd_dropins::value::{Table, Value};
 use containerd_dropins::{Config, Document};
 
+use crate::laws::is_long;
 use crate::support::{self, CRI};
 use crate::version_3::long;
 use crate::versions;
@@ -39,6 +40,11 @@ fn is_shift(path: &[&str], value: &Value, release: Release) -> bool {
         }
         _ => false,
     }
+}
+
+/// Whether builds shift the default, be it in other releases.
+fn may_shift(path: &[&str]) -> bool {
+    matches!(path.last(), Some(&("bin_dir" | "bin_dirs" | "platforms")))
 }
 
 fn candidates(now: Option<&Value>, kind: &Kind, history: &[Value]) -> Vec<Value> {
@@ -192,7 +198,7 @@ fn is_as_left_out(path: &[String], value: &Value) -> bool {
 fn an_edited_key_of_a_dump_is_no_default_unless_it_is_one_there() {
     let targets = TARGETS.map(|target| Target::find(target).unwrap());
     let mut wrong = BTreeSet::new();
-    let mut seen = 0;
+    let (mut seen, mut dumps) = (0, 0);
     for file in support::files("recorded/default") {
         let name = file.file_stem().unwrap().to_str().unwrap().to_owned();
         let bare = name.strip_suffix("-debian").unwrap_or(&name);
@@ -200,11 +206,20 @@ fn an_edited_key_of_a_dump_is_no_default_unless_it_is_one_there() {
         let dump = support::parse(&support::read(&file));
         let version = release.config_version();
         let upstream = default_config(release);
+        dumps += 1;
         for spot in spots(&dump, version, release) {
             let keys: Vec<&str> = spot.here.iter().map(String::as_str).collect();
             let now = support::at(&dump, &keys);
             let key = shown(&spot.here);
-            for value in candidates(now, &spot.kind, &spot.history) {
+            let values = candidates(now, &spot.kind, &spot.history);
+            for (at, value) in values.into_iter().enumerate() {
+                // A few: what hangs on the release is tried in every dump, any other
+                // value in every third, so that each key has each of them.
+                let path = spot.path.as_deref().unwrap_or_default();
+                let by_release = spot.history.contains(&value) || may_shift(path);
+                if !is_long() && !by_release && (at + dumps) % 3 != 0 {
+                    continue;
+                }
                 // What another build of the release prints there.
                 if support::at(&upstream, &keys) == Some(&value) {
                     continue;
@@ -216,7 +231,6 @@ fn an_edited_key_of_a_dump_is_no_default_unless_it_is_one_there() {
                 let plan = planned(&edited, target);
                 let entry = plan.ledger.iter().find(|entry| entry.key == key);
                 let fate = entry.map(|entry| &entry.fate);
-                let path = spot.path.as_deref().unwrap_or_default();
                 let is_it = match fate {
                     Some(Fate::StaleDefault) => is_shift(path, &value, release),
                     Some(Fate::EqualsTargetDefault) => {
@@ -244,7 +258,7 @@ fn an_edited_key_of_a_dump_is_no_default_unless_it_is_one_there() {
         list.len(),
         list.join("\n")
     );
-    assert!(seen > 3000, "{seen}");
+    assert!(seen > if is_long() { 3000 } else { 1000 }, "{seen}");
 }
 
 /// Whether a target assumes the value where nothing is set: its default, or

@@ -72,6 +72,11 @@ pub fn holds_in<S: Strategy>(
 
 const QUICK: u32 = 24;
 
+/// Whether many cases are asked for: then other tests, too, do all that they can.
+pub fn is_long() -> bool {
+    std::env::var_os("LAW_CASES").is_some()
+}
+
 const DIRECTORY: &str = "/etc/k0s/containerd.d";
 
 type Law = Result<(), TestCaseError>;
