@@ -280,7 +280,7 @@ pub fn edits(bytes: &[u8]) {
         return;
     };
     let regime = REGIMES[usize::from(*first) % REGIMES.len()];
-    let is_plain = usize::from(*first) / REGIMES.len() % 2 == 0;
+    let is_plain = (usize::from(*first) / REGIMES.len()).is_multiple_of(2);
     if is_plain {
         if let Some(case) = chosen(numbers, laws::plain(regime)) {
             holds(laws::all_of_plain(&case, &case.plan()), &case);

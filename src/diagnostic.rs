@@ -104,9 +104,6 @@ codes! {
     /// A sandbox image of the user's own.
     SandboxImageCustom = "sandbox-image-custom", Warning,
         "Prefer spec.images.pause in the k0s configuration: it is kept up to date and reaches `k0s airgap list-images`. A drop-in that pins an image goes stale when k0s is upgraded.";
-    /// A key that k0s decides.
-    OwnedByK0s = "owned-by-k0s", Note,
-        "k0s sets it on containerd's command line or writes it itself; the file never decided it.";
     /// A key that k0s decides, with a value that differs from k0s's.
     OwnedByK0sOther = "owned-by-k0s-other-value", Warning,
         "k0s's own value wins over the file, so this one never took effect and is not carried over.";
@@ -444,7 +441,6 @@ impl Code {
             | Code::Misplaced
             | Code::KeyCaseIgnored
             | Code::WithoutEffect
-            | Code::OwnedByK0s
             | Code::OwnedByK0sOther
             | Code::ZeroValueIgnored => {
                 "It has no effect where and as it stands. Correct it, or delete it."
