@@ -236,6 +236,43 @@ fn kind(name: &str, texts: &[String]) {
     );
 }
 
+/// A key in CRI's section that holds `depth` levels of something, between two texts.
+fn nested(at: usize, depth: usize, [open, inner, close]: [&str; 3]) -> String {
+    let (open, close) = (open.repeat(depth), close.repeat(depth));
+    format!("k{at} = {open}{inner}{close}\n")
+}
+
+/// So many keys, each nested as deep as a text may be.
+fn as_deep_as_is_parsed(count: usize, key: impl Fn(usize, usize) -> String) -> Vec<String> {
+    let file =
+        |keys: String| format!("version = 2\n[plugins.\"io.containerd.grpc.v1.cri\"]\n{keys}");
+    let is_parsed = |depth: &usize| Document::parse("t", file(key(0, *depth)).as_bytes()).is_ok();
+    let depth = (1..1_000).take_while(is_parsed).last().unwrap();
+    vec![file((0..count).map(|at| key(at, depth)).collect())]
+}
+
+/// Nesting at the parser's limit.
+const DEEPEST: [Shape; 3] = [
+    Shape {
+        name: "keys as deep as is parsed",
+        make: |count| {
+            as_deep_as_is_parsed(count, |at, depth| {
+                format!("k{at}{} = 1\n", ".a".repeat(depth))
+            })
+        },
+    },
+    Shape {
+        name: "inline tables as deep as is parsed",
+        make: |count| {
+            as_deep_as_is_parsed(count, |at, depth| nested(at, depth, ["{ a = ", "1", " }"]))
+        },
+    },
+    Shape {
+        name: "lists as deep as is parsed",
+        make: |count| as_deep_as_is_parsed(count, |at, depth| nested(at, depth, ["[", "1", "]"])),
+    },
+];
+
 /// The rows for so many of something, whatever the default limits let pass.
 fn counted() -> Vec<(String, Vec<String>)> {
     let rows = [
@@ -284,7 +321,8 @@ fn others(filter: &str) {
         assert_eq!(certs_d.errors().count(), 0);
     };
     let one = std::slice::from_ref::<String>;
-    let rows: [(&str, &[String], &(dyn Fn() + Sync)); 4] = [
+    type Row<'a> = (&'a str, &'a [String], &'a (dyn Fn() + Sync));
+    let rows: [Row; 4] = [
         ("100000 hosts of a hosts.toml", one(&hosts), &|| {
             drop(black_box(
                 HostsToml::parse_within(&hosts, release, no_limits()).unwrap(),
@@ -331,7 +369,8 @@ fn others(filter: &str) {
 
 fn table(filter: &str) {
     println!("{HEAD}");
-    for shape in SHAPES.iter().filter(|shape| shape.name.contains(filter)) {
+    let shapes = SHAPES.iter().chain(&DEEPEST);
+    for shape in shapes.filter(|shape| shape.name.contains(filter)) {
         kind(shape.name, &(shape.make)(most(shape)));
     }
     for (name, texts) in counted().iter().filter(|row| row.0.contains(filter)) {

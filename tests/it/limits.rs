@@ -241,3 +241,13 @@ fn work_and_memory_grow_as_the_input_does() {
     }
     assert!(faults.is_empty(), "{faults:#?}");
 }
+
+/// The table of the docs is the bench's, whose rows are these kinds.
+#[test]
+fn the_table_of_the_docs_has_every_kind() {
+    let table = include_str!("../../src/document/limits.md");
+    let rows = table.lines().filter_map(|line| line.split('|').nth(1));
+    let rows: Vec<&str> = rows.map(str::trim).skip(2).collect();
+    let kinds: Vec<&str> = SHAPES.iter().map(|shape| shape.name).collect();
+    assert_eq!(rows.get(..kinds.len()), Some(kinds.as_slice()));
+}
