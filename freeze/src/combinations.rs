@@ -45,9 +45,9 @@ const OTHERS: [&str; 7] = [
 ];
 
 /// An option by its name, and what is asked for with it.
-type Option<'a> = (&'a str, Result<(Target, Options), String>);
+type Varied<'a> = (&'a str, Result<(Target, Options), String>);
 
-fn options<'a>(target: &Target) -> Result<Vec<Option<'a>>, String> {
+fn options<'a>(target: &Target) -> Result<Vec<Varied<'a>>, String> {
     let usual = Options::default;
     let with = |options: Options| Ok((target.clone(), options));
     let said = |error: &dyn std::fmt::Display| error.to_string();
@@ -55,11 +55,12 @@ fn options<'a>(target: &Target) -> Result<Vec<Option<'a>>, String> {
         let (release, _) = Release::find(release).map_err(|error| said(&error))?;
         with(usual().running(release))
     };
-    let containerd = match target.release.regime {
-        Regime::ImportsV3 => "2.3.4",
-        _ => "1.7.28",
+    let (known, unknown) = match target.release.regime {
+        Regime::ImportsV3 => ("2.3.4", "2.9.1"),
+        _ => ("1.7.28", "1.7.999"),
     };
-    let containerd = containerd.parse().map_err(|error| said(&error))?;
+    let containerd = known.parse().map_err(|error| said(&error))?;
+    let unknown = unknown.parse().map_err(|error| said(&error))?;
     let origin = "1.6.20".parse().map_err(|error| said(&error))?;
     let state = |target: Result<Target, containerd_dropins::migrate::TargetError>| {
         Ok((target.map_err(|error| said(&error))?, usual()))
@@ -102,6 +103,10 @@ fn options<'a>(target: &Target) -> Result<Vec<Option<'a>>, String> {
         (
             "containerd",
             state(target.clone().with_containerd(containerd)),
+        ),
+        (
+            "unknown containerd",
+            state(target.clone().with_containerd(unknown)),
         ),
         ("without verification", with(usual().without_verification())),
         (
@@ -175,8 +180,8 @@ mod tests {
             of.into_iter().map(|one| one.label.clone()).collect()
         };
         let every = labels(all.of(Breadth::All, 0));
-        assert_eq!(every.len(), 2 + 7 + 3 * 12);
-        let few: BTreeSet<String> = (0..7 * 36)
+        assert_eq!(every.len(), 2 + 7 + 3 * 13);
+        let few: BTreeSet<String> = (0..7 * 39)
             .flat_map(|number| labels(all.of(Breadth::Digest, number)))
             .collect();
         assert_eq!(few, every);

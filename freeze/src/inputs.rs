@@ -71,6 +71,7 @@ impl Input {
     }
 
     /// To be stored.
+    #[cfg(any(test, feature = "generate"))]
     pub(crate) fn frames(&self) -> impl Iterator<Item = Frame> {
         self.files.iter().map(|(path, text)| Frame {
             name: format!("{} {} {path}", self.name, self.front.as_str()),
@@ -86,7 +87,7 @@ pub(crate) fn root() -> PathBuf {
 
 /// Where the generated inputs are.
 pub(crate) fn stored() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("inputs.gz")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("generated.gz")
 }
 
 /// All inputs, in the order of their names.
@@ -99,6 +100,8 @@ pub(crate) fn all() -> Result<Vec<Input>, String> {
     all.extend(recorded_sets()?);
     all.extend(refusals()?);
     all.extend(seeds()?);
+    all.extend(own()?);
+    all.extend(made()?);
     all.extend(generated()?);
     all.sort_by(|a, b| a.name.cmp(&b.name));
     for (a, b) in all.iter().zip(all.iter().skip(1)) {
@@ -330,6 +333,47 @@ fn seeds() -> Result<Vec<Input>, String> {
     Ok(inputs)
 }
 
+/// What nothing else makes the library say: a legacy file, or a folder of files by
+/// their paths on the node.
+fn own() -> Result<Vec<Input>, String> {
+    let mut inputs = Vec::new();
+    let folder = root().join("freeze/inputs");
+    for path in entries(&folder.join("legacy"))? {
+        let mut files = match path.is_dir() {
+            true => below(&path, "")?,
+            false => vec![legacy(read(&path)?)],
+        };
+        // The main file comes first.
+        files.sort_by_key(|(path, _)| path != CONFIG_FILE);
+        let name = format!("own/{}", stem_of(&path));
+        inputs.push(Input::new(name, Front::Legacy, files, Breadth::All));
+    }
+    for path in entries(&folder.join("drop-ins"))? {
+        let files = below(&path, "")?;
+        let name = format!("own/drop-ins-{}", name_of(&path));
+        inputs.push(Input::new(name, Front::DropIns, files, Breadth::All));
+    }
+    Ok(inputs)
+}
+
+/// The same, of which most is in another file or a blank.
+fn made() -> Result<Vec<Input>, String> {
+    let dump = read(&root().join("tests/recorded/default/1.6.20-debian.toml"))?;
+    let dump = String::from_utf8_lossy(&dump).replace(
+        "imports = []",
+        "imports = [\"/etc/containerd/config.toml\"]",
+    );
+    let long = format!("#{}\nversion = 2\noom_score = -5\n", " ".repeat(70_000));
+    let input = |name: &str, text: String| {
+        let files = vec![legacy(text.into_bytes())];
+        Input::new(format!("own/{name}"), Front::Legacy, files, Breadth::All)
+    };
+    Ok(vec![
+        input("dump-that-imports-itself", dump),
+        input("long-first-line", long),
+    ])
+}
+
 fn generated() -> Result<Vec<Input>, String> {
     let path = stored();
     of_frames(frames::load(&path)?).map_err(|error| format!("{}: {error}", path.display()))
@@ -378,6 +422,7 @@ mod tests {
             "recorded-sets/",
             "refusals/",
             "seeds/",
+            "own/",
         ] {
             assert!(count(folder) > 1, "{folder}");
         }

@@ -26,7 +26,7 @@ use clap::{Parser, Subcommand};
 ///
 /// Of most outputs digests are kept, freeze/digests.txt. What comes of the cases and
 /// their like for k0s 1.30 and 1.36 is in freeze/readable, so that a review shows
-/// what changed. The generated inputs are in freeze/inputs.gz.
+/// what changed. The generated inputs are in freeze/generated.gz.
 #[derive(Parser)]
 #[command(name = "freeze")]
 struct Arguments {
