@@ -20,6 +20,9 @@ const SEE_FULL: &str = "\nOf outputs that are not readable only digests are kept
     \x20   cargo run --release -p containerd-dropins-freeze -- record --full DIR\n\
     and here `compare --against DIR`.\n";
 
+/// What files of inputs go by in place of a kind.
+pub(crate) const INPUT: &str = "input";
+
 /// An output, or an input, that differs.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Change {
@@ -33,6 +36,15 @@ impl Change {
     /// The first word of its name.
     fn kind(&self) -> &str {
         self.name.split(' ').next().unwrap_or_default()
+    }
+
+    fn is_of_input(&self) -> bool {
+        self.kind() == INPUT
+    }
+
+    fn rank(&self) -> Option<usize> {
+        let kind = Kind::find(self.kind())?;
+        Kind::ALL.iter().position(|other| *other == kind)
     }
 }
 
@@ -52,13 +64,19 @@ pub(crate) fn changes(before: Vec<Frame>, after: Vec<Frame>) -> Vec<Change> {
     let differing = names
         .into_iter()
         .filter(|name| before.get(*name) != after.get(*name));
-    differing
-        .map(|name| Change {
-            name: name.clone(),
-            before: before.get(name).map(text),
-            after: after.get(name).map(text),
-        })
-        .collect()
+    let changes = differing.map(|name| Change {
+        name: name.clone(),
+        before: before.get(name).map(text),
+        after: after.get(name).map(text),
+    });
+    let mut changes: Vec<Change> = changes.collect();
+    // What a person reads first.
+    changes.sort_by_key(Change::rank);
+    // What comes of another input says nothing.
+    if changes.iter().any(Change::is_of_input) {
+        changes.retain(Change::is_of_input);
+    }
+    changes
 }
 
 /// How an input differs from what is recorded of it.
@@ -165,9 +183,13 @@ fn more(count: usize, show: usize, text: &mut String) {
 }
 
 /// Tells what differs from full outputs. Whether nothing does.
+///
+/// Of each input the first text that differs is shown, or of an input that is looked
+/// at by its name, `only`, each.
 pub(crate) fn with_full(
     run: &Run,
     folder: &Path,
+    only: Option<&str>,
     show: usize,
     text: &mut String,
 ) -> Result<bool, String> {
@@ -177,7 +199,7 @@ pub(crate) fn with_full(
     if gone.is_empty() {
         return Err(format!("{}: there are no full outputs", folder.display()));
     }
-    gone.retain(|name| !run.lines.contains_key(name));
+    gone.retain(|name| only.is_none_or(|only| name == only) && !run.lines.contains_key(name));
     if gone.is_empty() && run.changes.is_empty() {
         text.push_str("all the same\n");
         return Ok(true);
@@ -193,9 +215,13 @@ pub(crate) fn with_full(
     for (kind, count) in &kinds {
         text.push_str(&format!("  {kind:14} {count}\n"));
     }
-    let all = run.changes.iter();
-    let all = all.flat_map(|(name, changes)| changes.iter().map(move |one| (name, one)));
-    for (name, change) in all.take(show) {
+    let each = if only.is_some() { usize::MAX } else { 1 };
+    let all = run.changes.iter().flat_map(|(name, changes)| {
+        let changes = changes.iter().take(each);
+        changes.map(move |change| (name, change))
+    });
+    let all: Vec<(&String, &Change)> = all.collect();
+    for (name, change) in all.iter().take(show) {
         let change = Change {
             name: format!("{name}: {}", change.name),
             before: change.before.as_deref().map(spread),
@@ -203,10 +229,10 @@ pub(crate) fn with_full(
         };
         diff(&change, text);
     }
-    if outputs > show {
+    if all.len() > show {
         text.push('\n');
     }
-    more(outputs, show, text);
+    more(all.len(), show, text);
     Ok(false)
 }
 
@@ -302,9 +328,9 @@ mod tests {
         ];
         let found = changes(before.clone(), after);
         let names: Vec<&str> = found.iter().map(|one| one.name.as_str()).collect();
-        assert_eq!(names, ["json a", "text a"]);
-        assert_eq!(found[0].before, None);
-        assert_eq!(found[1].after.as_deref(), Some("3\n"));
+        assert_eq!(names, ["text a", "json a"]);
+        assert_eq!(found[0].after.as_deref(), Some("3\n"));
+        assert_eq!(found[1].before, None);
         assert!(changes(before.clone(), before).is_empty());
     }
 
@@ -336,6 +362,15 @@ mod tests {
         assert_eq!(difference(Some(&a), Some(&a)), None);
         assert_eq!(difference(Some(&a), None), Some(Difference::Gone));
         assert_eq!(difference(None, Some(&a)), Some(Difference::New));
+    }
+
+    #[test]
+    fn of_another_input_the_outputs_are_not_compared() {
+        let before = vec![frame("input /a", "1\n"), frame("text a", "1\n")];
+        let after = vec![frame("input /a", "2\n"), frame("text a", "2\n")];
+        let found = changes(before, after);
+        let names: Vec<&str> = found.iter().map(|one| one.name.as_str()).collect();
+        assert_eq!(names, ["input /a"]);
     }
 
     /// A readable file that somebody changed is not as recorded.

@@ -45,6 +45,9 @@ enum Command {
         /// Compare with full outputs, and show differences of any of them.
         #[arg(long, value_name = "DIR")]
         against: Option<PathBuf>,
+        /// Only this input, and every difference of it.
+        #[arg(long, value_name = "NAME", requires = "against")]
+        only: Option<String>,
         #[command(flatten)]
         shown: Shown,
     },
@@ -104,20 +107,25 @@ fn main() -> ExitCode {
 /// Whether all is as it was.
 fn run(arguments: &Arguments, text: &mut String) -> Result<bool, String> {
     match &arguments.command {
-        Command::Compare { against, shown } => {
-            let inputs = inputs::all()?;
-            let run = run::all(&inputs, against.as_deref().map(run::Beside::Against))?;
-            match against {
-                Some(folder) => compare::with_full(&run, folder, shown.show, text),
-                None => {
-                    let old = (record::load()?, record::load_readable()?);
-                    let same = compare::with_recorded(&run, &old, shown.show, text);
-                    if !same {
-                        text.push_str(compare::ON_PURPOSE);
-                    }
-                    Ok(same)
-                }
+        Command::Compare {
+            against: Some(folder),
+            only,
+            shown,
+        } => {
+            let run = match only {
+                Some(name) => run::against(name, folder)?,
+                None => run::all(&inputs::all()?, Some(run::Beside::Against(folder)))?,
+            };
+            compare::with_full(&run, folder, only.as_deref(), shown.show, text)
+        }
+        Command::Compare { shown, .. } => {
+            let old = (record::load()?, record::load_readable()?);
+            let run = run::all(&inputs::all()?, None)?;
+            let same = compare::with_recorded(&run, &old, shown.show, text);
+            if !same {
+                text.push_str(compare::ON_PURPOSE);
             }
+            Ok(same)
         }
         Command::Record { full, shown } => {
             let inputs = inputs::all()?;
@@ -134,7 +142,12 @@ fn run(arguments: &Arguments, text: &mut String) -> Result<bool, String> {
                 return Ok(true);
             }
             let run = run::all(&inputs, None)?;
-            let old = (record::load()?, record::load_readable()?);
+            // After a merge it may be in conflict.
+            let lines = record::load().unwrap_or_else(|error| {
+                text.push_str(&format!("{error}\n"));
+                record::Lines::new()
+            });
+            let old = (lines, record::load_readable()?);
             compare::with_recorded(&run, &old, shown.show, text);
             record::save(&run.lines, &run.readable)?;
             text.push_str("recorded\n");

@@ -115,7 +115,7 @@ pub(crate) fn load() -> Result<Lines, String> {
     let text = fs::read_to_string(&path).map_err(fails)?;
     of_text(&text).ok_or_else(|| {
         let path = path.display();
-        format!("{path}: other kinds of outputs are recorded there; `freeze record` records anew once the file is removed")
+        format!("{path}: not as this program writes it; record anew")
     })
 }
 

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use flate2::Compression;
 
 use crate::combinations::Combinations;
-use crate::compare::{Change, changes};
+use crate::compare::{Change, INPUT, changes};
 use crate::frames::{self, Frame};
 use crate::inputs::{self, Input};
 use crate::outputs::{self, Kind, Output};
@@ -94,7 +94,7 @@ pub(crate) fn full(folder: &Path, name: &str) -> PathBuf {
 
 fn to_frames(input: &Input, outputs: &[Output]) -> Vec<Frame> {
     let files = input.files.iter().map(|(path, text)| Frame {
-        name: format!("input {path}"),
+        name: format!("{INPUT} {path}"),
         body: text.clone(),
     });
     let outputs = outputs.iter().map(|output| Frame {
@@ -118,16 +118,23 @@ fn answers(
     Ok(outputs)
 }
 
-/// Asks about all of them, on all processors.
+/// Asks about all of them and about the program's usage, on all processors.
 pub(crate) fn all(inputs: &[Input], beside: Option<Beside<'_>>) -> Result<Run, String> {
-    let combinations = Combinations::new()?;
     let program = Program::build()?;
+    let mut run = asked(inputs, &program, beside)?;
+    let (input, outputs) = program.usage()?;
+    run.add(&input, &outputs, beside)?;
+    Ok(run)
+}
+
+fn asked(inputs: &[Input], program: &Program, beside: Option<Beside<'_>>) -> Result<Run, String> {
+    let combinations = Combinations::new()?;
     let next = AtomicUsize::new(0);
     let result = Mutex::new(Ok(Run::default()));
     let work = || -> Result<Run, String> {
         let mut run = Run::default();
         while let Some(input) = inputs.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let outputs = answers(input, &combinations, &program)?;
+            let outputs = answers(input, &combinations, program)?;
             run.add(input, &outputs, beside)?;
         }
         Ok(run)
@@ -148,9 +155,14 @@ pub(crate) fn all(inputs: &[Input], beside: Option<Beside<'_>>) -> Result<Run, S
         }
     });
     let result = result.into_inner();
-    let mut run = result.map_err(|_| "a thread came to grief".to_owned())??;
-    let (input, outputs) = program.usage()?;
-    run.add(&input, &outputs, beside)?;
+    result.map_err(|_| "a thread came to grief".to_owned())?
+}
+
+/// Asks about one, and compares it.
+pub(crate) fn against(name: &str, folder: &Path) -> Result<Run, String> {
+    let (input, outputs) = one(name)?;
+    let mut run = Run::default();
+    run.add(&input, &outputs, Some(Beside::Against(folder)))?;
     Ok(run)
 }
 
