@@ -93,22 +93,18 @@ impl Effective {
         let path = address::setting_at(paths_of(self.release), path);
         let path: Vec<&str> = path.iter().map(String::as_str).collect();
         let value = self.value(&path)?;
-        Some(match path.as_slice() {
-            [list] if plugin::LISTS.contains(list) => self.with_own_ids(&value),
-            _ => value,
+        Some(match plugin::is_list(&path) {
+            true => self.with_own_ids(&value),
+            false => value,
         })
     }
 
     /// A list of plugins by the ids by which the release has them.
     pub(crate) fn with_own_ids(&self, list: &Value) -> Value {
-        let Some(items) = list.as_array().filter(|_| !self.has_short_names) else {
-            return list.clone();
-        };
-        let own = |item: &Value| match item {
-            Value::String(id) => Value::String(address::id_in_file(self.plugin_id(id)).to_owned()),
-            other => other.clone(),
-        };
-        Value::Array(items.iter().map(own).collect())
+        match self.has_short_names {
+            true => list.clone(),
+            false => address::with_ids(list, |id| address::id_in_file(self.plugin_id(id))),
+        }
     }
 
     pub(crate) fn release(&self) -> Release {
@@ -185,20 +181,19 @@ impl Effective {
         for difference in &mut found {
             let path: Vec<&str> = difference.path.iter().map(String::as_str).collect();
             let address = address::of(version, &path);
-            if let [list] = path.as_slice()
-                && plugin::LISTS.contains(list)
-            {
+            let address = address.into_iter().map(str::to_owned).collect();
+            if plugin::is_list(&path) {
                 self.spell_ids(other, difference);
-                continue;
             }
-            difference.path = address.into_iter().map(str::to_owned).collect();
+            difference.path = address;
         }
         found
     }
 
     /// Has the lists of plugins of both sides by their releases' ids.
     pub(crate) fn spell_ids(&self, other: &Effective, difference: &mut Difference) {
-        let place = Config::place_of(&["disabled_plugins"]);
+        let path: Vec<&str> = difference.path.iter().map(String::as_str).collect();
+        let place = Config::place_of(&path);
         let sides = [
             (self, &mut difference.before),
             (other, &mut difference.after),

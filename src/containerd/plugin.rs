@@ -16,6 +16,11 @@ pub const CRI_RUNTIME: &str = "io.containerd.cri.v1.runtime";
 /// The settings that list plugins.
 pub(crate) const LISTS: [&str; 2] = ["disabled_plugins", "required_plugins"];
 
+/// Whether a path is that of such a setting.
+pub(crate) fn is_list(path: &[&str]) -> bool {
+    matches!(path, [key] if LISTS.contains(key))
+}
+
 /// The plugin that manages tasks.
 pub(crate) const TASK: &str = "io.containerd.runtime.v2.task";
 

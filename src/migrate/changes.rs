@@ -306,7 +306,7 @@ impl Compare<'_> {
     }
 
     fn is_plugin_list(&self) -> bool {
-        matches!(self.path, [key] if plugin::LISTS.contains(key))
+        plugin::is_list(self.path)
     }
 
     /// An empty sandboxer is that of pods, in all releases that have one.

@@ -137,7 +137,7 @@ impl Judge<'_> {
             let image = value.as_str().unwrap_or_default();
             return self.sandbox_image(tree, id, image);
         }
-        if matches!(path.as_slice(), [key] if plugin::LISTS.contains(key)) {
+        if plugin::is_list(&path) {
             if self.in_place.is_some() {
                 // What the list brings about is a refusal.
                 return Verdict::Keep(Why::Edit("differs from the default".to_owned()));
@@ -423,7 +423,7 @@ impl Judge<'_> {
         let (Some(any), Some(docker)) = (any, docker) else {
             return;
         };
-        if !tree.leaves(any).iter().any(|id| tree.is_kept(*id)) {
+        if !tree.has_kept(any) {
             return;
         }
         for id in tree.leaves(docker) {

@@ -359,7 +359,7 @@ fn settings_in(tree: &mut Tree, registry: Id, target: &Target) -> Nodes {
             let Some(node) = node else {
                 continue;
             };
-            let kept = tree.leaves(node).iter().any(|id| tree.is_kept(*id));
+            let kept = tree.has_kept(node);
             if kept || split::is_bare_entry(tree, node, target.containerd()) {
                 let path = [map, &name].into_iter().chain(inner);
                 found.insert(path.map(str::to_owned).collect(), node);

@@ -146,16 +146,16 @@ pub(super) fn ledger(
             }
             Content::Table(_) => continue,
         };
-        let (fate, reason) = fate(tree, id, &names);
-        let to = converted_to(tree, id);
-        let to: Vec<Option<String>> = to
+        let (decided_by, to) = settled(tree, id);
+        let (fate, reason) = fate(tree, decided_by, &to, &names);
+        let to = to
             .iter()
-            .map(|id| shown::hidden_path(&tree.written_path(*id)))
-            .collect();
+            .map(|id| shown::hidden_path(&tree.written_path(*id)));
+        let whole_to: Vec<Behind> = to.map(Behind).collect();
         let entry = |path: &[&str], value: Redacted, span: Span| LedgerEntry {
             key: shown::path(path),
             whole_key: Behind(shown::hidden_path(path)),
-            whole_to: to.iter().cloned().map(Behind).collect(),
+            whole_to: whole_to.clone(),
             value,
             span,
             fate: fate.clone(),
@@ -238,12 +238,13 @@ fn no_file() -> FileName {
     FileName::of_parts(String::new())
 }
 
-fn fate(tree: &Tree, id: Id, names: &HashMap<Id, FileName>) -> (Fate, String) {
+/// What becomes of a leaf, which `to` hold now, if it is kept under other keys.
+fn fate(tree: &Tree, id: Id, to: &[Id], names: &HashMap<Id, FileName>) -> (Fate, String) {
     let drop_in = |id: Id| names.get(&id).cloned().unwrap_or_else(no_file);
     match tree.verdict(id) {
         None => match (tree.moved_to(id), tree.dropped(id)) {
             (Some(files), _) => moved(files),
-            (None, Some((dropped, why))) => (fate_of_dropped(tree, id, *dropped), why.clone()),
+            (None, Some((dropped, why))) => (fate_of_dropped(tree, to, *dropped), why.clone()),
             (None, None) => (
                 Fate::Kept {
                     drop_in: drop_in(id),
@@ -276,45 +277,41 @@ fn fate(tree: &Tree, id: Id, names: &HashMap<Id, FileName>) -> (Fate, String) {
             Why::Elsewhere(why) => (Fate::LeftInPlace, why.clone()),
             Why::Converted(why) => (
                 Fate::Converted {
-                    to: written(tree, id),
+                    to: written(tree, to),
                     drop_in: Some(drop_in(id)),
                 },
                 why.clone(),
             ),
         },
-        Some(Verdict::Drop(dropped, why)) => (fate_of_dropped(tree, id, *dropped), why.clone()),
-        Some(Verdict::Converted(to, why)) => {
-            if let Some(id) = ends(tree, to).find(|id| is_lost(tree, *id)) {
-                return fate(tree, id, names);
-            }
-            let drop_in = ends(tree, to).find_map(|id| names.get(&id).cloned());
-            let to = written(tree, id);
+        Some(Verdict::Drop(dropped, why)) => (fate_of_dropped(tree, to, *dropped), why.clone()),
+        Some(Verdict::Converted(_, why)) => {
+            let drop_in = to.iter().find_map(|id| names.get(id).cloned());
+            let to = written(tree, to);
             (Fate::Converted { to, drop_in }, why.clone())
         }
     }
 }
 
-/// What holds a leaf now, under other keys.
-fn converted_to(tree: &Tree, id: Id) -> Vec<Id> {
+/// The leaf whose verdict counts for a leaf, and what holds it now under other keys.
+fn settled(tree: &Tree, id: Id) -> (Id, Vec<Id>) {
     match tree.verdict(id) {
         Some(Verdict::Keep(Why::Converted(_)) | Verdict::Drop(Dropped::SuccessorDefault, _)) => {
-            vec![id]
+            (id, vec![id])
         }
-        Some(Verdict::Converted(to, _)) => match ends(tree, to).find(|id| is_lost(tree, *id)) {
-            Some(_) => Vec::new(),
-            None => ends(tree, to).collect(),
-        },
-        _ => Vec::new(),
+        None if matches!(tree.dropped(id), Some((Dropped::SuccessorDefault, _))) => (id, vec![id]),
+        Some(Verdict::Converted(to, _)) => {
+            let ends: Vec<Id> = to.iter().filter_map(|id| end(tree, *id)).collect();
+            match ends.iter().copied().find(|id| is_lost(tree, *id)) {
+                Some(lost) => (lost, Vec::new()),
+                None => (id, ends),
+            }
+        }
+        _ => (id, Vec::new()),
     }
 }
 
-fn written(tree: &Tree, id: Id) -> Vec<String> {
-    let to = converted_to(tree, id).into_iter();
-    to.map(|id| tree.written(id)).collect()
-}
-
-fn ends<'t>(tree: &'t Tree, to: &'t [Id]) -> impl Iterator<Item = Id> + 't {
-    to.iter().filter_map(|id| end(tree, *id))
+fn written(tree: &Tree, to: &[Id]) -> Vec<String> {
+    to.iter().map(|id| tree.written(*id)).collect()
 }
 
 /// Whether what came of a leaf has been lost after all.
@@ -328,10 +325,10 @@ fn is_lost(tree: &Tree, id: Id) -> bool {
     )
 }
 
-fn fate_of_dropped(tree: &Tree, id: Id, dropped: Dropped) -> Fate {
+fn fate_of_dropped(tree: &Tree, to: &[Id], dropped: Dropped) -> Fate {
     match dropped {
         Dropped::SuccessorDefault => Fate::Converted {
-            to: written(tree, id),
+            to: written(tree, to),
             drop_in: None,
         },
         Dropped::TargetDefault => Fate::EqualsTargetDefault,

@@ -290,7 +290,7 @@ fn default_runtime(tree: &mut Tree, target: Release) -> Option<String> {
     let runtimes = tree.child(containerd, "runtimes")?;
     let entry = tree.child(runtimes, &name)?;
     let extra = is_extra(tree, entry, target);
-    let kept = tree.leaves(entry).iter().any(|id| tree.is_kept(*id));
+    let kept = tree.has_kept(entry);
     (extra && kept).then_some(name)
 }
 

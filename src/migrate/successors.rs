@@ -265,14 +265,8 @@ impl Steps<'_> {
             }
             let config = self.tree.make(registry, &["configs", &host]);
             let existing = self.tree.child(config, "auth");
-            let counts = |id: &Id| {
-                self.tree
-                    .leaves(*id)
-                    .iter()
-                    .any(|id| self.tree.is_kept(*id))
-            };
             if let Some(why) = why_not
-                && existing.as_ref().is_some_and(counts)
+                && existing.is_some_and(|existing| self.tree.has_kept(existing))
             {
                 let why = format!("{why}; those under registry.configs stay");
                 self.say(entry, Code::Contradiction, why.clone());

@@ -456,14 +456,8 @@ impl Tree {
     /// stay with that.
     pub(super) fn owe(&mut self, table: Id, key: &str, value: Value, to: Id, why: &str) -> Id {
         let why = why.to_owned();
-        self.put(table, key, value, to, Why::Companion { owed_to: to, why })
-    }
-
-    fn put(&mut self, table: Id, key: &str, value: Value, from: Id, why: Why) -> Id {
-        let sources = self.node(from).sources.clone();
-        let old = self.child(table, key);
         // What the target has by itself, and will have otherwise.
-        let overruled = old.filter(|old| {
+        let overruled = self.child(table, key).filter(|old| {
             let is_default = matches!(
                 self.verdict(*old),
                 Some(Verdict::Drop(
@@ -473,14 +467,20 @@ impl Tree {
             );
             is_default && self.value(*old) != Some(&value)
         });
-        if let Some(old) = overruled
-            && let Why::Companion { why, .. } = &why
-        {
-            let to = vec![self.nodes.len()];
-            let verdict = Verdict::Converted(to, why.clone());
-            self.judge(old, verdict);
+        let owed = Why::Companion {
+            owed_to: to,
+            why: why.clone(),
+        };
+        let id = self.put(table, key, value, to, owed);
+        if let Some(old) = overruled {
+            self.judge(old, Verdict::Converted(vec![id], why));
         }
-        if let Some(old) = old {
+        id
+    }
+
+    fn put(&mut self, table: Id, key: &str, value: Value, from: Id, why: Why) -> Id {
+        let sources = self.node(from).sources.clone();
+        if let Some(old) = self.child(table, key) {
             self.detach(old);
         }
         let place = self.node(table).place().and_then(|place| place.child(key));
@@ -650,6 +650,11 @@ impl Tree {
 
     pub(super) fn is_kept(&self, id: Id) -> bool {
         matches!(self.verdict(id), Some(Verdict::Keep(_)))
+    }
+
+    /// Whether a leaf below a node is kept.
+    pub(super) fn has_kept(&self, id: Id) -> bool {
+        self.leaves(id).into_iter().any(|leaf| self.is_kept(leaf))
     }
 }
 

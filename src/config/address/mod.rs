@@ -11,7 +11,7 @@ mod rewrite;
 
 pub(crate) use cursor::{Cursor, OWN, Step};
 pub(crate) use rewrite::{
-    enter, id_in_file, leave, read, setting_at, stated_version, with_ids_of_2_x,
+    enter, id_in_file, leave, read, setting_at, stated_version, with_ids, with_ids_of_2_x,
     without_short_names, write,
 };
 

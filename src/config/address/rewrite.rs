@@ -161,7 +161,7 @@ pub(crate) fn read(table: Table, version: i64, lenient: bool) -> Table {
 /// The same for a file that names plugins by the ids of its version.
 fn read_with_ids(table: Table, version: i64) -> Table {
     let mut top = read(table, version, false);
-    rename_plugins(&mut top, |id| plugin_of(version, id));
+    rename_plugins(&mut top, |id| plugin_of(version, id).to_owned());
     top
 }
 
@@ -175,38 +175,29 @@ pub(crate) fn without_short_names(table: &mut Table) {
             .map(|(name, section)| (uri(&name), section));
         plugins.extend(renamed);
     }
-    for key in plugin::LISTS {
-        let items = table.get_mut(key).map(|list| match list {
-            Value::Array(items) => items.as_mut_slice(),
-            _ => &mut [],
-        });
-        for item in items.into_iter().flatten() {
-            if let Value::String(id) = item {
-                *id = uri(id);
-            }
-        }
-    }
+    rename_plugins(table, uri);
 }
 
 /// Takes the ids in lists of plugins for what containerd 2.x takes them for: it
 /// migrates none, and so knows those of version 3 in any file, and none that a
 /// plugin had before (2.1.9 and 2.3.1).
 pub(crate) fn with_ids_of_2_x(table: &mut Table) {
-    let name = |id: &mut String| match plugin_of(3, id) {
-        later if later != id => *id = later.to_owned(),
-        early if plugin_id(3, early) != early => *id = aside(3, early),
-        _ => {}
+    rename_plugins(table, |id| match plugin_of(3, id) {
+        later if later != id => later.to_owned(),
+        early if plugin_id(3, early) != early => aside(3, early),
+        same => same.to_owned(),
+    });
+}
+
+/// A list of plugins with other ids for them.
+pub(crate) fn with_ids(list: &Value, rename: impl Fn(&str) -> &str) -> Value {
+    let name = |item: &Value| match item {
+        Value::String(id) => Value::String(rename(id).to_owned()),
+        other => other.clone(),
     };
-    for key in plugin::LISTS {
-        let items = match table.get_mut(key) {
-            Some(Value::Array(items)) => items.as_mut_slice(),
-            _ => &mut [],
-        };
-        for item in items {
-            if let Value::String(id) = item {
-                name(id);
-            }
-        }
+    match list {
+        Value::Array(items) => Value::Array(items.iter().map(name).collect()),
+        other => other.clone(),
     }
 }
 
@@ -219,14 +210,14 @@ pub(crate) fn id_in_file(id: &str) -> &str {
 }
 
 /// Renames plugins in the lists that name some.
-fn rename_plugins(table: &mut Table, rename: impl Fn(&str) -> &str) {
+fn rename_plugins(table: &mut Table, rename: impl Fn(&str) -> String) {
     for key in plugin::LISTS {
         let Some(Value::Array(items)) = table.get_mut(key) else {
             continue;
         };
         for item in items {
             if let Value::String(id) = item {
-                *id = rename(id).to_owned();
+                *id = rename(id);
             }
         }
     }
@@ -266,7 +257,7 @@ fn read_table(cursor: Cursor, table: Table, top: &mut Table) -> Table {
 pub(crate) fn write(table: Table, version: i64) -> Table {
     let mut top = Table::new();
     write_table(&mut Vec::new(), table, version, &mut top);
-    rename_plugins(&mut top, |id| plugin_id(version, id));
+    rename_plugins(&mut top, |id| plugin_id(version, id).to_owned());
     top
 }
 

@@ -290,13 +290,10 @@ impl<'a> Sheet<'a> {
     /// The plugin ids in a list as the target's config version has them.
     fn plugin_ids(&self, parent: Id, key: &str, value: &Value) -> Option<Value> {
         let is_list = parent == ROOT && plugin::LISTS.contains(&key);
-        let items = value.as_array().filter(|_| is_list)?;
+        let is_array = value.as_array().is_some();
         let version = self.tree.version();
-        let renamed = |item: &Value| match item {
-            Value::String(id) => Value::String(address::plugin_id(version, id).to_owned()),
-            other => other.clone(),
-        };
-        Some(Value::Array(items.iter().map(renamed).collect()))
+        (is_list && is_array)
+            .then(|| address::with_ids(value, |id| address::plugin_id(version, id)))
     }
 
     /// The comments of nodes, without the header of an earlier migration.
