@@ -5,6 +5,7 @@ use std::path::Path;
 
 use similar::TextDiff;
 
+use crate::files;
 use crate::frames::Frame;
 use crate::outputs::Kind;
 use crate::record::{Line, Lines, Readable};
@@ -194,8 +195,9 @@ pub(crate) fn with_full(
     text: &mut String,
 ) -> Result<bool, String> {
     text.push_str(&format!("{}\n", run.counts()));
-    let mut gone: BTreeSet<String> = BTreeSet::new();
-    names_in(folder, "", &mut gone)?;
+    let files = files::all_in(folder)?.into_iter();
+    let names = files.filter_map(|(name, _)| Some(name.strip_suffix(".gz")?.to_owned()));
+    let mut gone: BTreeSet<String> = names.collect();
     if gone.is_empty() {
         return Err(format!("{}: there are no full outputs", folder.display()));
     }
@@ -234,21 +236,6 @@ pub(crate) fn with_full(
     }
     more(all.len(), show, text);
     Ok(false)
-}
-
-/// The names of inputs of which there are full outputs.
-fn names_in(folder: &Path, above: &str, names: &mut BTreeSet<String>) -> Result<(), String> {
-    let fails = |error| format!("{}: {error}", folder.display());
-    for entry in std::fs::read_dir(folder).map_err(fails)? {
-        let path = entry.map_err(fails)?.path();
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        match name.strip_suffix(".gz") {
-            Some(name) => drop(names.insert(format!("{above}{name}"))),
-            None if path.is_dir() => names_in(&path, &format!("{above}{name}/"), names)?,
-            None => {}
-        }
-    }
-    Ok(())
 }
 
 /// JSON line by line, in the order in which it stands there.

@@ -1,11 +1,11 @@
 //! What the library is given.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use containerd_dropins::k0s::{CONFIG_FILE, DROP_IN_DIR};
 
 use crate::digest::Digest;
+use crate::files::{self, entries, name_of, read};
 use crate::frames::{self, Frame};
 
 /// A legacy file or drop-ins, with all that they import.
@@ -112,41 +112,10 @@ pub(crate) fn all() -> Result<Vec<Input>, String> {
     Ok(all)
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, String> {
-    fs::read(path).map_err(|error| format!("{}: {error}", path.display()))
-}
-
-/// The files and folders of a folder, which must be there.
-fn entries(folder: &Path) -> Result<Vec<PathBuf>, String> {
-    let fails = |error| format!("{}: {error}", folder.display());
-    let mut paths = Vec::new();
-    for entry in fs::read_dir(folder).map_err(fails)? {
-        paths.push(entry.map_err(fails)?.path());
-    }
-    paths.sort();
-    Ok(paths)
-}
-
-/// The files of a folder and of the folders in it as if they were below `on_node`;
-/// none if it is not there.
+/// The files below a folder as if they were below another on the node.
 fn below(folder: &Path, on_node: &str) -> Result<Vec<(String, Vec<u8>)>, String> {
-    let mut files = Vec::new();
-    if !folder.exists() {
-        return Ok(files);
-    }
-    for path in entries(folder)? {
-        let on_node = format!("{on_node}/{}", name_of(&path));
-        match path.is_dir() {
-            true => files.extend(below(&path, &on_node)?),
-            false => files.push((on_node, read(&path)?)),
-        }
-    }
-    Ok(files)
-}
-
-fn name_of(path: &Path) -> String {
-    let name = path.file_name().unwrap_or_default();
-    name.to_string_lossy().into_owned()
+    let files = files::below(folder, on_node)?.into_iter();
+    files.map(|(name, path)| Ok((name, read(&path)?))).collect()
 }
 
 fn stem_of(path: &Path) -> String {
@@ -181,10 +150,15 @@ fn sets() -> Result<Vec<Input>, String> {
 }
 
 fn examples() -> Result<Vec<Input>, String> {
+    legacy_files("examples", &root().join("examples"))
+}
+
+/// The files of a folder, but not of the folders in it.
+fn legacy_files(family: &str, folder: &Path) -> Result<Vec<Input>, String> {
     let mut inputs = Vec::new();
-    for path in entries(&root().join("examples"))? {
+    for path in entries(folder)? {
         if path.is_file() {
-            let name = format!("examples/{}", stem_of(&path));
+            let name = format!("{family}/{}", stem_of(&path));
             let files = vec![legacy(read(&path)?)];
             inputs.push(Input::new(name, Front::Legacy, files, Breadth::All));
         }
@@ -194,13 +168,8 @@ fn examples() -> Result<Vec<Input>, String> {
 
 /// What containerd printed, by itself and with drop-ins.
 fn dumps() -> Result<Vec<Input>, String> {
-    let mut inputs = Vec::new();
     let recorded = root().join("tests/recorded");
-    for path in entries(&recorded.join("default"))? {
-        let name = format!("dumps/{}", stem_of(&path));
-        let files = vec![legacy(read(&path)?)];
-        inputs.push(Input::new(name, Front::Legacy, files, Breadth::All));
-    }
+    let mut inputs = legacy_files("dumps", &recorded.join("default"))?;
     for (line, folder) in sets_of_lines(&recorded)? {
         for path in entries(&folder)? {
             let stem = stem_of(&path);

@@ -4,6 +4,7 @@
 mod combinations;
 mod compare;
 mod digest;
+mod files;
 mod frames;
 #[cfg(feature = "generate")]
 mod generate;
@@ -161,8 +162,7 @@ fn run(arguments: &Arguments, text: &mut String) -> Result<bool, String> {
             }
             for output in outputs {
                 if kind.is_none_or(|kind| kind == output.kind) {
-                    let kind = output.kind.as_str();
-                    text.push_str(&format!("######## {kind}: {}\n{}", output.of, output.text));
+                    text.push_str(&output.with_head());
                 }
             }
             Ok(true)

@@ -125,6 +125,16 @@ impl Output {
         let of = of.into();
         Output { kind, of, text }
     }
+
+    /// Below a line that says what it is.
+    pub(crate) fn with_head(&self) -> String {
+        format!(
+            "######## {}: {}\n{}",
+            self.kind.as_str(),
+            self.of,
+            self.text
+        )
+    }
 }
 
 /// The releases by which files are loaded by themselves: each line that loads
@@ -333,21 +343,31 @@ fn mode(sensitive: bool) -> &'static str {
 
 /// Drop-ins and what they import, with the main file if it is there.
 fn existing(documents: &[Document]) -> Result<ExistingDropIns<'_>, String> {
-    let is_main = |document: &&Document| document.name() == k0s::CONFIG_FILE;
-    let main = documents.iter().find(is_main);
-    let others = documents.iter().filter(|document| !is_main(document));
-    let (drop_ins, imported): (Vec<&Document>, Vec<&Document>) =
-        others.partition(|document| is_drop_in(document));
+    let main = documents.iter().find(|document| is_main(document));
+    let (drop_ins, imported) = parts(documents);
     ExistingDropIns::new(DROP_IN_DIR, drop_ins)
         .and_then(|existing| existing.importing(imported))
         .map(|existing| existing.with_main(main))
         .map_err(|error| format!("{error}\n"))
 }
 
-fn is_drop_in(document: &Document) -> bool {
-    let below = document.name().strip_prefix(DROP_IN_DIR);
-    let below = below.and_then(|below| below.strip_prefix('/'));
-    below.is_some_and(|below| !below.contains('/'))
+fn is_main(document: &Document) -> bool {
+    document.name() == k0s::CONFIG_FILE
+}
+
+/// Drop-ins, and what they import.
+fn parts(documents: &[Document]) -> (Vec<&Document>, Vec<&Document>) {
+    let is_drop_in = |document: &&Document| {
+        let below = below_directory(document);
+        below.is_some_and(|below| !below.contains('/'))
+    };
+    let others = documents.iter().filter(|document| !is_main(document));
+    others.partition(is_drop_in)
+}
+
+/// The path of a document below the directory of drop-ins.
+fn below_directory(document: &Document) -> Option<&str> {
+    document.name().strip_prefix(DROP_IN_DIR)?.strip_prefix('/')
 }
 
 fn verdict(plan: &Plan) -> Result<String, String> {
@@ -393,11 +413,7 @@ fn effective(front: Front, documents: &[Document], plan: &Plan) -> Result<String
 }
 
 fn given(documents: &[Document]) -> Result<DropInSet<'_>, String> {
-    let others = documents
-        .iter()
-        .filter(|document| document.name() != k0s::CONFIG_FILE);
-    let (drop_ins, imported): (Vec<&Document>, Vec<&Document>) =
-        others.partition(|document| is_drop_in(document));
+    let (drop_ins, imported) = parts(documents);
     // By path on the node, or below the directory.
     let named = |document| (named(document), document.text());
     DropInSet::new(drop_ins.into_iter().map(named))
@@ -406,10 +422,7 @@ fn given(documents: &[Document]) -> Result<DropInSet<'_>, String> {
 }
 
 fn named(document: &Document) -> &str {
-    let name = document.name();
-    let below = name.strip_prefix(DROP_IN_DIR);
-    let below = below.and_then(|below| below.strip_prefix('/'));
-    below.unwrap_or(name)
+    below_directory(document).unwrap_or(document.name())
 }
 
 fn assembled(text: &mut String, set: &DropInSet<'_>, plan: &Plan) -> Result<(), String> {

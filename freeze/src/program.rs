@@ -7,6 +7,7 @@ use std::process::Command;
 use containerd_dropins::k0s::{CONFIG_FILE, DROP_IN_DIR};
 
 use crate::combinations::MAIN;
+use crate::files;
 use crate::inputs::{Breadth, Front, Input, root};
 use crate::outputs::{Kind, Output};
 
@@ -173,27 +174,11 @@ impl Program {
 
 /// The files below a folder, their modes and texts.
 fn written(folder: &Path, name: &str, text: &mut String) -> Result<(), String> {
-    let said = |error: std::io::Error| format!("{}: {error}", folder.display());
-    if !folder.exists() {
-        return Ok(());
-    }
-    let entries = fs::read_dir(folder).map_err(said)?;
-    let mut paths = Vec::new();
-    for entry in entries {
-        paths.push(entry.map_err(said)?.path());
-    }
-    paths.sort();
-    for path in paths {
-        let last = path.file_name().unwrap_or_default().to_string_lossy();
-        let name = format!("{name}/{last}");
-        let found = fs::metadata(&path).map_err(said)?;
-        if found.is_dir() {
-            written(&path, &name, text)?;
-        } else {
-            let mode = mode(&found);
-            let content = fs::read_to_string(&path).map_err(said)?;
-            text.push_str(&format!("== {name} {mode:04o}\n{content}"));
-        }
+    for (name, path) in files::below(folder, name)? {
+        let said = |error: std::io::Error| format!("{}: {error}", path.display());
+        let mode = mode(&fs::metadata(&path).map_err(said)?);
+        let content = fs::read_to_string(&path).map_err(said)?;
+        text.push_str(&format!("== {name} {mode:04o}\n{content}"));
     }
     Ok(())
 }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::combinations::MAIN;
 use crate::digest::Digest;
+use crate::files;
 use crate::inputs::{Breadth, Input};
 use crate::outputs::{Kind, Output};
 
@@ -138,8 +139,7 @@ pub(crate) fn readable(input: &Input, outputs: &[Output]) -> Option<String> {
             _ => false,
         };
         if head {
-            let kind = output.kind.as_str();
-            text.push_str(&format!("######## {kind}: {}\n{}", output.of, output.text));
+            text.push_str(&output.with_head());
         }
     }
     Some(text)
@@ -152,28 +152,13 @@ fn readable_folder() -> PathBuf {
 /// The readable files that are kept.
 pub(crate) fn load_readable() -> Result<Readable, String> {
     let mut files = Readable::new();
-    let root = readable_folder();
-    if root.exists() {
-        collect(&root, "", &mut files)?;
+    for (name, path) in files::all_in(&readable_folder())? {
+        let text = fs::read_to_string(&path);
+        let text = text.map_err(|error| format!("{}: {error}", path.display()))?;
+        let name = name.strip_suffix(".txt").unwrap_or(&name);
+        files.insert(name.to_owned(), text);
     }
     Ok(files)
-}
-
-fn collect(folder: &Path, above: &str, files: &mut Readable) -> Result<(), String> {
-    let fails = |error| format!("{}: {error}", folder.display());
-    for entry in fs::read_dir(folder).map_err(fails)? {
-        let path = entry.map_err(fails)?.path();
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        if path.is_dir() {
-            collect(&path, &format!("{above}{name}/"), files)?;
-        } else {
-            let text = fs::read_to_string(&path);
-            let text = text.map_err(|error| format!("{}: {error}", path.display()))?;
-            let name = name.strip_suffix(".txt").unwrap_or(&name);
-            files.insert(format!("{above}{name}"), text);
-        }
-    }
-    Ok(())
 }
 
 /// Writes both, and removes readable files of inputs that are not there.

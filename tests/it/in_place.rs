@@ -526,16 +526,10 @@ fn answer(binary: &Path, case: &Case) -> String {
     let root = dir.path().display().to_string();
     let here =
         |short: &str| text(short).replace("/etc/containerd/", &format!("{root}/etc/containerd/"));
-    let write = |path: &str, text: &str| {
-        let path = dir.path().join(path);
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(&path, text).unwrap();
-        path.display().to_string()
-    };
     let mut drop_ins = BTreeMap::new();
     for (name, short) in case.files {
         match name.strip_prefix('/') {
-            Some(below) => drop(write(below, &here(short))),
+            Some(below) => drop(dir.write(below, &here(short))),
             None => drop(drop_ins.insert((*name).to_owned(), here(short))),
         }
     }
@@ -543,9 +537,9 @@ fn answer(binary: &Path, case: &Case) -> String {
     as_k0s_writes(&mut cri);
     let mut imports: Vec<String> = imported
         .iter()
-        .map(|name| write(name, &drop_ins[name]))
+        .map(|name| dir.write(name, &drop_ins[name]))
         .collect();
-    imports.push(write(
+    imports.push(dir.write(
         "containerd-cri.toml",
         &containerd_dropins::Exposed::table(&cri).to_toml(),
     ));
@@ -558,7 +552,7 @@ fn answer(binary: &Path, case: &Case) -> String {
     if !run.loads_cri() {
         return "no-cri".to_owned();
     }
-    let dump = support::config_dump(binary, &write("main.toml", &main));
+    let dump = support::config_dump(binary, &dir.write("main.toml", &main));
     let key = format!("\"plugins\".\"{}\".\"sandbox_image\"", support::CRI);
     dump[&key].as_str().unwrap().to_owned()
 }

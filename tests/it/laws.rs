@@ -49,11 +49,11 @@ pub fn holds_in<S: Strategy>(
 ) where
     S::Value: Debug,
 {
-    let cases = std::env::var("LAW_CASES").map(|cases| cases.parse().expect("a number"));
+    let cases = many();
     // The few are always the same, the many never.
     let rng_seed = match cases {
-        Ok(_) => RngSeed::Random,
-        Err(_) => RngSeed::Fixed(1),
+        Some(_) => RngSeed::Random,
+        None => RngSeed::Fixed(1),
     };
     let config = ProptestConfig {
         cases: cases.unwrap_or(QUICK * times),
@@ -72,9 +72,15 @@ pub fn holds_in<S: Strategy>(
 
 const QUICK: u32 = 24;
 
+/// How many cases `LAW_CASES` says.
+pub fn many() -> Option<u32> {
+    let cases = std::env::var("LAW_CASES").ok()?;
+    Some(cases.parse().expect("LAW_CASES is a number"))
+}
+
 /// Whether many cases are asked for: then other tests, too, do all that they can.
 pub fn is_long() -> bool {
-    std::env::var_os("LAW_CASES").is_some()
+    many().is_some()
 }
 
 const DIRECTORY: &str = "/etc/k0s/containerd.d";
@@ -373,7 +379,8 @@ fn differs_in_handlers(key: &str) -> bool {
     key.contains("runtime_platforms") || key.ends_with("default_runtime_name")
 }
 
-fn leaf_paths(table: &Table) -> Vec<Vec<String>> {
+/// The paths of all values in a table that are no tables with something in them.
+pub fn leaf_paths(table: &Table) -> Vec<Vec<String>> {
     let mut paths = Vec::new();
     for (key, value) in table {
         match value {

@@ -12,6 +12,7 @@ use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, RngAlgorithm, TestError, TestRng, TestRunner};
 
 use crate::daemon::{Run, in_parallel};
+use crate::laws::many;
 use crate::support;
 
 /// What the inputs that make a property fail shrink to, each once.
@@ -173,7 +174,7 @@ pub fn depends_on_machine(path: &[&str]) -> bool {
 /// addresses, files that a setting names.
 #[test]
 fn containerd_starts_with_valid_files() {
-    let count = std::env::var("LAW_CASES").map_or(8, |cases| cases.parse().unwrap());
+    let count = many().map_or(8, |cases| cases as usize);
     for (line, versions, release) in [
         ("1.7", &[2, 1][..], Release::new(1, 7, 20)),
         ("2", &[3], Release::new(2, 1, 9)),

@@ -136,6 +136,14 @@ impl TempDir {
     pub fn path(&self) -> &Path {
         &self.0
     }
+
+    /// Writes a file, with the folders that it is in, and gives its path.
+    pub fn write(&self, name: &str, text: &str) -> String {
+        let path = self.0.join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, text).unwrap();
+        path.display().to_string()
+    }
 }
 
 impl Drop for TempDir {
@@ -210,21 +218,16 @@ pub fn dump(
 /// main file.
 pub fn put_together(dir: &TempDir, pause: &str, drop_ins: &BTreeMap<String, String>) -> String {
     let (cri, imported) = assemble(pause, drop_ins);
-    let write = |name: &str, text: &str| {
-        let path = dir.path().join(name);
-        std::fs::write(&path, text).unwrap();
-        path.display().to_string()
-    };
     let mut imports: Vec<String> = imported
         .iter()
-        .map(|name| write(name, &drop_ins[name]))
+        .map(|name| dir.write(name, &drop_ins[name]))
         .collect();
-    imports.push(write(
+    imports.push(dir.write(
         "containerd-cri.toml.generated",
         &containerd_dropins::Exposed::table(&cri).to_toml(),
     ));
     let main = format!("version = 2\nimports = {imports:?}\n");
-    write("containerd.toml.generated", &main)
+    dir.write("containerd.toml.generated", &main)
 }
 
 /// What containerd makes of drop-ins as k0s 1.36 and later have it import
@@ -250,26 +253,20 @@ pub fn put_together_in_version_3(
     pause: &str,
     drop_ins: &BTreeMap<String, String>,
 ) -> String {
-    let write = |name: &str, text: &str| {
-        let path = dir.path().join(name);
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(&path, text).unwrap();
-        path.display().to_string()
-    };
     // Files from elsewhere, by their path on the node.
     let elsewhere = format!("\"{}/etc/containerd/conf.d/", dir.path().display());
     for (name, text) in drop_ins {
         let text = text.replace("\"/etc/containerd/conf.d/", &elsewhere);
         match name.strip_prefix('/') {
-            Some(below) => write(below, &text),
-            None => write(&format!("containerd.d/{name}"), &text),
+            Some(below) => dir.write(below, &text),
+            None => dir.write(&format!("containerd.d/{name}"), &text),
         };
     }
     let main = format!(
         "imports = [\"{}/containerd.d/*.toml\"]\nversion = 3\n\n[plugins.\"io.containerd.cri.v1.images\".pinned_images]\nsandbox = \"{pause}\"\n\n[plugins.\"io.containerd.cri.v1.runtime\"]\n",
         dir.path().display()
     );
-    write("containerd.toml", &main)
+    dir.write("containerd.toml", &main)
 }
 
 /// The leaves of `containerd config dump` for a file.

@@ -59,9 +59,17 @@ fn meet_by_text(path: &[&str]) -> bool {
     meet(path) && path[0] != "proxy_plugins"
 }
 
+/// The config version of the files that a daemon is started with.
+fn version_for(daemon: &Daemon) -> i64 {
+    if daemon.release.starts_with("2.") {
+        3
+    } else {
+        2
+    }
+}
+
 fn cases_for(daemon: &Daemon) -> impl Strategy<Value = Case> + use<> {
-    let is_2 = daemon.release.starts_with("2.");
-    let version: i64 = if is_2 { 3 } else { 2 };
+    let version = version_for(daemon);
     let files = || LegacyFiles::new().versions(&[version]).sparse();
     let valid = |path: &[&str]| !depends_on_machine(path);
     let main = prop_oneof![
@@ -164,12 +172,7 @@ fn differential_what_daemons_refuse() {
     }
     let mut wrong: Vec<BTreeMap<String, String>> = Vec::new();
     for daemon in Daemon::all("differential") {
-        let version = if daemon.release.starts_with("2.") {
-            3
-        } else {
-            2
-        };
-        let bare = format!("version = {version}\n{IMPORTED}");
+        let bare = format!("version = {}\n{IMPORTED}", version_for(&daemon));
         if daemon.answer("differential-bare", &bare, false) != "none" {
             tell(&format!(
                 "SKIPPED: containerd {} does not do with its defaults here",

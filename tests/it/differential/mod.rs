@@ -35,6 +35,7 @@ use proptest::strategy::ValueTree;
 use proptest::test_runner::{RngSeed, TestRunner};
 
 use crate::daemon::in_parallel;
+use crate::laws;
 use crate::support::{self, TempDir};
 
 /// A containerd that is asked.
@@ -69,7 +70,7 @@ fn tell(line: &str) {
 
 /// How many cases `LAW_CASES` says, or a few.
 fn cases(few: usize) -> usize {
-    std::env::var("LAW_CASES").map_or(few, |cases| cases.parse().expect("LAW_CASES is a number"))
+    laws::many().map_or(few, |cases| cases as usize)
 }
 
 fn seed() -> u64 {
@@ -191,19 +192,9 @@ fn all_agree(wrong: Vec<BTreeMap<String, String>>) {
 
 /// The paths of all values in a table that are no tables.
 fn leaf_paths(table: &Table) -> BTreeSet<Vec<String>> {
-    let mut paths = BTreeSet::new();
-    let mut tables: Vec<(Vec<String>, &Table)> = vec![(Vec::new(), table)];
-    while let Some((path, table)) = tables.pop() {
-        for (key, value) in table {
-            let mut path = path.clone();
-            path.push(key.clone());
-            match value {
-                Value::Table(inner) => tables.push((path, inner)),
-                _ => drop(paths.insert(path)),
-            }
-        }
-    }
-    paths
+    let mut paths = laws::leaf_paths(table);
+    paths.retain(|path| !matches!(at(table, path), Some(Value::Table(_))));
+    paths.into_iter().collect()
 }
 
 fn keys(path: &[String]) -> Vec<&str> {
