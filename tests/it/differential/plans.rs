@@ -126,6 +126,8 @@ fn is_in_effect_in_vain(path: &[String]) -> bool {
                 | "default_runtime_name"
         ),
         ["plugins", support::CRI, "registry", "configs", _, "tls", _] => true,
+        // A name with a port is a URL of no host.
+        ["plugins", _, "registry", "auths", name, _] => name.contains(':') && !name.contains("://"),
         _ => false,
     }
 }
