@@ -299,6 +299,23 @@ fn an_empty_table_in_a_table_that_is_ignored() {
     }
 }
 
+/// A key that is spelt like what the crate marks for itself is a key.
+#[test]
+fn keys_that_look_like_marks_are_keys() {
+    for text in [
+        "[plugins.\"ignored in version 1: x.\"]\nkey = 1\n",
+        "[\"ignored in version 4: plugins\"]\nx.\"ignored in version 1: y\" = 1\n",
+        "\"version that is meant\" = 3\n",
+        "version = 2\n\"version that is meant\" = 3\n\"ignored in version 2: oom_score\" = 1\n",
+        "\"version that is meant\" = 2\n[plugins.\"io.containerd.cri.v1.images\"]\nx = 1\n",
+        "disabled_plugins = [\"cri\"]\n\"ignored in version 1: disabled_plugins\" = [[0, \"x\"]]\n",
+    ] {
+        let document = Document::parse("t", text.as_bytes()).unwrap();
+        let config = Config::read(&document);
+        assert_eq!(config.to_table(), document.to_table(), "{text}");
+    }
+}
+
 /// Ids that a version ignores are not said in another.
 #[test]
 fn ignored_ids_do_not_come_alive() {

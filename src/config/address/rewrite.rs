@@ -13,9 +13,9 @@ pub(crate) fn setting_at(version: i64, address: &[&str]) -> Vec<String> {
     for key in address {
         let step = cursor.child(key);
         match step {
-            Step::Below(key, _) => path.push(key.to_owned()),
+            Step::Below(key, _) if !is_mark(key) => path.push(key.to_owned()),
             Step::Moved(to, _) => path = to.iter().map(|key| (*key).to_owned()).collect(),
-            Step::Aside(_) => path.push(aside(version, key)),
+            Step::Below(..) | Step::Aside(_) => path.push(aside(version, key)),
         }
         cursor = step.cursor();
     }
@@ -47,18 +47,17 @@ pub(crate) fn enter(section: &'static Section, table: &mut Table) {
     if !is_config(section) {
         return;
     }
-    let version = match stated_version(table) {
-        Some(version) => version,
-        None => {
-            let meant = meant(plugin_ids(table));
-            if let Some(version) = meant {
-                table.insert(MEANT.to_owned(), Value::Integer(version));
-            }
-            meant.unwrap_or(1)
-        }
+    let stated = stated_version(table);
+    let meant = match stated {
+        Some(_) => None,
+        None => meant(plugin_ids(table)),
     };
+    let version = stated.or(meant).unwrap_or(1);
     let ignored = plugin::LISTS.map(|key| (key, take_ignored(table, key, version)));
     *table = read_with_ids(std::mem::take(table), version);
+    if let Some(version) = meant {
+        table.insert(MEANT.to_owned(), Value::Integer(version));
+    }
     for (key, ids) in ignored {
         if !ids.is_empty() {
             table.insert(aside(version, key), Value::Array(ids));
@@ -239,8 +238,8 @@ fn read_table(cursor: Cursor, table: Table, top: &mut Table) -> Table {
             value => value,
         };
         match step {
-            Step::Below(name, _) => put(&mut here, name, value),
-            Step::Aside(_) => put(&mut here, &aside(cursor.version, &key), value),
+            Step::Below(name, _) if !is_mark(name) => put(&mut here, name, value),
+            Step::Below(..) | Step::Aside(_) => put(&mut here, &aside(cursor.version, &key), value),
             Step::Moved(path, _) => {
                 // An empty table leaves no trace in one that it shares.
                 if value == Value::Table(Table::new()) {
@@ -301,6 +300,12 @@ fn written(path: &[String], version: i64) -> Option<Vec<String>> {
 /// Marks what a config version ignores under a name that means something in
 /// another.
 const ASIDE: &str = "ignored in version ";
+
+/// Whether a key of a file is spelt like one of those that this module adds. It
+/// is marked itself, so that it is not taken for one when it is written.
+fn is_mark(key: &str) -> bool {
+    key == MEANT || key.starts_with(ASIDE)
+}
 
 fn aside(version: i64, key: &str) -> String {
     format!("{ASIDE}{version}: {key}")
