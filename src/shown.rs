@@ -286,13 +286,17 @@ pub(crate) fn value(value: &Value) -> Value {
 
 /// What is shown in place of a value; none if that is the value itself.
 fn in_place_of(place: Option<Place>, value: &Value) -> Option<Value> {
-    let Some(place) = place.filter(|place| !place.is_hidden) else {
+    let Some(place) = place.filter(|place| !place.is_hidden()) else {
         return stand_in(value);
     };
-    match (place.kind, value) {
+    match (place.kind(), value) {
         (Kind::Section(_) | Kind::Map(_), Value::Table(table)) => {
             shown_table(Some(place), table).map(Value::Table)
         }
+        (Kind::Tables(_), Value::Array(items)) => each(items, |item| match item {
+            Value::Table(_) => in_place_of(place.item(), item),
+            other => stand_in(other),
+        }),
         (kind, value) => in_place_of_kind(kind, value),
     }
 }
@@ -300,13 +304,6 @@ fn in_place_of(place: Option<Place>, value: &Value) -> Option<Value> {
 /// The same of a value that is no table of settings.
 fn in_place_of_kind(kind: Kind, value: &Value) -> Option<Value> {
     match (kind, value) {
-        (Kind::Tables(section), Value::Array(items)) => {
-            let place = Some(Place::root(section));
-            each(items, |item| match item {
-                Value::Table(_) => in_place_of(place, item),
-                other => stand_in(other),
-            })
-        }
         (Kind::Section(_) | Kind::Map(_) | Kind::Tables(_) | Kind::Any, value) => stand_in(value),
         // Names of timeouts are anybody's, so their values are to look like one.
         (Kind::Duration, Value::String(text)) if is_like_duration(text) => in_scalar(value),

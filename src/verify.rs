@@ -125,7 +125,7 @@ impl<'a> Owners<'a> {
         paths.sort();
         paths.dedup();
         // What is not a setting, or is appended.
-        let merge = |key: &str| Config::place_of(&[key]).map(|place| place.merge);
+        let merge = |key: &str| Config::place_of(&[key]).map(|place| place.merge());
         let apart = |key: &str| key == "version" || merge(key) == Some(Merge::Append);
         paths.retain(|path| !matches!(path.as_slice(), [key] if apart(key)));
         let keys = paths.iter().map(|path| (dotted(path), file));
@@ -160,10 +160,10 @@ fn collect<'t>(
         let whole = match at.as_slice() {
             // containerd 2.3 makes plugins of the servers file by file, and
             // leaves behind what the file alone does not bear out.
-            ["grpc" | "ttrpc" | "metrics"] => sections_merge,
+            [_] => sections_merge && Config::place_of(at).is_some_and(|place| place.is_of_server()),
             ["plugins", plugin::CRI] => false,
             ["plugins", _] if sections_merge => false,
-            [map, _] => Config::place_of(&[map]).is_some_and(|map| map.merge == Merge::Entry),
+            [map, _] => Config::place_of(&[map]).is_some_and(|map| map.merge() == Merge::Entry),
             _ => false,
         };
         match value {

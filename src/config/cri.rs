@@ -7,7 +7,7 @@ use super::runtime::{RUNC, Runtime};
 use crate::containerd::Release;
 use crate::containerd::plugin::{CRI, CRI_IMAGES, CRI_RUNTIME};
 use crate::containerd::releases::*;
-use crate::containerd::setting::{Builtin, Shift, State::*, SucceededBy};
+use crate::containerd::setting::{Builtin, Concern, Shift, State::*, SucceededBy, version};
 
 /// What config version 3 splits the plugin into, beside
 /// `io.containerd.cri.v1.runtime`.
@@ -64,28 +64,28 @@ sections! {
             V2_0 => Str("registry.k8s.io/pause:3.10"),
             V2_2 => Str("registry.k8s.io/pause:3.10.1"),
             V2_3 => Str("registry.k8s.io/pause:3.10.2"),
-        ], .moved(3, &["plugins", CRI_IMAGES, "pinned_images", "sandbox"]);
+        ], .moved(version(3), &["plugins", CRI_IMAGES, "pinned_images", "sandbox"]);
         /// More images that are never removed, by name. From config version 3
         /// on `sandbox` among them is the sandbox image.
-        pub pinned_images: Map<String> = [V2_0 => Hidden], .only_in(3, IMAGES);
+        pub pinned_images: Map<String> = [V2_0 => Hidden], .only_in(version(3), IMAGES);
         /// Do not serve CRI over TCP.
-        pub disable_tcp_service: Option<bool> = [V1_3 => Bool(true)], .moved_into(3, STREAM_SERVER);
+        pub disable_tcp_service: Option<bool> = [V1_3 => Bool(true)], .moved_into(version(3), STREAM_SERVER);
         /// Address of the stream server.
-        pub stream_server_address: Option<String> = [V1_2 => Str("127.0.0.1")], .moved_into(3, STREAM_SERVER);
+        pub stream_server_address: Option<String> = [V1_2 => Str("127.0.0.1")], .moved_into(version(3), STREAM_SERVER);
         /// Port of the stream server, in a string; `"0"` picks a free one.
-        pub stream_server_port: Option<String> = [V1_2 => Str("0")], .moved_into(3, STREAM_SERVER);
+        pub stream_server_port: Option<String> = [V1_2 => Str("0")], .moved_into(version(3), STREAM_SERVER);
         /// How long an idle stream is kept, as a Go duration.
-        pub stream_idle_timeout: Option<String> = [V1_3 => Str("4h0m0s")], .moved_into(3, STREAM_SERVER);
+        pub stream_idle_timeout: Option<String> = [V1_3 => Str("4h0m0s")], .moved_into(version(3), STREAM_SERVER).duration();
         /// Serve streams over TLS.
-        pub enable_tls_streaming: Option<bool> = [V1_2 => Bool(false)], .moved_into(3, STREAM_SERVER);
+        pub enable_tls_streaming: Option<bool> = [V1_2 => Bool(false)], .moved_into(version(3), STREAM_SERVER);
         /// Key pair of the stream server.
-        pub x509_key_pair_streaming: X509KeyPair = [V1_2 => Hidden], .moved_into(3, STREAM_SERVER);
+        pub x509_key_pair_streaming: X509KeyPair = [V1_2 => Hidden], .moved_into(version(3), STREAM_SERVER);
         /// Label containers for SELinux.
         pub enable_selinux: Option<bool> = [V1_2 => Bool(false)];
         /// Upper bound of SELinux categories.
         pub selinux_category_range: Option<i64> = [V1_4 => Int(1024)];
         /// Seconds between two rounds of collecting snapshot stats.
-        pub stats_collect_period: Option<i64> = [V1_2 => Int(10)], .moved_into(3, IMAGES);
+        pub stats_collect_period: Option<i64> = [V1_2 => Int(10)], .moved_into(version(3), IMAGES);
         /// Deprecated. Successor: `SystemdCgroup` in the options of the
         /// default runtime handler.
         pub systemd_cgroup: Option<bool> = [V1_2 => Bool(false), V2_0 => Absent], .succeeded(V1_3, SucceededBy::DefaultHandlerOption("SystemdCgroup"));
@@ -98,7 +98,7 @@ sections! {
         /// Keep a container's OOM score at or above containerd's own.
         pub restrict_oom_score_adj: Option<bool> = [V1_3 => Bool(false)];
         /// Layers of one image that are downloaded at a time.
-        pub max_concurrent_downloads: Option<i64> = [V1_3 => Int(3)], .moved_into(3, IMAGES);
+        pub max_concurrent_downloads: Option<i64> = [V1_3 => Int(3)], .moved_into(version(3), IMAGES);
         /// Do not mask paths in `/proc`.
         pub disable_proc_mount: Option<bool> = [Release::new(1, 2, 8) => Bool(false)];
         /// The seccomp profile of containers that ask for none.
@@ -126,7 +126,7 @@ sections! {
         /// How long to wait for the output of an exec, as a Go duration.
         pub drain_exec_sync_io_timeout: Option<String> = [
             Release::new(1, 6, 29) => Str("0s"),
-        ];
+        ], .duration();
         /// Support the Container Device Interface.
         pub enable_cdi: Option<bool> = [V1_7 => Bool(false), V2_0 => Bool(true)], .removal_planned("CDI will be on, whatever is set");
         /// Directories of CDI specs.
@@ -135,21 +135,21 @@ sections! {
         pub image_pull_progress_timeout: Option<String> = [
             V1_7 => Str("1m0s"),
             Release::new(1, 7, 10) => Str("5m0s"),
-        ], .moved_into(3, IMAGES);
+        ], .moved_into(version(3), IMAGES).duration();
         /// Sync the file system after a pull.
-        pub image_pull_with_sync_fs: Option<bool> = [Release::new(1, 7, 14) => Bool(false)], .moved_into(3, IMAGES);
+        pub image_pull_with_sync_fs: Option<bool> = [Release::new(1, 7, 14) => Bool(false)], .moved_into(version(3), IMAGES);
         /// Let the CRI plugin pull images by itself rather than have the
         /// transfer service do it.
-        pub use_local_image_pull: Option<bool> = [V2_1 => Bool(false)], .only_in(3, IMAGES);
+        pub use_local_image_pull: Option<bool> = [V2_1 => Bool(false)], .only_in(version(3), IMAGES).about(Concern::Registry);
         /// Bytes of a layer that one of several connections fetches; 0 is one
         /// connection.
-        pub concurrent_layer_fetch_buffer: Option<i64> = [V2_1 => Int(0)], .only_in(3, IMAGES);
+        pub concurrent_layer_fetch_buffer: Option<i64> = [V2_1 => Int(0)], .only_in(version(3), IMAGES);
         /// What a runtime handler's images are unpacked for and with.
-        pub runtime_platforms: Map<RuntimePlatform> = [V2_0 => Hidden], .only_in(3, IMAGES);
+        pub runtime_platforms: Map<RuntimePlatform> = [V2_0 => Hidden], .only_in(version(3), IMAGES).about(Concern::HandlersImages);
         /// How often the stats of containers are collected, as a Go duration.
-        pub runtime_stats_collect_period: Option<String> = [V2_3 => Str("")], .only_at(3, &["plugins", CRI_RUNTIME, "stats_collect_period"]);
+        pub runtime_stats_collect_period: Option<String> = [V2_3 => Str("")], .only_at(version(3), &["plugins", CRI_RUNTIME, "stats_collect_period"]).duration();
         /// How long they are kept, as a Go duration.
-        pub stats_retention_period: Option<String> = [V2_3 => Str("")];
+        pub stats_retention_period: Option<String> = [V2_3 => Str("")], .duration();
         /// Allow checkpoints with CRIU.
         pub enable_criu: Option<bool> = [
             Release::new(2, 2, 7) => Bool(true),
@@ -166,25 +166,25 @@ sections! {
         /// Runtime handlers and snapshots.
         pub containerd: Containerd = [V1_2 => Hidden];
         /// Pod networks.
-        pub cni: Cni = [V1_2 => Hidden];
+        pub cni: Cni = [V1_2 => Hidden], .about(Concern::Cni);
         /// Image registries.
-        pub registry: Registry = [V1_2 => Hidden], .moved_into(3, IMAGES);
+        pub registry: Registry = [V1_2 => Hidden], .moved_into(version(3), IMAGES).about(Concern::Registry);
         /// Encrypted images.
-        pub image_decryption: ImageDecryption = [V1_4 => Hidden], .moved_into(3, IMAGES);
+        pub image_decryption: ImageDecryption = [V1_4 => Hidden], .moved_into(version(3), IMAGES);
     }
 
     /// Runtime handlers and snapshots.
     pub struct Containerd: Plain {
         /// Where images are unpacked.
-        pub snapshotter: Option<String> = [V1_2 => Str("overlayfs")], .moved_into(3, IMAGES);
+        pub snapshotter: Option<String> = [V1_2 => Str("overlayfs")], .moved_into(version(3), IMAGES).about(Concern::Snapshotter);
         /// The handler of pods that name none.
-        pub default_runtime_name: Option<String> = [V1_3 => Str("runc")];
+        pub default_runtime_name: Option<String> = [V1_3 => Str("runc")], .about(Concern::NamedHandler);
         /// Deprecated. Successor: `runtimes.default`.
         pub default_runtime: Runtime = [V1_2 => Hidden, V2_0 => Absent], .builtins(&[DEFAULT_RUNTIME]).succeeded(V1_3, SucceededBy::DefaultHandler("default"));
         /// Deprecated. Successor: `runtimes.untrusted`.
         pub untrusted_workload_runtime: Runtime = [V1_2 => Hidden, V2_0 => Absent], .succeeded(V1_3, SucceededBy::Handler("untrusted"));
         /// The runtime handlers by name.
-        pub runtimes: Map<Runtime> = [V1_2 => Hidden], .builtins(&[RUNC]);
+        pub runtimes: Map<Runtime> = [V1_2 => Hidden], .builtins(&[RUNC]).about(Concern::Handler);
         /// Deprecated. Successor: `NoPivotRoot` in the options of the default
         /// runtime handler.
         pub no_pivot: Option<bool> = [V1_2 => Bool(false), V2_0 => Absent], .succeeded(V1_3, SucceededBy::DefaultHandlerOption("NoPivotRoot"));
@@ -192,9 +192,9 @@ sections! {
         pub disable_snapshot_annotations: Option<bool> = [
             V1_4 => Bool(false),
             Release::new(1, 4, 2) => Bool(true),
-        ], .moved_into(3, IMAGES);
+        ], .moved_into(version(3), IMAGES).about(Concern::Snapshotter);
         /// Drop compressed layers once they are unpacked.
-        pub discard_unpacked_layers: Option<bool> = [V1_4 => Bool(false)], .moved_into(3, IMAGES);
+        pub discard_unpacked_layers: Option<bool> = [V1_4 => Bool(false)], .moved_into(version(3), IMAGES).about(Concern::Snapshotter);
         /// Start containers although RDT is not enabled.
         pub ignore_rdt_not_enabled_errors: Option<bool> = [V1_6 => Bool(false)];
         /// Start containers although block IO is not enabled.

@@ -4,7 +4,7 @@ use super::declare::{Duration, Map, Secret, sections};
 use super::plugins::Plugins;
 use crate::containerd::Release;
 use crate::containerd::releases::*;
-use crate::containerd::setting::{Builtin, History, Merge, State::*};
+use crate::containerd::setting::{Builtin, Concern, History, Merge, State::*, version};
 
 // The plugins that config version 4 (containerd 2.3) makes of the servers.
 const SERVER_GRPC: &str = "io.containerd.server.v1.grpc";
@@ -91,9 +91,9 @@ sections! {
         /// Plugins without which the daemon does not start.
         pub required_plugins: Option<Vec<String>> = [V1_3 => Strs(&[])], .merge(Merge::Append);
         /// The gRPC server.
-        pub grpc: Grpc = [V1_2 => Hidden], .moved(4, &["plugins", SERVER_GRPC]);
+        pub grpc: Grpc = [V1_2 => Hidden], .moved(version(4), &["plugins", SERVER_GRPC]);
         /// The ttrpc server.
-        pub ttrpc: Ttrpc = [V1_3 => Hidden], .moved(4, &["plugins", SERVER_TTRPC]);
+        pub ttrpc: Ttrpc = [V1_3 => Hidden], .moved(version(4), &["plugins", SERVER_TTRPC]);
         /// Logs and the debug server.
         pub debug: Debug = [V1_2 => Hidden];
         /// The metrics server.
@@ -103,11 +103,11 @@ sections! {
         /// Time limits by name.
         pub timeouts: Map<Duration> = [V1_3 => Hidden], .builtins(TIMEOUTS).merge(Merge::Entry);
         /// Settings by plugin.
-        pub plugins: Plugins = [V1_2 => Hidden], .merge(Merge::Entry);
+        pub plugins: Plugins = [V1_2 => Hidden], .merge(Merge::Entry).about(Concern::Plugin);
         /// Plugins that run as processes of their own.
-        pub proxy_plugins: Map<ProxyPlugin> = [V1_2 => Hidden], .merge(Merge::Entry);
+        pub proxy_plugins: Map<ProxyPlugin> = [V1_2 => Hidden], .merge(Merge::Entry).about(Concern::ProxyPlugins);
         /// Programs that decode layers.
-        pub stream_processors: Map<StreamProcessor> = [V1_3 => Hidden], .builtins(DECODERS).merge(Merge::Entry);
+        pub stream_processors: Map<StreamProcessor> = [V1_3 => Hidden], .builtins(DECODERS).merge(Merge::Entry).about(Concern::StreamProcessors);
     }
 
     /// The gRPC server.
@@ -115,27 +115,27 @@ sections! {
         /// Its socket.
         pub address: Option<String> = [V1_2 => Str("/run/containerd/containerd.sock")], .owned("k0s starts containerd with --address");
         /// Owner of the socket.
-        pub uid: Option<i64> = [V1_2 => Int(0)];
+        pub uid: Option<i64> = [V1_2 => Int(0)], .beside("address");
         /// Group of the socket.
-        pub gid: Option<i64> = [V1_2 => Int(0)];
+        pub gid: Option<i64> = [V1_2 => Int(0)], .beside("address");
         /// Address of the TCP server.
-        pub tcp_address: Option<String> = [V1_3 => Str("")], .moved(4, &["plugins", SERVER_GRPC_TCP, "address"]);
+        pub tcp_address: Option<String> = [V1_3 => Str("")], .moved(version(4), &["plugins", SERVER_GRPC_TCP, "address"]);
         /// CA certificates of the TCP server.
-        pub tcp_tls_ca: Option<String> = [V1_6 => Str("")], .moved(4, &["plugins", SERVER_GRPC_TCP, "tls_ca"]);
+        pub tcp_tls_ca: Option<String> = [V1_6 => Str("")], .moved(version(4), &["plugins", SERVER_GRPC_TCP, "tls_ca"]).beside("tcp_address");
         /// Certificate of the TCP server.
-        pub tcp_tls_cert: Option<String> = [V1_3 => Str("")], .moved(4, &["plugins", SERVER_GRPC_TCP, "tls_cert"]);
+        pub tcp_tls_cert: Option<String> = [V1_3 => Str("")], .moved(version(4), &["plugins", SERVER_GRPC_TCP, "tls_cert"]).beside("tcp_address");
         /// Key of the TCP server.
-        pub tcp_tls_key: Option<String> = [V1_3 => Str("")], .moved(4, &["plugins", SERVER_GRPC_TCP, "tls_key"]);
+        pub tcp_tls_key: Option<String> = [V1_3 => Str("")], .moved(version(4), &["plugins", SERVER_GRPC_TCP, "tls_key"]).beside("tcp_address");
         /// Largest message to receive, in bytes.
         pub max_recv_message_size: Option<i64> = [V1_2 => Int(16777216)];
         /// Largest message to send, in bytes.
         pub max_send_message_size: Option<i64> = [V1_2 => Int(16777216)];
         /// Common name that the certificate of a client of the TCP server has.
-        pub tcp_tls_common_name: Option<String> = [V2_2 => Str("")], .moved(4, &["plugins", SERVER_GRPC_TCP, "tls_common_name"]);
+        pub tcp_tls_common_name: Option<String> = [V2_2 => Str("")], .moved(version(4), &["plugins", SERVER_GRPC_TCP, "tls_common_name"]).beside("tcp_address");
         /// Largest message for the TCP server to receive, in bytes.
-        pub tcp_max_recv_message_size: Option<i64> = [V2_3 => Int(16777216)], .only_at(3, &["plugins", SERVER_GRPC_TCP, "max_recv_message_size"]);
+        pub tcp_max_recv_message_size: Option<i64> = [V2_3 => Int(16777216)], .only_at(version(3), &["plugins", SERVER_GRPC_TCP, "max_recv_message_size"]);
         /// Largest message for the TCP server to send, in bytes.
-        pub tcp_max_send_message_size: Option<i64> = [V2_3 => Int(16777216)], .only_at(3, &["plugins", SERVER_GRPC_TCP, "max_send_message_size"]);
+        pub tcp_max_send_message_size: Option<i64> = [V2_3 => Int(16777216)], .only_at(version(3), &["plugins", SERVER_GRPC_TCP, "max_send_message_size"]);
     }
 
     /// The ttrpc server.
@@ -143,19 +143,19 @@ sections! {
         /// Its socket; `grpc.address` with `.ttrpc` behind it where empty.
         pub address: Option<String> = [V1_3 => Str(""), V2_3 => Str("/run/containerd/containerd.sock.ttrpc")];
         /// Owner of the socket.
-        pub uid: Option<i64> = [V1_3 => Int(0)];
+        pub uid: Option<i64> = [V1_3 => Int(0)], .beside("address");
         /// Group of the socket.
-        pub gid: Option<i64> = [V1_3 => Int(0)];
+        pub gid: Option<i64> = [V1_3 => Int(0)], .beside("address");
     }
 
     /// Logs and the debug server.
     pub struct Debug: Plain {
         /// Socket of the debug server.
-        pub address: Option<String> = [V1_2 => Str("")], .moved_into(4, &["plugins", SERVER_DEBUG]);
+        pub address: Option<String> = [V1_2 => Str("")], .moved_into(version(4), &["plugins", SERVER_DEBUG]);
         /// Owner of the socket.
-        pub uid: Option<i64> = [V1_2 => Int(0)], .moved_into(4, &["plugins", SERVER_DEBUG]);
+        pub uid: Option<i64> = [V1_2 => Int(0)], .moved_into(version(4), &["plugins", SERVER_DEBUG]).beside("address");
         /// Group of the socket.
-        pub gid: Option<i64> = [V1_2 => Int(0)], .moved_into(4, &["plugins", SERVER_DEBUG]);
+        pub gid: Option<i64> = [V1_2 => Int(0)], .moved_into(version(4), &["plugins", SERVER_DEBUG]).beside("address");
         /// Log level.
         pub level: Option<String> = [V1_2 => Str("")], .owned("k0s starts containerd with --log-level");
         /// Log format: `text` or `json`.
@@ -167,9 +167,9 @@ sections! {
     /// The metrics server.
     pub struct Metrics: Plain {
         /// Its TCP address.
-        pub address: Option<String> = [V1_2 => Str("")], .moved_into(4, &["plugins", SERVER_METRICS]);
+        pub address: Option<String> = [V1_2 => Str("")], .moved_into(version(4), &["plugins", SERVER_METRICS]);
         /// Export histograms of gRPC calls.
-        pub grpc_histogram: Option<bool> = [V1_2 => Bool(false)], .moved_into(4, &["plugins", METRICS_GRPC]);
+        pub grpc_histogram: Option<bool> = [V1_2 => Bool(false)], .moved_into(version(4), &["plugins", METRICS_GRPC]);
     }
 
     /// The daemon's cgroup.

@@ -22,6 +22,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::{Deref, DerefMut};
 
+use super::table::Row;
 use crate::containerd::place::Place;
 use crate::containerd::setting::{Kind, Section};
 use crate::shown;
@@ -46,6 +47,9 @@ pub(crate) trait Typed: Sized {
 pub(crate) trait Declared: Sized {
     const SECTION: &'static Section;
 
+    /// The first row of the table that is the section's.
+    const ROW: Row;
+
     fn from_table(table: Table) -> Self;
 
     fn to_table(&self) -> Table;
@@ -53,7 +57,7 @@ pub(crate) trait Declared: Sized {
 
 /// What of a table may be shown.
 pub(crate) fn shown<T: Declared>(declared: &T) -> shown::Shown {
-    shown::table(Some(Place::root(T::SECTION)), &declared.to_table())
+    shown::table(Some(Place::of(T::ROW)), &declared.to_table())
 }
 
 macro_rules! scalar {
@@ -382,8 +386,12 @@ macro_rules! sections {
             }
 
             impl $crate::config::declare::Declared for $name {
+                const ROW: $crate::config::table::Row =
+                    $crate::config::table::Row::of_section(stringify!($name));
+
                 const SECTION: &'static $crate::containerd::setting::Section =
                     &$crate::containerd::setting::Section {
+                        name: stringify!($name),
                         settings: &[$({
                             const HISTORY: $crate::containerd::setting::History =
                                 &[$(($from, $state)),+];

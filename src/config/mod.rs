@@ -50,9 +50,11 @@ pub(crate) mod address;
 mod cri;
 mod daemon;
 pub(crate) mod declare;
+pub(crate) mod known;
 pub(crate) mod nearest;
 mod plugins;
 mod runtime;
+pub(crate) mod table;
 
 pub use cri::{
     Auth, Cni, Containerd, Cri, ImageDecryption, Mirror, Registry, RegistryHost, RuntimePlatform,
@@ -73,6 +75,7 @@ use crate::containerd::setting::Section;
 use crate::value::Table;
 use crate::write;
 use declare::Declared;
+use table::Row;
 
 impl Config {
     /// The declarations of all settings, as a tree.
@@ -125,7 +128,7 @@ impl Config {
 
     /// Where walks along the declarations begin.
     pub(crate) fn place() -> Place {
-        Place::root(Config::SETTINGS)
+        Place::of(Row::TOP)
     }
 }
 

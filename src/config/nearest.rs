@@ -58,7 +58,7 @@ struct Known {
 
 impl Known {
     fn is_for(&self, stray: &Stray<'_, '_>) -> bool {
-        let is_table = matches!(self.place.kind, Kind::Section(_) | Kind::Map(_));
+        let is_table = matches!(self.place.kind(), Kind::Section(_) | Kind::Map(_));
         is_table == stray.is_table
             && !self.place.is_gone(stray.release)
             && !self.place.is_too_new(stray.release)
@@ -98,7 +98,7 @@ impl Settings {
         let mut settings = Settings::default();
         let mut pending = vec![(Vec::new(), Config::place())];
         while let Some((path, place)) = pending.pop() {
-            let keys: Vec<&'static str> = match place.kind {
+            let keys: Vec<&'static str> = match place.kind() {
                 Kind::Section(section) => section.settings.iter().map(|s| s.key).collect(),
                 Kind::Map(_) => vec![ANY],
                 _ => continue,
@@ -459,7 +459,7 @@ mod tests {
             while let Some(table) = tables.pop() {
                 tables.extend(table.below.values());
                 // Ids have rules of their own, and options are read whatever they are.
-                let is_read = |known: &&Known| !known.place.free && !known.key.contains('.');
+                let is_read = |known: &&Known| !known.place.free() && !known.key.contains('.');
                 for known in settings.get(&table.keys).filter(is_read) {
                     let rest = settings.get(&table.keys).filter(is_read);
                     let rest = rest.filter(|k| k.key != known.key);

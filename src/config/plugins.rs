@@ -6,9 +6,9 @@ use crate::containerd::Release;
 use crate::containerd::plugin::CRI_RUNTIME;
 use crate::containerd::releases::*;
 use crate::containerd::setting::{
-    Shift,
+    Concern, Shift,
     State::{self, *},
-    SucceededBy,
+    SucceededBy, version,
 };
 
 const UNPACK_LINUX_AMD64: &[(&str, State)] = &[
@@ -22,19 +22,19 @@ sections! {
     /// `other`.
     pub struct Plugins: Plain {
         /// Kubernetes' runtime interface.
-        pub cri ["io.containerd.grpc.v1.cri"]: Cri = [V1_2 => Hidden], .moved(3, &["plugins", CRI_RUNTIME]);
+        pub cri ["io.containerd.grpc.v1.cri"]: Cri = [V1_2 => Hidden], .moved(version(3), &["plugins", CRI_RUNTIME]).about(Concern::Cri);
         /// Garbage collection.
         pub gc_scheduler ["io.containerd.gc.v1.scheduler"]: GcScheduler = [V1_2 => Hidden];
         /// Optional binaries.
         pub opt ["io.containerd.internal.v1.opt"]: Opt = [V1_2 => Hidden];
         /// Restarting containers.
-        pub restart ["io.containerd.internal.v1.restart"]: Restart = [V1_2 => Hidden], .moved(3, &["plugins", "io.containerd.monitor.container.v1.restart"]);
+        pub restart ["io.containerd.internal.v1.restart"]: Restart = [V1_2 => Hidden], .moved(version(3), &["plugins", "io.containerd.monitor.container.v1.restart"]);
         /// Traces.
         pub tracing ["io.containerd.internal.v1.tracing"]: Tracing = [V1_6 => Hidden];
         /// The metadata store.
         pub bolt ["io.containerd.metadata.v1.bolt"]: Bolt = [V1_3 => Hidden];
         /// cgroup metrics.
-        pub cgroups ["io.containerd.monitor.v1.cgroups"]: CgroupsMonitor = [V1_2 => Hidden], .moved(3, &["plugins", "io.containerd.monitor.task.v1.cgroups"]);
+        pub cgroups ["io.containerd.monitor.v1.cgroups"]: CgroupsMonitor = [V1_2 => Hidden], .moved(version(3), &["plugins", "io.containerd.monitor.task.v1.cgroups"]);
         /// The Node Resource Interface.
         pub nri ["io.containerd.nri.v1.nri"]: Nri = [V1_7 => Hidden];
         /// Deprecated: the first shim.

@@ -3,7 +3,7 @@
 use super::declare::sections;
 use crate::containerd::Release;
 use crate::containerd::releases::*;
-use crate::containerd::setting::{Builtin, History, State::*, SucceededBy};
+use crate::containerd::setting::{Builtin, History, State::*, SucceededBy, version};
 
 /// The handler that containerd brings along, from 1.3 on.
 pub(super) const RUNC: Builtin = Builtin {
@@ -91,7 +91,7 @@ sections! {
         /// This handler's own snapshotter.
         pub snapshotter: Option<String> = [V1_7 => Str("")];
         /// What makes the sandbox: `podsandbox` or `shim`.
-        pub sandbox_mode: Option<String> = [V1_7 => Str("")], .renamed(3, "sandboxer");
+        pub sandbox_mode: Option<String> = [V1_7 => Str("")], .renamed(version(3), "sandboxer");
         /// How streams reach the shim: `fifo`, `streaming`, or nothing.
         pub io_type: Option<String> = [V2_0 => Str("")];
         /// Mount the cgroup file system writable.

@@ -113,7 +113,7 @@ impl Walk {
         let mut declared = Vec::new();
         if let ([Some(place), _] | [None, Some(place)], true) =
             (places, self.releases[0] != self.releases[1])
-            && matches!(place.kind, Kind::Section(_))
+            && matches!(place.kind(), Kind::Section(_))
         {
             place.each_declared(&mut |key, _| declared.push(key));
         }
@@ -147,7 +147,7 @@ impl Walk {
         let is_table = |at: usize| -> bool {
             match (places.get(at), values.get(at)) {
                 (_, Some(Some(value))) => matches!(value, Value::Table(_)),
-                (Some(Some(place)), _) => matches!(place.kind, Kind::Section(_) | Kind::Map(_)),
+                (Some(Some(place)), _) => matches!(place.kind(), Kind::Section(_) | Kind::Map(_)),
                 _ => false,
             }
         };
@@ -201,7 +201,7 @@ impl Walk {
     }
 
     fn exists(&self, place: Option<Place>, value: Option<&Value>) -> bool {
-        value.is_some() || place.is_some_and(|place| place.is_entry)
+        value.is_some() || place.is_some_and(|place| place.is_entry())
     }
 
     fn differ(&mut self, [before, after]: [Option<Value>; 2]) {
@@ -226,7 +226,7 @@ pub(super) fn child(
     key: &str,
 ) -> Option<Place> {
     let place = place?;
-    let is_map = matches!(place.kind, Kind::Map(_));
+    let is_map = matches!(place.kind(), Kind::Map(_));
     let child = place.child(key)?;
     match value {
         Some(_) if is_map => Some(child.named_in_file(release)),
@@ -256,7 +256,7 @@ fn same(
         return false;
     }
     let told_apart = place.is_none_or(|place| {
-        place.free || place.is_entry || matches!(place.presence(), Presence::Free)
+        place.free() || place.is_entry() || matches!(place.presence(), Presence::Free)
     });
     match (a, b) {
         (None, None) => true,
@@ -265,7 +265,8 @@ fn same(
                 && (value.is_zero() || place.is_some_and(|place| place.is_zero_duration(value)))
         }
         (Some(Value::String(a)), Some(Value::String(b))) => {
-            let duration = place.is_some_and(|p| matches!(p.kind, Kind::Duration) && !p.is_entry);
+            let duration =
+                place.is_some_and(|p| matches!(p.kind(), Kind::Duration) && !p.is_entry());
             a == b || duration && super::duration::equal(a, b)
         }
         // Not a string, but read as one.
@@ -277,14 +278,14 @@ fn same(
         }
         (Some(Value::Array(a)), Some(Value::Array(b))) => {
             // Lists of plugins are appended, in whatever order.
-            if place.is_some_and(|place| place.merge == Merge::Append) {
+            if place.is_some_and(|place| place.merge() == Merge::Append) {
                 let names = |items: &[Value]| -> BTreeSet<String> {
                     let names = items.iter().filter_map(Value::as_str);
                     names.map(str::to_owned).collect()
                 };
                 return names(a) == names(b);
             }
-            let tables = place.is_some_and(|place| matches!(place.kind, Kind::Tables(_)));
+            let tables = place.is_some_and(|place| matches!(place.kind(), Kind::Tables(_)));
             let same_table = |a: &Value, b: &Value| match (a.as_table(), b.as_table()) {
                 (Some(a), Some(b)) if tables => without_zeros(a) == without_zeros(b),
                 _ => same_value(a, b),

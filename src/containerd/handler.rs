@@ -1,10 +1,5 @@
 //! Runtime handlers and the shims behind them.
 
-use super::plugin;
-
-/// Where the handlers stand in config version 2.
-pub(crate) const RUNTIMES: [&str; 4] = ["plugins", plugin::CRI, "containerd", "runtimes"];
-
 /// The handler that containerd brings along.
 pub(crate) const BUILT_IN: &str = "runc";
 

@@ -9,7 +9,7 @@ use super::place::Place;
 use super::setting::{Kind, Merge, Move, MovedTo, Presence, State};
 use super::{Release, plugin};
 use crate::config::Config;
-use crate::config::address::{self, stated_version};
+use crate::config::address::{self, Dialect, stated_version};
 use crate::shown::{self, Redacted};
 use crate::value::{self, Table, Value};
 
@@ -90,7 +90,7 @@ impl Effective {
     /// that of the config version that the release writes, see
     /// [`Release::config_version`].
     pub fn get(&self, path: &[&str]) -> Option<Value> {
-        let path = address::setting_at(paths_of(self.release), path);
+        let path = address::setting_at(Dialect::own(self.release), path);
         let path: Vec<&str> = path.iter().map(String::as_str).collect();
         let value = self.value(&path)?;
         Some(match plugin::is_list(&path) {
@@ -144,13 +144,13 @@ impl Effective {
 
     /// The path by which the release has a setting.
     pub(crate) fn address(&self, path: &[&str]) -> Vec<String> {
-        let address = address::of(paths_of(self.release), path);
+        let address = address::of(Dialect::own(self.release), path);
         address.into_iter().map(str::to_owned).collect()
     }
 
     /// The id by which the release has a plugin.
     pub(crate) fn plugin_id<'a>(&self, uri: &'a str) -> &'a str {
-        address::plugin_id(paths_of(self.release), uri)
+        address::plugin_id(Dialect::own(self.release), uri)
     }
 
     /// The value in effect at a path of version 2.
@@ -177,7 +177,7 @@ impl Effective {
             false => Unknown::Ignored,
         };
         let mut found = self.compared(other, unknown);
-        let version = paths_of(other.release);
+        let version = Dialect::own(other.release);
         for difference in &mut found {
             let path: Vec<&str> = difference.path.iter().map(String::as_str).collect();
             let address = address::of(version, &path);
@@ -317,7 +317,7 @@ impl Loading {
         // The paths of version 2 are the settings' own.
         let mut file = match (version, lenient) {
             (2, false) => file,
-            _ => address::read(file, version, lenient),
+            _ => address::read(file, Dialect::of(version, release), lenient),
         };
         // Plugins of version 1 on 1.x have other names up to here.
         if version == 1 {
@@ -343,12 +343,6 @@ impl Loading {
             lists: self.lists,
         }
     }
-}
-
-/// The config version whose paths a release goes by; plugins have URIs even for
-/// containerd 1.2.
-fn paths_of(release: Release) -> i64 {
-    release.config_version().max(2)
 }
 
 /// The names in a list that more and more files append to.
@@ -378,7 +372,7 @@ type Lists = BTreeMap<String, Names>;
 /// Spells keys in upper case as they are declared: go-toml 1.9, the parser of
 /// containerd 1.x, looks for a key in lower case and then in upper case.
 fn in_lower_case(place: &Place, table: &mut Table) {
-    let is_struct = matches!(place.kind, Kind::Section(_)) && place.presence() != Presence::Free;
+    let is_struct = matches!(place.kind(), Kind::Section(_)) && place.presence() != Presence::Free;
     if is_struct {
         let is_upper = |key: &&String| !key.chars().any(char::is_lowercase);
         let upper: Vec<String> = table.keys().filter(is_upper).cloned().collect();
@@ -417,11 +411,11 @@ fn version_on_2(file: &mut Table) -> i64 {
 /// from what is not set.
 fn without_zeros(place: &Place, file: &mut Table) {
     file.retain(|key, value| match (place.child(key), value) {
-        (Some(child), Value::Table(table)) if child.merge == Merge::NonZero => {
+        (Some(child), Value::Table(table)) if child.merge() == Merge::NonZero => {
             without_zeros(&child, table);
             true
         }
-        (Some(child), value) => child.merge != Merge::NonZero || !value.is_zero(),
+        (Some(child), value) => child.merge() != Merge::NonZero || !value.is_zero(),
         (None, _) => true,
     });
 }
@@ -438,14 +432,12 @@ enum Zero {
 impl Zero {
     /// In a setting of the daemon, which may have come from a plugin.
     fn within(self, child: &Place, release: Release) -> Self {
-        let is_plugin = |moved: &Move| match moved.to {
+        let is_plugin = |moved: Move| match moved.to {
             MovedTo::Path(path) | MovedTo::Into(path) => path.first() == Some(&"plugins"),
             MovedTo::Key(_) => false,
         };
-        let moved = child
-            .moved
-            .filter(|moved| moved.version <= paths_of(release));
-        match moved.as_ref().is_some_and(is_plugin) {
+        let moved = Dialect::own(release).place_of(child);
+        match moved.is_some_and(is_plugin) {
             true => Zero::Value,
             false => self,
         }
@@ -467,7 +459,7 @@ fn merge(
             continue;
         };
         let zero = zero.within(&child, release);
-        match (child.merge, into.get_mut(&key), value) {
+        match (child.merge(), into.get_mut(&key), value) {
             (Merge::Append, Some(Value::Array(into)), Value::Array(from)) => {
                 let names = lists.entry(key).or_default();
                 names.append(into, from, release.is_2());
@@ -505,7 +497,7 @@ fn merge(
 /// that it writes; plugins have URIs even for containerd 1.2.
 pub fn default_config(release: Release) -> Table {
     let table = printed(&Config::place(), release);
-    address::write(table, paths_of(release))
+    address::write(table, Dialect::own(release))
 }
 
 /// The defaults of the CRI plugin, as `config default` prints them.
@@ -518,10 +510,10 @@ fn printed(place: &Place, release: Release) -> Table {
     let mut table = Table::new();
     place.each_declared(&mut |key, child| {
         let state = child.state(release);
-        let value = match child.kind {
+        let value = match child.kind() {
             _ if state == State::Absent => None,
             // Entries that are not built in have no state of their own.
-            _ if child.is_entry && !place.builtin_entries(release).any(|entry| entry == key) => {
+            _ if child.is_entry() && !place.builtin_entries(release).any(|entry| entry == key) => {
                 None
             }
             Kind::Section(_) | Kind::Map(_) => Some(Value::Table(printed(&child, release))),

@@ -42,6 +42,15 @@ pub(crate) const DEVMAPPER: &str = "io.containerd.snapshotter.v1.devmapper";
 /// The blockfile snapshotter.
 pub(crate) const BLOCKFILE: &str = "io.containerd.snapshotter.v1.blockfile";
 
+/// The types of plugins that config version 4 makes of the daemon's servers.
+pub(crate) const SERVERS: [&str; 2] = ["io.containerd.server.v1", "io.containerd.metrics.v1"];
+
+/// Where traces are sent.
+pub(crate) const OTLP: &str = "io.containerd.tracing.processor.v1.otlp";
+
+/// Which traces are kept.
+pub(crate) const TRACING: &str = "io.containerd.internal.v1.tracing";
+
 /// The type of snapshotters.
 pub(crate) const SNAPSHOTTER: &str = "io.containerd.snapshotter.v1";
 

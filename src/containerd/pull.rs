@@ -15,9 +15,9 @@
 //! Seen at work on 1.7.24, 2.1.9, 2.2.7, 2.3.3 and 2.3.4.
 
 use super::load::Effective;
-use super::plugin;
 use super::releases::{V2_1, V2_2, V2_3};
-use crate::config::Config;
+use crate::config::known;
+use crate::config::table::Known;
 use crate::shown;
 use crate::value::{Table, Value};
 
@@ -58,35 +58,16 @@ pub(crate) enum ObstacleKind {
     ConfigPath,
 }
 
-/// The key that leaves pulling to CRI, in config version 2.
-pub(crate) const USE_LOCAL_IMAGE_PULL: [&str; 3] = ["plugins", plugin::CRI, "use_local_image_pull"];
-
-/// Where `hosts.toml` files are looked for, in config version 2.
-pub(crate) const CONFIG_PATH: [&str; 4] = ["plugins", plugin::CRI, "registry", "config_path"];
-
-const MIRRORS: [&str; 4] = ["plugins", plugin::CRI, "registry", "mirrors"];
-const SNAPSHOTTER: [&str; 4] = ["plugins", plugin::CRI, "containerd", "snapshotter"];
-const RUNTIME_PLATFORMS: [&str; 3] = ["plugins", plugin::CRI, "runtime_platforms"];
-const CHECK_PLATFORM: [&str; 3] = ["plugins", plugin::TRANSFER, "check_platform_supported"];
-/// What the transfer service unpacks with, in config version 2.
-pub(crate) const UNPACK_CONFIG: [&str; 3] = ["plugins", plugin::TRANSFER, "unpack_config"];
-
 /// Maps of registries: one entry in any of them is enough for local pull.
-const REGISTRIES: [&str; 3] = ["mirrors", "configs", "auths"];
+const REGISTRIES: [Known; 3] = [known::MIRRORS, known::CONFIGS, known::AUTHS];
 
-/// Settings of CRI, by their paths below it, that the transfer service does not
-/// have: with any other value CRI pulls by itself.
-const LOCAL_ONLY: [(&[&str], Value); 4] = [
-    (
-        &["containerd", "disable_snapshot_annotations"],
-        Value::Boolean(true),
-    ),
-    (
-        &["containerd", "discard_unpacked_layers"],
-        Value::Boolean(false),
-    ),
-    (&["max_concurrent_downloads"], Value::Integer(3)),
-    (&["image_pull_with_sync_fs"], Value::Boolean(false)),
+/// Settings of CRI that the transfer service does not have: with any other value
+/// CRI pulls by itself.
+const LOCAL_ONLY: [(Known, Value); 4] = [
+    (known::DISABLE_SNAPSHOT_ANNOTATIONS, Value::Boolean(true)),
+    (known::DISCARD_UNPACKED_LAYERS, Value::Boolean(false)),
+    (known::MAX_CONCURRENT_DOWNLOADS, Value::Integer(3)),
+    (known::IMAGE_PULL_WITH_SYNC_FS, Value::Boolean(false)),
 ];
 
 impl Effective {
@@ -117,29 +98,24 @@ impl Effective {
     /// 2.1 and later leave pulls to CRI.
     pub(crate) fn local_pull_setting(&self) -> Option<Vec<String>> {
         let registries = REGISTRIES.iter().find_map(|map| {
-            let path = ["plugins", plugin::CRI, "registry", map];
-            (!self.entries(&path).is_empty()).then(|| path.to_vec())
+            let is_used = !self.entries(map).is_empty();
+            is_used.then_some(*map)
         });
-        let other = |(keys, common): &(&[&'static str], Value)| {
-            let path: Vec<&str> = ["plugins", plugin::CRI]
-                .iter()
-                .chain(*keys)
-                .copied()
-                .collect();
-            let knows = Config::place_of(&path).is_some_and(|place| place.known_in(self.release()));
+        let other = |(setting, common): &(Known, Value)| {
+            let knows = setting.place().known_in(self.release());
             let zero = match common {
                 Value::Integer(_) => Value::Integer(0),
                 _ => Value::Boolean(false),
             };
-            let is_other = knows && self.value(&path).unwrap_or(zero) != *common;
-            is_other.then_some(path)
+            let is_other = knows && self.value(setting).unwrap_or(zero) != *common;
+            is_other.then_some(*setting)
         };
-        let asked = self.value(&USE_LOCAL_IMAGE_PULL) == Some(Value::Boolean(true));
-        let path = match asked {
-            true => Some(USE_LOCAL_IMAGE_PULL.to_vec()),
+        let asked = self.value(&known::USE_LOCAL_IMAGE_PULL) == Some(Value::Boolean(true));
+        let setting = match asked {
+            true => Some(known::USE_LOCAL_IMAGE_PULL),
             false => registries.or_else(|| LOCAL_ONLY.iter().find_map(other)),
         };
-        path.map(|path| path.into_iter().map(str::to_owned).collect())
+        setting.map(|setting| setting.iter().map(|key| (*key).to_owned()).collect())
     }
 
     /// The directories in which pulls look for `hosts.toml` files, in order.
@@ -148,8 +124,8 @@ impl Effective {
     /// `config_path` nor a mirror is set. The transfer service takes several
     /// directories for one with colons in its name.
     pub fn hosts_directories(&self) -> Vec<String> {
-        let stated = self.text_at(&CONFIG_PATH);
-        let built_in = self.release() >= V2_2 && self.entries(&MIRRORS).is_empty();
+        let stated = self.text_at(&known::CONFIG_PATH);
+        let built_in = self.release() >= V2_2 && self.entries(&known::MIRRORS).is_empty();
         let path = match stated.as_str() {
             "" if built_in => BUILT_IN_CONFIG_PATH,
             path => path,
@@ -171,18 +147,17 @@ impl Effective {
         let unpacks = self.unpacking_snapshotters();
         let fails = |name: &str| !name.is_empty() && !unpacks.iter().any(|known| known == name);
         let mut found = Vec::new();
-        let own = self.text_at(&SNAPSHOTTER);
+        let own = self.text_at(&known::SNAPSHOTTER);
         if fails(&own) {
             // The default fails where the list is another.
-            let path = match self.set_value(&SNAPSHOTTER) {
-                Some(_) => SNAPSHOTTER.as_slice(),
-                None => &UNPACK_CONFIG,
+            let path = match self.set_value(&known::SNAPSHOTTER) {
+                Some(_) => known::SNAPSHOTTER,
+                None => known::UNPACK_CONFIG,
             };
-            found.push(Obstacle::at(path, ObstacleKind::Snapshotter(own.clone())));
+            found.push(Obstacle::at(&path, ObstacleKind::Snapshotter(own.clone())));
         }
-        for handler in self.entries(&RUNTIME_PLATFORMS) {
-            let mut path = RUNTIME_PLATFORMS.to_vec();
-            path.extend([handler.as_str(), "snapshotter"]);
+        for handler in self.entries(&known::RUNTIME_PLATFORMS) {
+            let path = known::HANDLERS_UNPACKED_WITH.of(&[&handler]);
             let snapshotter = self.text_at(&path);
             if snapshotter != own && fails(&snapshotter) {
                 let kind = ObstacleKind::HandlerSnapshotter {
@@ -192,9 +167,9 @@ impl Effective {
                 found.push(Obstacle::at(&path, kind));
             }
         }
-        let set = self.set_value(&CONFIG_PATH).and_then(Value::as_str);
+        let set = self.set_value(&known::CONFIG_PATH).and_then(Value::as_str);
         if set.is_some_and(|path| path.contains(':')) {
-            found.push(Obstacle::at(&CONFIG_PATH, ObstacleKind::ConfigPath));
+            found.push(Obstacle::at(&known::CONFIG_PATH, ObstacleKind::ConfigPath));
         }
         found
     }
@@ -205,7 +180,9 @@ impl Effective {
     /// the node's images; with `check_platform_supported` nor is what is for another
     /// architecture, and which the node has no file tells.
     fn unpacking_snapshotters(&self) -> Vec<String> {
-        let entries = self.set_value(&UNPACK_CONFIG).and_then(Value::as_array);
+        let entries = self
+            .set_value(&known::UNPACK_CONFIG)
+            .and_then(Value::as_array);
         let Some(entries) = entries else {
             let erofs = (self.release() >= V2_3).then_some("erofs");
             let built_in = std::iter::once("overlayfs").chain(erofs);
@@ -213,7 +190,7 @@ impl Effective {
         };
         let entries = entries.iter().filter_map(Value::as_table);
         let text = |entry: &Table, key| entry.get(key).and_then(Value::as_str).map(str::to_owned);
-        let is_strict = self.value(&CHECK_PLATFORM) == Some(Value::Boolean(true));
+        let is_strict = self.value(&known::CHECK_PLATFORM_SUPPORTED) == Some(Value::Boolean(true));
         let is_for_node = |entry: &&Table| {
             let platform = text(entry, "platform").unwrap_or_default();
             !is_strict && (self.release() < V2_3 || is_for_linux(&platform))
@@ -382,7 +359,7 @@ mod tests {
             other[0].kind,
             ObstacleKind::Snapshotter("overlayfs".to_owned())
         );
-        assert_eq!(other[0].path, UNPACK_CONFIG);
+        assert_eq!(other[0].path, known::UNPACK_CONFIG.path);
         let same = format!("snapshotter = 'native'\n{}", unpack("native"));
         assert_eq!(kinds("2.3.3", &same), []);
         let other_system = images(&unpack("overlayfs").replace("linux", "windows"));

@@ -83,6 +83,31 @@ impl Release {
         last.is_some_and(|last| self.stage == Stage::Final || self >= *last)
     }
 
+    /// Whether it comes before another: the order of `<`, for use at compile time.
+    pub(crate) const fn precedes(self, other: Self) -> bool {
+        self.number() < other.number()
+    }
+
+    /// A number by which releases are in order.
+    const fn number(self) -> u128 {
+        let (stage, nth) = match self.stage {
+            Stage::Alpha(number) => (0, number),
+            Stage::Beta(number) => (1, number),
+            Stage::Rc(number) => (2, number),
+            Stage::Final => (3, 0),
+        };
+        let mut number = 0;
+        let parts = [self.major, self.minor, self.patch, stage, nth];
+        let mut at = 0;
+        while at < parts.len() {
+            #[expect(clippy::indexing_slicing, reason = "the index is below the length")]
+            let part = parts[at] as u128;
+            number = number << 16 | part;
+            at += 1;
+        }
+        number
+    }
+
     /// The patch release before this one.
     pub(crate) const fn before(self) -> Self {
         Release {
@@ -209,7 +234,7 @@ mod tests {
             "2.4.1",
         ];
         let releases: Vec<Release> = tags.iter().map(|tag| tag.parse().unwrap()).collect();
-        assert!(releases.is_sorted_by(|a, b| a < b));
+        assert!(releases.is_sorted_by(|a, b| a < b && a.precedes(*b) && !b.precedes(*a)));
         for (tag, release) in tags.iter().zip(&releases) {
             assert_eq!(release.to_string(), *tag);
             assert_eq!(release.config_version(), 4);

@@ -144,6 +144,8 @@ pub enum Presence {
 /// A table with declared keys.
 #[derive(Debug)]
 pub struct Section {
+    /// Its name, which is that of the type in [`config`](crate::config).
+    pub name: &'static str,
     /// The keys, in the order of their declaration.
     pub settings: &'static [Setting],
     /// What an empty table means.
@@ -181,12 +183,30 @@ pub enum Merge {
     Entry,
 }
 
-/// Where a setting stands from a config version on, if not where its key in
-/// its table's address leads.
+/// From when on something is true of config files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Since {
+    /// The first config version.
+    pub version: i64,
+    /// The first release among those that know that version; all of them if there
+    /// is none.
+    pub release: Option<Release>,
+}
+
+/// From a config version on, whichever release reads it.
+pub(crate) const fn version(version: i64) -> Since {
+    Since {
+        version,
+        release: None,
+    }
+}
+
+/// Where a setting stands from a config version on, or from a release on within
+/// it, if not where its key in its table's address leads.
 #[derive(Clone, Copy, Debug)]
 pub struct Move {
-    /// The first config version of which this is true.
-    pub version: i64,
+    /// From when on.
+    pub since: Since,
     /// The new place.
     pub to: MovedTo,
     /// Earlier config versions have no place for the setting at all.
@@ -314,6 +334,37 @@ impl fmt::Display for SucceededBy {
     }
 }
 
+/// What a drop-in is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Concern {
+    /// The daemon.
+    Daemon,
+    /// A plugin: the entry of the table.
+    Plugin,
+    /// The CRI plugin.
+    Cri,
+    /// Pod networks.
+    Cni,
+    /// Registries: where images come from, and who fetches them.
+    Registry,
+    /// The snapshotter.
+    Snapshotter,
+    /// The runtime handler that is the entry of the map.
+    Handler,
+    /// What images of a runtime handler, the entry of the map, are unpacked with.
+    HandlersImages,
+    /// The runtime handler that the value names.
+    NamedHandler,
+    /// Proxy plugins.
+    ProxyPlugins,
+    /// Stream processors.
+    StreamProcessors,
+}
+
+/// No setting moves more often.
+pub const MOST_MOVES: usize = 2;
+
 /// One setting.
 #[derive(Debug)]
 pub struct Setting {
@@ -321,8 +372,8 @@ pub struct Setting {
     /// their version 1 name follows from it, see
     /// [`plugin::short_name`](super::plugin::short_name).
     pub key: &'static str,
-    /// Where later config versions have it.
-    pub moved: Option<Move>,
+    /// Where later config versions have it, in their order.
+    pub moves: [Option<Move>; MOST_MOVES],
     /// The TOML type.
     pub kind: Kind,
     /// Defaults and life span.
@@ -333,6 +384,9 @@ pub struct Setting {
     pub owned: Option<&'static str>,
     /// Whether the value may be or hold a credential, so that it is not shown.
     pub is_hidden: bool,
+    /// Whether the text is a duration, although the TOML type is a string: who uses
+    /// it refuses another.
+    pub is_duration: bool,
     /// How a later file's value is merged, outside of `plugins`.
     pub merge: Merge,
     /// What is to take its place, in a sentence, if upstream plans to remove it:
@@ -346,6 +400,12 @@ pub struct Setting {
     /// The release from which on an empty list is a value, and not the same as
     /// none.
     pub empty_since: Option<Release>,
+    /// The key of the same table, a server's address, without which it has no
+    /// effect.
+    pub beside: Option<&'static str>,
+    /// What a drop-in with it, or with what is in it, is about; if nothing is said,
+    /// the same as one with the table that it is in.
+    pub concern: Option<Concern>,
 }
 
 impl Setting {
@@ -353,51 +413,60 @@ impl Setting {
     pub(crate) const fn new(key: &'static str, kind: Kind, history: History) -> Self {
         Setting {
             key,
-            moved: None,
+            moves: [None; MOST_MOVES],
             kind,
             history,
             builtins: &[],
             owned: None,
             is_hidden: false,
+            is_duration: false,
             merge: Merge::NonZero,
             removal: None,
             shift: None,
             successor: None,
             empty_since: None,
+            beside: None,
+            concern: None,
         }
     }
 
-    /// Stands elsewhere from a config version on.
-    pub(crate) const fn moved(self, version: i64, path: &'static [&'static str]) -> Self {
-        self.placed(version, MovedTo::Path(path), false)
+    /// Stands elsewhere from then on.
+    pub(crate) const fn moved(self, since: Since, path: &'static [&'static str]) -> Self {
+        self.placed(since, MovedTo::Path(path), false)
     }
 
-    /// Stands in another table from a config version on.
-    pub(crate) const fn moved_into(self, version: i64, table: &'static [&'static str]) -> Self {
-        self.placed(version, MovedTo::Into(table), false)
+    /// Stands in another table from then on.
+    pub(crate) const fn moved_into(self, since: Since, table: &'static [&'static str]) -> Self {
+        self.placed(since, MovedTo::Into(table), false)
     }
 
-    /// Has another key from a config version on.
-    pub(crate) const fn renamed(self, version: i64, key: &'static str) -> Self {
-        self.placed(version, MovedTo::Key(key), false)
+    /// Has another key from then on.
+    pub(crate) const fn renamed(self, since: Since, key: &'static str) -> Self {
+        self.placed(since, MovedTo::Key(key), false)
     }
 
-    /// Exists from a config version on, at this path.
-    pub(crate) const fn only_at(self, version: i64, path: &'static [&'static str]) -> Self {
-        self.placed(version, MovedTo::Path(path), true)
+    /// Exists from then on, at this path.
+    pub(crate) const fn only_at(self, since: Since, path: &'static [&'static str]) -> Self {
+        self.placed(since, MovedTo::Path(path), true)
     }
 
-    /// Exists from a config version on, in this table.
-    pub(crate) const fn only_in(self, version: i64, table: &'static [&'static str]) -> Self {
-        self.placed(version, MovedTo::Into(table), true)
+    /// Exists from then on, in this table.
+    pub(crate) const fn only_in(self, since: Since, table: &'static [&'static str]) -> Self {
+        self.placed(since, MovedTo::Into(table), true)
     }
 
-    const fn placed(mut self, version: i64, to: MovedTo, is_new: bool) -> Self {
-        self.moved = Some(Move {
-            version,
-            to,
-            is_new,
-        });
+    const fn placed(mut self, since: Since, to: MovedTo, is_new: bool) -> Self {
+        let mut free = 0;
+        #[expect(
+            clippy::indexing_slicing,
+            reason = "one move too many does not compile"
+        )]
+        while self.moves[free].is_some() {
+            free += 1;
+        }
+        #[expect(clippy::indexing_slicing, reason = "the same")]
+        let last = &mut self.moves[free];
+        *last = Some(Move { since, to, is_new });
         self
     }
 
@@ -414,6 +483,12 @@ impl Setting {
     /// It may be or hold a credential.
     pub(crate) const fn hidden(mut self, is_hidden: bool) -> Self {
         self.is_hidden |= is_hidden;
+        self
+    }
+
+    /// Its text is a duration.
+    pub(crate) const fn duration(mut self) -> Self {
+        self.is_duration = true;
         self
     }
 
@@ -437,6 +512,18 @@ impl Setting {
     /// Builds other than upstream's on amd64 print this.
     pub(crate) const fn shifted(mut self, shift: Shift) -> Self {
         self.shift = Some(shift);
+        self
+    }
+
+    /// Has an effect only beside this key of the same table.
+    pub(crate) const fn beside(mut self, address: &'static str) -> Self {
+        self.beside = Some(address);
+        self
+    }
+
+    /// Goes into a drop-in about this.
+    pub(crate) const fn about(mut self, concern: Concern) -> Self {
+        self.concern = Some(concern);
         self
     }
 

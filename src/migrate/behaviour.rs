@@ -25,10 +25,10 @@ pub(super) fn find(
     };
     let mut findings = Vec::new();
     for id in tree.leaves(ROOT) {
-        let Some(value) = tree.value(id).filter(|_| tree.is_kept(id)) else {
-            continue;
-        };
-        let Some(found) = behaviour::of(&tree.path(id), value, target) else {
+        let value = tree.value(id).filter(|_| tree.is_kept(id));
+        let known = tree.node(id).place().zip(value);
+        let Some(found) = known.and_then(|(place, value)| behaviour::of(place, value, target))
+        else {
             continue;
         };
         if found.code == Code::DevmapperPool && is_disabled(plugin::DEVMAPPER) {

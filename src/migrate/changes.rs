@@ -13,11 +13,10 @@ use serde::Serialize;
 
 use super::Target;
 use super::running::{self, Running};
-use super::sandbox;
 use super::tree::{Content, Dropped, Id, Tree, Verdict, Why};
+use crate::config::known::{MadeList, RUNTIMES, SANDBOX_IMAGE, SANDBOX_MODE, TTRPC_ADDRESS};
 use crate::config::{Config, address};
 use crate::containerd::difference::Difference;
-use crate::containerd::handler::RUNTIMES;
 use crate::containerd::load::Effective;
 use crate::containerd::place::Place;
 use crate::containerd::plugin;
@@ -61,17 +60,9 @@ pub(super) struct Changes {
     found: BTreeSet<Vec<String>>,
 }
 
-/// Where nothing sets it, containerd makes it of the socket's path, which k0s
-/// gives on the command line.
-const TTRPC_ADDRESS: [&str; 2] = ["ttrpc", "address"];
-
-const CNI: [&str; 3] = ["plugins", plugin::CRI, "cni"];
-const BIN_DIR: &str = "bin_dir";
-const BIN_DIRS: &str = "bin_dirs";
-
 /// A setting as the target's config version has it.
 pub(super) fn key_at(target: &Target, path: &[&str]) -> String {
-    shown::path(&address::of(target.release.config_version(), path))
+    shown::path(&address::of(target.dialect(), path))
 }
 
 impl Changes {
@@ -96,7 +87,7 @@ impl Changes {
         };
         let by_release = ByRelease::of(running, target);
         let mut differences = before.setting_differences(after);
-        one_form_of_bin_dirs(&mut differences, [before, after], target);
+        one_form_of_lists(&mut differences, [before, after], target);
         let located: Vec<(Difference, Option<Id>)> = differences
             .into_iter()
             .map(|difference| {
@@ -123,7 +114,7 @@ impl Changes {
                 continue;
             };
             let is_of_release = by_release.brings(&difference);
-            let address = address::of(target.release.config_version(), &path);
+            let address = address::of(target.dialect(), &path);
             let key = shown::path(&address);
             let whole_key = Behind(shown::hidden_path(&address));
             let change = |reason| Change {
@@ -157,7 +148,7 @@ impl<'a> ByRelease<'a> {
         let before = running.pristine();
         let differences = running::pristine(target).map_or_else(Vec::new, |after| {
             let mut differences = before.setting_differences(&after);
-            one_form_of_bin_dirs(&mut differences, [&before, &after], target);
+            one_form_of_lists(&mut differences, [&before, &after], target);
             differences
         });
         let by_path = differences.into_iter();
@@ -183,7 +174,7 @@ impl<'a> ByRelease<'a> {
 
     fn reason(&self, path: &[&str]) -> String {
         let (running, target) = (self.running, self.target);
-        if path == sandbox::PATH {
+        if path == &*SANDBOX_IMAGE {
             return format!("k0s {} injects another image", target.release);
         }
         format!(
@@ -271,8 +262,10 @@ impl Compare<'_> {
     fn real(&self, difference: &Difference) -> Option<Difference> {
         let place = Config::place_of(self.path)?;
         let sets = |side: &Effective| side.set_value(self.path).is_some();
-        let follows = self.path == TTRPC_ADDRESS && !sets(self.before) && !sets(self.after);
-        if place.owned.is_some() || follows {
+        // Where nothing sets it, containerd makes it of the socket's path, which k0s
+        // gives on the command line.
+        let follows = self.path == &*TTRPC_ADDRESS && !sets(self.before) && !sets(self.after);
+        if place.owned().is_some() || follows {
             return None;
         }
         let mut difference = difference.clone();
@@ -286,7 +279,7 @@ impl Compare<'_> {
         let is_zero = |side: &Option<Value>| side.as_ref().is_none_or(Value::is_zero);
         // An entry says something by being there.
         let tells =
-            place.is_entry && matches!(after.as_ref().or(before.as_ref()), Some(Value::Table(_)));
+            place.is_entry() && matches!(after.as_ref().or(before.as_ref()), Some(Value::Table(_)));
         let pod_sandbox = |side: &Option<Value>| {
             let text = side.as_ref().and_then(Value::as_str).unwrap_or_default();
             matches!(text, "" | "podsandbox")
@@ -311,17 +304,7 @@ impl Compare<'_> {
 
     /// An empty sandboxer is that of pods, in all releases that have one.
     fn is_sandbox_mode(&self) -> bool {
-        matches!(
-            self.path,
-            [
-                "plugins",
-                plugin::CRI,
-                "containerd",
-                "runtimes",
-                _,
-                "sandbox_mode"
-            ]
-        )
+        Config::place_of(self.path).is_some_and(|place| place.is(SANDBOX_MODE))
     }
 
     /// The machine's own platform, which a dump of it names and the declared
@@ -340,7 +323,7 @@ impl Compare<'_> {
     /// Why the migration brings it about; `None` where a setting has another form
     /// and says the same.
     fn reason(&self) -> Option<String> {
-        if self.path == sandbox::PATH && self.node.is_none() {
+        if self.path == &*SANDBOX_IMAGE && self.node.is_none() {
             return Some(self.held_back().to_owned());
         }
         let was_in_effect = |id: Id| {
@@ -429,9 +412,9 @@ impl Compare<'_> {
     /// target has.
     fn held_back(&self) -> &'static str {
         let depth = RUNTIMES.len();
-        let in_runtimes = self.path.get(..depth) == Some(&RUNTIMES);
+        let in_runtimes = self.path.starts_with(&RUNTIMES);
         match self.path.len() {
-            _ if self.path == sandbox::PATH && !self.running.managed => {
+            _ if self.path == &*SANDBOX_IMAGE && !self.running.managed => {
                 "the file sets none that counts, so containerd falls back to its built-in one"
             }
             len if in_runtimes && len == depth + 1 => {
@@ -463,41 +446,36 @@ fn names(list: &Option<Value>) -> BTreeSet<&str> {
     items.iter().filter_map(Value::as_str).collect()
 }
 
-/// containerd 2.1 made a list of `cni.bin_dir`: the two are one setting, told of
-/// where the target has it, and no difference where they say the same.
-fn one_form_of_bin_dirs(found: &mut Vec<Difference>, sides: [&Effective; 2], target: &Target) {
-    let path = |key: &'static str| -> Vec<&str> { CNI.iter().copied().chain([key]).collect() };
-    let is = |difference: &Difference, key| difference.path == path(key);
-    if !found
-        .iter()
-        .any(|found| is(found, BIN_DIR) || is(found, BIN_DIRS))
-    {
-        return;
+/// A setting and the list that a release made of it are one: told of where the
+/// target has it, and no difference where they say the same.
+fn one_form_of_lists(found: &mut Vec<Difference>, sides: [&Effective; 2], target: &Target) {
+    for made in MadeList::all() {
+        let paths = made.paths();
+        let is_of_it = |found: &Difference| paths.iter().any(|path| found.path == *path);
+        if !found.iter().any(is_of_it) {
+            continue;
+        }
+        let [one, many] = &paths;
+        let list = |side: &Effective| match (side.value(many), side.value(one)) {
+            (Some(Value::Array(items)), _) if !items.is_empty() => items,
+            (_, Some(item)) if !item.is_zero() => vec![item],
+            _ => Vec::new(),
+        };
+        let [before, after] = sides.map(list);
+        found.retain(|found| !is_of_it(found));
+        if before == after {
+            continue;
+        }
+        let has_list = |place: Place| place.known_in(target.containerd());
+        let (path, before, after) = match Config::place_of(many).is_some_and(has_list) {
+            true => (many, Some(Value::Array(before)), Some(Value::Array(after))),
+            false => (one, before.into_iter().next(), after.into_iter().next()),
+        };
+        let place = Config::place_of(path);
+        found.push(Difference {
+            path: path.iter().map(|key| (*key).to_owned()).collect(),
+            before: before.map(|value| Redacted::new(place, value)),
+            after: after.map(|value| Redacted::new(place, value)),
+        });
     }
-    let list = |side: &Effective| match (side.value(&path(BIN_DIRS)), side.value(&path(BIN_DIR))) {
-        (Some(Value::Array(dirs)), _) if !dirs.is_empty() => dirs,
-        (_, Some(dir)) if !dir.is_zero() => vec![dir],
-        _ => Vec::new(),
-    };
-    let [before, after] = sides.map(list);
-    found.retain(|found| !is(found, BIN_DIR) && !is(found, BIN_DIRS));
-    if before == after {
-        return;
-    }
-    let has_list =
-        Config::place_of(&path(BIN_DIRS)).is_some_and(|place| place.known_in(target.containerd()));
-    let (key, before, after) = match has_list {
-        true => (
-            BIN_DIRS,
-            Some(Value::Array(before)),
-            Some(Value::Array(after)),
-        ),
-        false => (BIN_DIR, before.into_iter().next(), after.into_iter().next()),
-    };
-    let place = Config::place_of(&path(key));
-    found.push(Difference {
-        path: path(key).into_iter().map(str::to_owned).collect(),
-        before: before.map(|value| Redacted::new(place, value)),
-        after: after.map(|value| Redacted::new(place, value)),
-    });
 }

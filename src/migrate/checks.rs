@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Target;
 use super::changes::{self, Changes};
 use super::running::Running;
-use super::sandbox;
 use super::split::{self, Concern};
 use super::tree::{Content, Dropped, Files, ROOT, Tree, Verdict};
 use crate::Document;
-use crate::containerd::handler::{BUILT_IN, RUNTIMES};
+use crate::config::known;
+use crate::containerd::handler::BUILT_IN;
 use crate::containerd::refusal;
 use crate::containerd::{Import, load, plugin};
 use crate::diagnostic::{Code, Finding};
@@ -28,10 +28,10 @@ pub(super) fn sandbox_cause(
     target: &Target,
 ) -> Option<Finding> {
     let before = running.effective.as_ref()?;
-    if !changes.has(&sandbox::PATH) || before.set_value(&sandbox::PATH).is_some() {
+    if !changes.has(&known::SANDBOX_IMAGE) || before.set_value(&known::SANDBOX_IMAGE).is_some() {
         return None;
     }
-    let image = before.value(&sandbox::PATH)?;
+    let image = before.value(&known::SANDBOX_IMAGE)?;
     let image = image.as_str()?;
     let sets = match sets_one {
         true => "no sandbox image that counts is set",
@@ -41,13 +41,12 @@ pub(super) fn sandbox_cause(
     // Nothing stands where something is missing.
     let message = format!("{sets}: pods get {image}, not k0s's {injected}");
     let mut finding = Finding::new(Code::SandboxImageCause, message);
-    finding.key = Some(changes::key_at(target, &sandbox::PATH));
+    finding.key = Some(changes::key_at(target, &known::SANDBOX_IMAGE));
     Some(finding)
 }
 
 pub(super) fn runc_appears(changes: &Changes, target: &Target) -> Option<Finding> {
-    let mut path = RUNTIMES.to_vec();
-    path.push(BUILT_IN);
+    let path = known::HANDLER.of(&[BUILT_IN]);
     if !changes.has(&path) {
         return None;
     }
@@ -237,7 +236,7 @@ pub(super) fn removals(
         // A setting may be a map or a table, of which the leaves are kept.
         let planned = tree.upwards(*id).find_map(|at| {
             let place = tree.node(at).place()?;
-            Some((at, place.removal?))
+            Some((at, place.removal()?))
         });
         let Some((setting, instead)) = planned.filter(|(setting, _)| seen.insert(*setting)) else {
             continue;
@@ -333,11 +332,11 @@ pub(super) fn pasted(tree: &mut Tree, files: Files<'_>, target: &Target) -> Vec<
 /// written.
 pub(super) fn proxy_plugins(tree: &mut Tree, files: Files<'_>, target: &Target) -> Vec<Finding> {
     let mut findings = Vec::new();
-    let Some(map) = tree.find(&["proxy_plugins"]) else {
+    let Some(map) = tree.find(&known::PROXY_PLUGINS) else {
         return findings;
     };
     for entry in tree.children(map).collect::<Vec<_>>() {
-        let kind = tree.child(entry, "type");
+        let kind = tree.child(entry, known::PROXY_TYPE.key());
         let kind = kind
             .and_then(|kind| tree.value(kind))
             .and_then(Value::as_str);

@@ -14,8 +14,10 @@ use super::running::Running;
 use super::split::Concern;
 use super::tree::{Files, Id, ROOT, Tree, Verdict, Why};
 use super::{Options, Target, refusals};
+use crate::config::known::{CONFIG_PATH, UNPACK_CONFIG, USE_LOCAL_IMAGE_PULL};
+use crate::config::table::Known;
 use crate::containerd::load::Effective;
-use crate::containerd::pull::{CONFIG_PATH, ImagePull, UNPACK_CONFIG, USE_LOCAL_IMAGE_PULL};
+use crate::containerd::pull::ImagePull;
 use crate::containerd::refusal::{Refuses, Rule};
 use crate::containerd::releases::V2_1;
 use crate::diagnostic::Span;
@@ -89,7 +91,7 @@ impl Pulls<'_> {
         if let Some((owed_to, why)) = self.unpacks_with_what_is_not_there(tree, expected) {
             let nothing = Value::Array(Vec::new());
             expected.set(&UNPACK_CONFIG, Some(&nothing));
-            owe(tree, &UNPACK_CONFIG, nothing, owed_to, &why);
+            owe(tree, UNPACK_CONFIG, nothing, owed_to, &why);
         }
         let obstacles = expected.pull_obstacles();
         let obstacle = obstacles.iter().find_map(|obstacle| {
@@ -102,7 +104,7 @@ impl Pulls<'_> {
                 format!("{obstacle}; with this key CRI pulls by itself, as containerd 1.x does");
             let value = Value::Boolean(true);
             expected.set(&USE_LOCAL_IMAGE_PULL, Some(&value));
-            owe(tree, &USE_LOCAL_IMAGE_PULL, value, owed_to, &why);
+            owe(tree, USE_LOCAL_IMAGE_PULL, value, owed_to, &why);
         }
         let Some(cause) = woken_by(expected, self.running) else {
             return;
@@ -120,7 +122,7 @@ impl Pulls<'_> {
             );
             let path = Value::String(self.options.config_path.clone());
             expected.set(&CONFIG_PATH, Some(&path));
-            owe(tree, &CONFIG_PATH, path, owed_to, &why);
+            owe(tree, CONFIG_PATH, path, owed_to, &why);
         }
     }
 
@@ -195,8 +197,8 @@ fn node_at(tree: &mut Tree, path: &[String]) -> Option<Id> {
 }
 
 /// Adds a key that is owed to a node of the input.
-fn owe(tree: &mut Tree, path: &[&str], value: Value, owed_to: Id, why: &str) {
-    let Some((key, tables)) = path.split_last() else {
+fn owe(tree: &mut Tree, setting: Known, value: Value, owed_to: Id, why: &str) {
+    let Some((key, tables)) = setting.split_last() else {
         return;
     };
     let table = tree.make(ROOT, tables);

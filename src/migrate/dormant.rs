@@ -50,7 +50,7 @@ fn leaf_at(tree: &mut Tree, path: &[&str]) -> Option<Id> {
     let is_entry = tree
         .node(parent)
         .place()
-        .is_some_and(|place| place.is_entry);
+        .is_some_and(|place| place.is_entry());
     let others = tree.leaves(parent).into_iter().filter(|other| *other != id);
     let stays = !is_entry || others.into_iter().any(|other| tree.is_kept(other));
     (stays && tree.is_kept(id) && !tree.node(id).is_made).then_some(id)

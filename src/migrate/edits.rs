@@ -8,7 +8,7 @@ use super::sandbox::{self, Stale};
 use super::tree::{Dropped, Files, Id, ROOT, Tree, Verdict, Why};
 use super::unknown::{UNKNOWN_KEY, Unknown};
 use super::{Options, SandboxImage, Target};
-use crate::config::{Config, address};
+use crate::config::{Config, address, known};
 use crate::containerd::place::Place;
 use crate::containerd::setting::Kind;
 use crate::containerd::{Release, behaviour, plugin};
@@ -31,7 +31,7 @@ pub(super) fn mismatch(tree: &Tree, id: Id, release: Release) -> Option<(Code, S
         return is_plugin.then_some((Code::WrongType, why));
     };
     let message = place.mismatch(value, release)?;
-    (!place.free).then_some((Code::WrongType, message))
+    (!place.free()).then_some((Code::WrongType, message))
 }
 
 /// Judges every leaf of files that stay as they are: what is wrong is said, and
@@ -83,8 +83,8 @@ pub(super) fn judge(
     for id in tree.leaves(ROOT) {
         judge.leaf(tree, id);
     }
-    for map in ["proxy_plugins", "stream_processors"] {
-        if let Some(map) = tree.find(&[map]) {
+    for map in [known::PROXY_PLUGINS, known::STREAM_PROCESSORS] {
+        if let Some(map) = tree.find(&map) {
             for entry in tree.children(map).collect::<Vec<_>>() {
                 judge.whole_entry(tree, entry);
             }
@@ -130,10 +130,10 @@ impl Judge<'_> {
         let Some(place) = tree.node(id).place() else {
             return self.unknown(tree, id);
         };
-        if place.owned.is_some() {
+        if place.owned().is_some() {
             return self.owned(tree, id, &place, value);
         }
-        if path == sandbox::PATH {
+        if place.is(known::SANDBOX_IMAGE) {
             let image = value.as_str().unwrap_or_default();
             return self.sandbox_image(tree, id, image);
         }
@@ -157,7 +157,7 @@ impl Judge<'_> {
             .in_place
             .zip(file)
             .and_then(|(merged, file)| merged.get(file));
-        let place = tree.node(id).place().filter(|place| !place.free);
+        let place = tree.node(id).place().filter(|place| !place.free());
         let (Some(place), Some(true)) = (place, merged) else {
             return as_written;
         };
@@ -217,8 +217,8 @@ impl Judge<'_> {
     }
 
     fn owned(&mut self, tree: &Tree, id: Id, place: &Place, value: &Value) -> Verdict {
-        let why = place.owned.unwrap_or_default();
-        let is_list = matches!(place.kind, Kind::Strs);
+        let why = place.owned().unwrap_or_default();
+        let is_list = matches!(place.kind(), Kind::Strs);
         if !is_list && !k0s::is_boilerplate(&tree.path(id), value.as_str()) {
             let message = format!("{why}, so this value never took effect");
             self.say(tree, id, Code::OwnedByK0sOther, message);
@@ -276,7 +276,7 @@ impl Judge<'_> {
     /// Judges `disabled_plugins` and `required_plugins`, and takes out of them
     /// what must not stay.
     fn plugin_list(&mut self, tree: &mut Tree, id: Id, place: &Place) -> Verdict {
-        let disabled = tree.node(id).key == "disabled_plugins";
+        let disabled = place.is(known::DISABLED_PLUGINS);
         let items = tree.value(id).and_then(Value::as_array).unwrap_or_default();
         let mut kept = Vec::new();
         let mut dropped = None;
@@ -415,7 +415,7 @@ impl Judge<'_> {
     /// The mirror that containerd 1.3 and 1.4 bring along for docker.io keeps
     /// `*` away from it, which counts for hosts without a mirror of their own.
     fn docker_io(&mut self, tree: &mut Tree) {
-        let mirrors = tree.find(&["plugins", plugin::CRI, "registry", "mirrors"]);
+        let mirrors = tree.find(&known::MIRRORS);
         let Some(mirrors) = mirrors else {
             return;
         };
@@ -492,12 +492,9 @@ pub(super) fn without_place(tree: &mut Tree, files: Files<'_>, target: &Target) 
         let gone = place.removed().filter(|gone| *gone <= containerd);
         let later = place.since().filter(|_| place.is_too_new(containerd));
         let parent = tree.node(id).parent;
-        let is_tls = matches!(
-            tree.path(id).as_slice(),
-            ["plugins", plugin::CRI, "registry", "configs", _, "tls", _]
-        );
+        let is_tls = place.is_in(known::HOSTS_TLS);
         let value = tree.value(id);
-        let other = value.and_then(|value| behaviour::of(&tree.path(id), value, containerd));
+        let other = value.and_then(|value| behaviour::of(place, value, containerd));
         let (code, dropped, message) = match (gone.and(other), gone, later) {
             (Some(other), ..) => (
                 other.code,

@@ -16,10 +16,10 @@
 //! containerd refused CRI for a setting, nothing ran without it: there
 //! [`successors`](super::successors) carry it, and say so.)
 
-use super::successors::Steps;
+use super::successors::{Steps, handler_options};
 use super::tree::{Dropped, Id, Tree, Verdict};
+use crate::config::known;
 use crate::containerd::handler::{BUILT_IN, LINUX_V1, RUNC_OPTIONS, spellings};
-use crate::containerd::plugin;
 use crate::diagnostic::Code;
 use crate::value::Value;
 
@@ -102,9 +102,9 @@ impl Steps<'_> {
                 continue;
             }
             if self.tree.joins_defaults() && self.tree.node(id).key == BUILT_IN {
-                self.tree.make(id, &["options"]);
+                self.tree.make(id, &[known::OPTIONS.key()]);
             }
-            let options = self.tree.child(id, "options");
+            let options = self.tree.child(id, known::OPTIONS.key());
             handlers.push(Handler { id, options });
         }
         handlers
@@ -113,7 +113,7 @@ impl Steps<'_> {
     /// Whether the settings of the plugin are the user's and say how handlers
     /// run that do not.
     pub(super) fn first_shim_is_changed(&mut self) -> bool {
-        let Some(plugin) = self.tree.find(&["plugins", LINUX_V1]) else {
+        let Some(plugin) = self.tree.find(&known::LINUX) else {
             return false;
         };
         CARRIED.iter().any(|carried| {
@@ -124,7 +124,7 @@ impl Steps<'_> {
 
     /// Drops what the shim does not read of a handler.
     fn not_read(&mut self, handler: &Handler) {
-        let path = self.tree.child(handler.id, "runtime_path");
+        let path = self.tree.child(handler.id, known::RUNTIME_PATH.key());
         if let Some(id) = path.filter(|id| self.tree.is_kept(*id)) {
             let why = format!("handlers of type {LINUX_V1} do not look at it, so it had no effect");
             self.ignore(id, Code::WithoutEffect, &why);
@@ -132,8 +132,8 @@ impl Steps<'_> {
         let Some(options) = handler.options else {
             return;
         };
-        for key in ["runtime_engine", "runtime_root"] {
-            let id = self.tree.child(handler.id, key);
+        for setting in [known::RUNTIME_ENGINE, known::RUNTIME_ROOT] {
+            let id = self.tree.child(handler.id, setting.key());
             if let Some(id) = id.filter(|id| self.tree.is_kept(*id)) {
                 self.ignore(id, Code::WithoutEffect, OPTIONS_DECIDE);
             }
@@ -167,16 +167,11 @@ impl Steps<'_> {
         if !handlers.iter().any(names) {
             return;
         }
-        let Some(cri) = self.tree.find(&["plugins", plugin::CRI]) else {
-            return;
-        };
-        let containerd = self.tree.child(cri, "containerd");
-        let flags = [
-            (Some(cri), "systemd_cgroup", "SystemdCgroup", true),
-            (containerd, "no_pivot", "NoPivotRoot", false),
-        ];
-        for (table, old, new, is_switched_off) in flags {
-            let id = table.and_then(|table| self.tree.child(table, old));
+        for (setting, new) in handler_options() {
+            let old = setting.entry().key;
+            // An empty table of options switches this one off, too.
+            let is_switched_off = setting == known::SYSTEMD_CGROUP.row;
+            let id = self.tree.find(&setting.path());
             let Some(id) = id.filter(|id| self.tree.is_kept(*id)) else {
                 continue;
             };
@@ -236,7 +231,7 @@ impl Steps<'_> {
 
     /// Carries what the plugin says to the handlers that do not.
     fn carry_from_plugin(&mut self, carried: &Carried, handlers: &[Id]) {
-        let leaf = self.tree.find(&["plugins", LINUX_V1, carried.plugin]);
+        let leaf = self.tree.find(&known::LINUX.with(carried.plugin));
         let Some(leaf) = leaf.filter(|id| self.tree.is_kept(*id) && !handlers.is_empty()) else {
             return;
         };
@@ -252,7 +247,7 @@ impl Steps<'_> {
 
     /// Drops the plugin's settings that no handler of the result asks for.
     fn rest_of_plugin(&mut self, any: bool) {
-        let Some(plugin) = self.tree.find(&["plugins", LINUX_V1]) else {
+        let Some(plugin) = self.tree.find(&known::LINUX) else {
             return;
         };
         for id in self.tree.children(plugin).collect::<Vec<_>>() {
@@ -283,7 +278,7 @@ impl Steps<'_> {
         let why = format!("{old} is of {LINUX_V1}, this is its successor");
         let mut made = Vec::new();
         for handler in handlers {
-            let options = self.tree.make(*handler, &["options"]);
+            let options = self.tree.make(*handler, &[known::OPTIONS.key()]);
             let new = self.set(
                 options,
                 key,

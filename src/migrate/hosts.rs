@@ -9,9 +9,10 @@ use super::checks;
 use super::split;
 use super::tree::{Dropped, Files, Id, Tree, Verdict};
 use super::{Options, RegistryPolicy, Target};
+use crate::config::known::{CONFIG_PATH, CONFIGS, REGISTRY};
 use crate::config::{Auth, Mirror, Registry, Secret, Tls};
+use crate::containerd::Release;
 use crate::containerd::releases::V1_7;
-use crate::containerd::{Release, plugin};
 use crate::diagnostic::{Code, Finding};
 use crate::k0s::Regime;
 use crate::registry::{
@@ -20,9 +21,6 @@ use crate::registry::{
 use crate::shown;
 use crate::shown::Text;
 use crate::value::Value;
-
-/// Where the settings stand.
-const REGISTRY: [&str; 3] = ["plugins", plugin::CRI, "registry"];
 
 /// A `hosts.toml` to write.
 #[derive(Clone)]
@@ -105,7 +103,7 @@ pub(super) fn convert_registry(
     let registry = tree.find(&REGISTRY)?;
     let nodes = settings_in(tree, registry, target);
     let settings = typed(tree, &nodes);
-    let own = tree.child(registry, "config_path");
+    let own = tree.child(registry, CONFIG_PATH.key());
     let own =
         own.filter(|own| tree.is_kept(*own) && tree.value(*own).is_some_and(|v| !v.is_zero()));
     // What 2.x does not read of its own files is no setting any more.
@@ -298,7 +296,7 @@ impl Attempt<'_> {
         }
         let mut settings = typed(tree, self.nodes);
         // Their names count, whatever else is said of them.
-        if let Some(configs) = tree.child(registry, "configs") {
+        if let Some(configs) = tree.child(registry, CONFIGS.key()) {
             for entry in tree.children(configs) {
                 let name = tree.node(entry).key.clone();
                 settings.configs.entry(name).or_default();
@@ -329,7 +327,7 @@ impl Attempt<'_> {
         };
         let message = format!("mirrors and TLS settings go to hosts.toml files: {reason}");
         findings.push(files.finding(tree, first, Code::RegistryConverted, message));
-        tree.owe(registry, "config_path", path, first, why);
+        tree.owe(registry, CONFIG_PATH.key(), path, first, why);
         Some(moved)
     }
 }
@@ -609,7 +607,7 @@ fn detach(tree: &mut Tree, nodes: BTreeSet<Id>) {
     let parents: BTreeSet<Id> = nodes.iter().map(|node| tree.node(*node).parent).collect();
     tree.detach_all(&nodes);
     let is_empty = |id: &Id| {
-        let is_entry = tree.node(*id).place().is_some_and(|place| place.is_entry);
+        let is_entry = tree.node(*id).place().is_some_and(|place| place.is_entry());
         is_entry && tree.children(*id).next().is_none()
     };
     let empty: BTreeSet<Id> = parents.into_iter().filter(is_empty).collect();

@@ -234,7 +234,7 @@ pub fn check(document: &Document) -> Vec<Finding> {
             findings.extend(unknown.say(tree, files, id, release));
             continue;
         };
-        let code = match place.free {
+        let code = match place.free() {
             true => Code::OptionType,
             false => Code::WrongType,
         };

@@ -4,11 +4,15 @@
 //! containerd 1.3 – 1.7 copy them into the map, if they have a type (1.7.24:
 //! `pkg/cri/config/config.go`, `ValidatePluginConfig`); 2.0 removed them.
 
-use super::successors::{CONTAINERD, Steps};
+use super::successors::{Steps, handler_options};
 use super::tree::{Dropped, Id, Verdict};
+use crate::config::known::{
+    CONTAINERD, DEFAULT_RUNTIME, DEFAULT_RUNTIME_NAME, OPTIONS, RUNTIME_TYPE, RUNTIMES,
+    UNTRUSTED_WORKLOAD_RUNTIME,
+};
+use crate::config::table::Known;
 use crate::containerd::handler::BUILT_IN;
 use crate::containerd::place::Place;
-use crate::containerd::plugin;
 use crate::diagnostic::Code;
 use crate::value::Value;
 
@@ -17,7 +21,7 @@ impl Steps<'_> {
     /// 1.3 – 1.7 copy it there and force `default_runtime_name`), whatever the
     /// type is.
     pub(super) fn default_runtime(&mut self) {
-        let Some((containerd, old)) = self.old_runtime("default_runtime") else {
+        let Some((containerd, old)) = self.old_runtime(DEFAULT_RUNTIME) else {
             return;
         };
         let Some(type_leaf) = self.type_in_force(old) else {
@@ -26,7 +30,7 @@ impl Steps<'_> {
         let why =
             "containerd sets default_runtime_name to \"default\" where there is a default_runtime";
         let default = Value::String("default".to_owned());
-        let name = self.tree.child(containerd, "default_runtime_name");
+        let name = self.tree.child(containerd, DEFAULT_RUNTIME_NAME.key());
         let name = name.filter(|name| self.tree.is_kept(*name));
         let other = name.filter(|name| self.tree.value(*name) != Some(&default));
         if let Some(other) = other {
@@ -38,8 +42,13 @@ impl Steps<'_> {
         }
         self.move_runtime(containerd, old, "default");
         if !is_named {
-            self.tree
-                .owe(containerd, "default_runtime_name", default, type_leaf, why);
+            self.tree.owe(
+                containerd,
+                DEFAULT_RUNTIME_NAME.key(),
+                default,
+                type_leaf,
+                why,
+            );
         }
     }
 
@@ -58,7 +67,7 @@ impl Steps<'_> {
             });
         let mut leaves = self.tree.leaves(old);
         leaves.retain(|id| *id != type_leaf);
-        let runtimes = self.tree.child(containerd, "runtimes");
+        let runtimes = self.tree.child(containerd, RUNTIMES.key());
         if let Some(runtimes) = runtimes {
             if self.tree.child(runtimes, "default").is_some() {
                 return true;
@@ -66,15 +75,14 @@ impl Steps<'_> {
             let built_in = self.tree.child(runtimes, BUILT_IN);
             leaves.extend(built_in.into_iter().flat_map(|id| self.tree.leaves(id)));
         }
-        leaves.extend(self.tree.find(&["plugins", plugin::CRI, "systemd_cgroup"]));
-        leaves.extend(self.tree.child(containerd, "no_pivot"));
+        leaves.extend(handler_options().filter_map(|(setting, _)| self.tree.find(&setting.path())));
         let is_own = leaves.into_iter().any(|id| self.tree.is_kept(id));
         !is_printed || is_own || self.first_shim_is_changed()
     }
 
     /// `untrusted_workload_runtime` with a type becomes `runtimes.untrusted`.
     pub(super) fn untrusted_workload_runtime(&mut self) {
-        if let Some((containerd, old)) = self.old_runtime("untrusted_workload_runtime")
+        if let Some((containerd, old)) = self.old_runtime(UNTRUSTED_WORKLOAD_RUNTIME)
             && self.type_in_force(old).is_some()
         {
             self.move_runtime(containerd, old, "untrusted");
@@ -82,16 +90,16 @@ impl Steps<'_> {
     }
 
     /// One of the two old tables.
-    fn old_runtime(&mut self, key: &str) -> Option<(Id, Id)> {
+    fn old_runtime(&mut self, old: Known) -> Option<(Id, Id)> {
         let containerd = self.tree.find(&CONTAINERD)?;
-        let old = self.tree.child(containerd, key)?;
+        let old = self.tree.child(containerd, old.key())?;
         Some((containerd, old))
     }
 
     /// The leaf with the type of an old table. Without one the table does
     /// nothing.
     fn type_in_force(&mut self, old: Id) -> Option<Id> {
-        let leaf = self.tree.child(old, "runtime_type");
+        let leaf = self.tree.child(old, RUNTIME_TYPE.key());
         let stated = leaf
             .and_then(|id| self.tree.value(id))
             .and_then(Value::as_str);
@@ -109,7 +117,7 @@ impl Steps<'_> {
 
     /// Moves an old table to `runtimes.NAME`.
     fn move_runtime(&mut self, containerd: Id, old: Id, name: &str) {
-        let runtimes = self.tree.make(containerd, &["runtimes"]);
+        let runtimes = self.tree.make(containerd, &[RUNTIMES.key()]);
         if let Some(existing) = self.tree.child(runtimes, name) {
             let why = format!("the table that becomes runtimes.{name} takes its place");
             self.say(existing, Code::Contradiction, why.clone());
@@ -117,15 +125,15 @@ impl Steps<'_> {
         }
         let new = self.tree.make(runtimes, &[name]);
         // That it is there counts, even if nothing is in it.
-        if self.tree.child(old, "options").is_some() || self.tree.joins_defaults() {
-            self.tree.make(new, &["options"]);
+        if self.tree.child(old, OPTIONS.key()).is_some() || self.tree.joins_defaults() {
+            self.tree.make(new, &[OPTIONS.key()]);
         }
         self.tree.node_mut(new).comments = self.tree.node(old).comments.clone();
         self.say(old, Code::Converted, format!("becomes runtimes.{name}"));
         let depth = self.tree.path(old).len();
         for id in self.tree.leaves(old) {
             let zero = self.tree.value(id).is_some_and(Value::is_zero);
-            let free = self.tree.node(id).place().is_some_and(|place| place.free);
+            let free = self.tree.node(id).place().is_some_and(|place| place.free());
             let lost = matches!(
                 self.tree.verdict(id),
                 Some(Verdict::Drop(Dropped::NotExpressible, _))

@@ -190,7 +190,7 @@ fn sections(release: Release) -> HashMap<&'static str, usize> {
             counts.insert(plugin, count_printed(&place, release));
         }),
         _ => {
-            let count = match child.kind {
+            let count = match child.kind() {
                 Kind::Section(_) | Kind::Map(_) => count_printed(&child, release),
                 _ => usize::from(child.state(release).printed().is_some()),
             };
@@ -210,7 +210,7 @@ fn collect_starts(place: &Place, starts: &mut BTreeSet<Release>) {
 
 fn count_printed(place: &Place, release: Release) -> usize {
     let mut count = 0;
-    place.each_declared(&mut |_, child| match child.kind {
+    place.each_declared(&mut |_, child| match child.kind() {
         Kind::Section(_) | Kind::Map(_) => count += count_printed(&child, release),
         _ => count += usize::from(child.state(release).printed().is_some()),
     });

@@ -9,10 +9,11 @@ use super::sandbox;
 use super::tree::{Files, ROOT, Tree, Verdict, Why};
 use super::{Target, checks, edits};
 use crate::Document;
-use crate::config::address;
+use crate::config::table::Known;
+use crate::config::{address, known};
 use crate::containerd::load::Effective;
 use crate::containerd::setting::Merge;
-use crate::containerd::{Release, handler, plugin};
+use crate::containerd::{Release, plugin};
 use crate::diagnostic::{Code, Finding, Span};
 use crate::k0s::FileName;
 use crate::shown;
@@ -29,6 +30,17 @@ pub(super) struct Outside<'a> {
 /// The path of a setting and its value.
 type Settings<'t> = BTreeMap<Vec<&'t str>, &'t Value>;
 
+/// Settings that containerd 2.x migrates in files with a table of runtime handlers
+/// only.
+const BESIDE_HANDLERS: [Known; 3] = [
+    known::SNAPSHOTTER,
+    known::DISABLE_SNAPSHOT_ANNOTATIONS,
+    known::DISCARD_UNPACKED_LAYERS,
+];
+
+/// What has its successor by containerd's own migration.
+const CARRIED_BY_CONTAINERD: [Known; 3] = [known::SANDBOX_MODE, known::BIN_DIR, known::SCHED_CORE];
+
 impl<'a> Outside<'a> {
     /// Reads a file as the containerd of the target does behind k0s's main
     /// file.
@@ -40,7 +52,7 @@ impl<'a> Outside<'a> {
         };
         let names = [name.clone()];
         let mut input = read::read(&[document], rules, &names, containerd);
-        input.tree.write_as(target.release.config_version());
+        input.tree.write_as(target.dialect());
         // Behind a main file with a version, it goes without saying.
         input
             .findings
@@ -131,7 +143,7 @@ impl<'a> Outside<'a> {
         let settings = self.settings();
         let names_handlers = settings
             .keys()
-            .any(|path| path.starts_with(&handler::RUNTIMES));
+            .any(|path| path.starts_with(&known::RUNTIMES));
         let mut findings = Vec::new();
         for id in tree.leaves(ROOT) {
             let (Some(place), Some(value)) = (tree.node(id).place(), tree.value(id)) else {
@@ -140,23 +152,14 @@ impl<'a> Outside<'a> {
             if place.is_last_default(value) || value.is_zero() {
                 continue;
             }
-            let path = tree.path(id);
-            let why = match path.as_slice() {
-                [
-                    "plugins",
-                    plugin::CRI,
-                    "containerd",
-                    "snapshotter" | "disable_snapshot_annotations" | "discard_unpacked_layers",
-                ] if !names_handlers => {
+            let why = match place {
+                _ if !names_handlers && BESIDE_HANDLERS.iter().any(|one| place.is(*one)) => {
                     "containerd 2.x takes it over from files that have a table of runtime handlers only"
                 }
-                [runtimes @ .., _, "snapshotter"] if runtimes == handler::RUNTIMES => {
+                _ if place.is(known::HANDLERS_SNAPSHOTTER) => {
                     "containerd 2.x wants a handler's snapshotter in `runtime_platforms` as well, and does not put it there"
                 }
-                // What has its successor by containerd's own migration.
-                [runtimes @ .., _, "sandbox_mode"] if runtimes == handler::RUNTIMES => continue,
-                ["plugins", plugin::CRI, "cni", "bin_dir"] => continue,
-                ["plugins", plugin::TASK, "sched_core"] => continue,
+                _ if CARRIED_BY_CONTAINERD.iter().any(|one| place.is(*one)) => continue,
                 _ if place.is_gone(containerd) => "containerd 2.x has no such setting",
                 _ => continue,
             };
@@ -167,7 +170,7 @@ impl<'a> Outside<'a> {
 
     fn stale_image(&self, files: Files<'_>, target: &Target) -> Option<Finding> {
         let tree = self.tree();
-        let is_image = |id: &usize| tree.path(*id) == sandbox::PATH;
+        let is_image = |id: &usize| tree.is(*id, known::SANDBOX_IMAGE);
         let id = tree.leaves(ROOT).into_iter().find(is_image)?;
         let image = tree.value(id)?.as_str()?;
         let injected = target.pause_image();
@@ -224,7 +227,7 @@ pub(super) fn place(
 /// section of CRI.
 pub(super) fn decides_sandbox_image(outside: &[Outside<'_>], release: Release) -> bool {
     outside.iter().any(|file| match release.is_2() {
-        true => file.sets(&sandbox::PATH),
+        true => file.sets(&known::SANDBOX_IMAGE),
         false => file.has_section(plugin::CRI),
     })
 }
@@ -317,7 +320,7 @@ impl Outside<'_> {
         let injected = target.pause_image();
         let built_in = sandbox::built_in(target.containerd())?;
         let taken = replaced
-            && !self.sets(&sandbox::PATH)
+            && !self.sets(&known::SANDBOX_IMAGE)
             && (built_in != injected || target.containerd().is_2());
         taken.then(|| match target.containerd().is_2() {
             true => format!("the sandbox image {injected} that k0s injects"),
@@ -333,7 +336,7 @@ fn prevails(tree: &Tree, id: usize, later: &Value) -> bool {
     let is_list = tree
         .node(id)
         .place()
-        .is_some_and(|place| place.merge == Merge::Append || place.owned.is_some());
+        .is_some_and(|place| place.merge() == Merge::Append || place.owned().is_some());
     let hidden = tree.is_merged_by_value(tree.node(id)) && later.is_zero();
     !is_list && !hidden
 }

@@ -12,13 +12,14 @@ use super::origin::{self, Origin};
 use super::outside::{self, Outside};
 use super::read::{self, Input, Rules};
 use super::running::{self, Running};
-use super::sandbox::{self, SandboxImages};
+use super::sandbox::SandboxImages;
 use super::split::Concern;
 use super::tree::{Dropped, Files, Id, ROOT, Tree, Verdict};
 use super::{
     Options, Target, behaviour, checks, dormant, edits, imports, refusals, servers, snapshotters,
     split, steps, successors, unknown, windows,
 };
+use crate::config::known;
 use crate::containerd::load::Effective;
 use crate::diagnostic::{Code, Finding, Severity};
 use crate::k0s::{self, DropInName, DropInSet, FileName, NameError, Regime};
@@ -192,7 +193,7 @@ pub fn plan(legacy: &Document, imported: &[Document], target: &Target, options: 
     findings.extend(checks::byte_order_mark(legacy));
     findings.extend(checks::first_line(legacy, target));
     let tree = &mut input.tree;
-    tree.write_as(target.release.config_version());
+    tree.write_as(target.dialect());
     let origin = origin::of(tree, options.origin);
     if !managed {
         let version = input.version;
@@ -238,7 +239,7 @@ pub fn plan(legacy: &Document, imported: &[Document], target: &Target, options: 
             if let Some(expected) = &expected {
                 changes = Changes::between(&running, expected, tree, target);
             }
-            let sets_one = tree.find(&sandbox::PATH).is_some();
+            let sets_one = tree.find(&known::SANDBOX_IMAGE).is_some();
             let cause = checks::sandbox_cause(&changes, &running, sets_one, target);
             findings.extend(cause);
             findings.extend(checks::runc_appears(&changes, target));

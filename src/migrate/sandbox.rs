@@ -9,16 +9,13 @@ use serde::Serialize;
 use super::Target;
 use super::running::Running;
 use super::tree::{Dropped, Id, Tree, Verdict};
-use crate::config::Config;
+use crate::config::known::SANDBOX_IMAGE;
+use crate::containerd::Release;
 use crate::containerd::load::Effective;
 use crate::containerd::setting::State;
-use crate::containerd::{Release, plugin};
 use crate::k0s::{self, Regime};
 use crate::shown;
 use crate::value::Value;
-
-/// The path of the sandbox image in config version 2.
-pub(super) const PATH: [&str; 3] = ["plugins", plugin::CRI, "sandbox_image"];
 
 /// The sandbox image in effect before and after the migration.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -55,17 +52,19 @@ pub enum DecidedBy {
 impl SandboxImages {
     /// Once all is judged.
     pub(super) fn of(tree: &mut Tree, target: &Target, running: &Running) -> SandboxImages {
-        let leaf = tree.find(&PATH);
+        let leaf = tree.find(&SANDBOX_IMAGE);
         let as_text = |value: &Value| value.as_str().map(|text| shown::text(text).into_owned());
         let effective = running.effective.as_ref();
-        let before = effective.and_then(|effective| as_text(&effective.value(&PATH)?));
+        let before = effective.and_then(|effective| as_text(&effective.value(&SANDBOX_IMAGE)?));
         let before_by = match effective {
-            Some(effective) if effective.set_value(&PATH).is_none() => DecidedBy::Containerd,
+            Some(effective) if effective.set_value(&SANDBOX_IMAGE).is_none() => {
+                DecidedBy::Containerd
+            }
             // What k0s generates sets the image, too; another one is that of a file
             // from elsewhere.
             Some(effective) if running.managed => {
                 let injected = Value::String(running.target.pause_image().to_owned());
-                let own = effective.set_value(&PATH) == Some(&injected);
+                let own = effective.set_value(&SANDBOX_IMAGE) == Some(&injected);
                 match own && !leaf.is_some_and(|leaf| is_of_input(tree, leaf)) {
                     true => DecidedBy::K0s,
                     false => DecidedBy::Input,
@@ -89,7 +88,7 @@ impl SandboxImages {
     /// What is in effect decides, with files that the plan does not write.
     pub(super) fn in_effect(mut self, effective: &Effective, target: &Target) -> Self {
         let injected = target.pause_image();
-        let (image, by) = match effective.set_value(&PATH) {
+        let (image, by) = match effective.set_value(&SANDBOX_IMAGE) {
             None => (built_in(target.containerd()), DecidedBy::Containerd),
             Some(value) => {
                 let by = match self.after_by == DecidedBy::K0s && value.as_str() == Some(injected) {
@@ -106,7 +105,7 @@ impl SandboxImages {
 
 /// containerd's own default.
 pub(super) fn built_in(containerd: Release) -> Option<&'static str> {
-    match Config::place_of(&PATH)?.state(containerd) {
+    match SANDBOX_IMAGE.place().state(containerd) {
         State::Str(image) => Some(image),
         _ => None,
     }
@@ -209,10 +208,8 @@ fn pause_tag(name: &str) -> Option<(Vec<u32>, u32)> {
 fn was_ever_default(image: &str) -> bool {
     static KNOWN: OnceLock<BTreeSet<String>> = OnceLock::new();
     let known = KNOWN.get_or_init(|| {
-        let declared = Config::place_of(&PATH)
-            .map(|place| place.printed_states())
-            .unwrap_or_default();
-        let declared = declared.iter().filter_map(|(_, state)| match state {
+        let declared = SANDBOX_IMAGE.place().printed_states().iter();
+        let declared = declared.filter_map(|(_, state)| match state {
             State::Str(image) => Some(*image),
             _ => None,
         });

@@ -7,27 +7,8 @@
 //! `[ttrpc]` with an owner and no address is no server at all.
 
 use super::tree::{Dropped, Files, Id, Tree, Verdict, Why};
+use crate::config::known::{GRPC_ADDRESS, Server, TTRPC_ADDRESS};
 use crate::diagnostic::{Code, Finding};
-
-/// Settings of a server, and its address.
-const SERVERS: &[([&str; 2], &[[&str; 2]])] = &[
-    (["debug", "address"], &[["debug", "uid"], ["debug", "gid"]]),
-    (
-        ["grpc", "tcp_address"],
-        &[
-            ["grpc", "tcp_tls_ca"],
-            ["grpc", "tcp_tls_cert"],
-            ["grpc", "tcp_tls_key"],
-            ["grpc", "tcp_tls_common_name"],
-        ],
-    ),
-    (TTRPC, TTRPC_OWNER),
-];
-
-const TTRPC: [&str; 2] = ["ttrpc", "address"];
-const TTRPC_OWNER: &[[&str; 2]] = &[["ttrpc", "uid"], ["ttrpc", "gid"]];
-const GRPC: [&str; 2] = ["grpc", "address"];
-const GRPC_OWNER: &[[&str; 2]] = &[["grpc", "uid"], ["grpc", "gid"]];
 
 /// Takes out what had no effect, and says so.
 pub(super) fn without_address(tree: &mut Tree, files: Files<'_>) -> Vec<Finding> {
@@ -66,7 +47,7 @@ impl Servers<'_> {
     }
 
     /// The settings among these that are to be kept.
-    fn kept(&mut self, paths: &[[&str; 2]]) -> Vec<Id> {
+    fn kept(&mut self, paths: &[Vec<&str>]) -> Vec<Id> {
         let ids = paths.iter().filter_map(|path| self.tree.find(path));
         let ids: Vec<Id> = ids.collect();
         ids.into_iter()
@@ -85,7 +66,7 @@ impl Servers<'_> {
 
     /// 1.x goes by the owner of gRPC's socket; 2.3 has no ttrpc server then.
     fn owner_without_address(&mut self) {
-        if self.address(&TTRPC).is_some() {
+        if self.address(&TTRPC_ADDRESS).is_some() {
             return;
         }
         let why = match self.tree.is_of_1_x() {
@@ -94,17 +75,17 @@ impl Servers<'_> {
                 "without ttrpc.address containerd 2.3 starts no ttrpc server because of it; without it, there is one again, with the owner and the group of that of gRPC"
             }
         };
-        let ids = self.kept(TTRPC_OWNER);
+        let ids = self.kept(&Server::beside(TTRPC_ADDRESS));
         self.drop(ids, why);
     }
 
     /// An address that is containerd's default: k0s has another by its
     /// `--address`, and the owner counts beside an address only.
     fn own_address(&mut self) {
-        let Some(id) = self.address(&TTRPC) else {
+        let Some(id) = self.address(&TTRPC_ADDRESS) else {
             return;
         };
-        let has_owner = !self.kept(TTRPC_OWNER).is_empty();
+        let has_owner = !self.kept(&Server::beside(TTRPC_ADDRESS)).is_empty();
         // What 2.3 prints by itself is in a plugin; nobody prints it in a table.
         let is_in_table = self.tree.node(id).shell.is_none();
         let is_default = match self.tree.verdict(id) {
@@ -121,12 +102,12 @@ impl Servers<'_> {
     }
 
     fn in_other_files(&mut self) {
-        for (address, settings) in SERVERS {
-            let Some(id) = self.address(address) else {
+        for Server { address, settings } in Server::all() {
+            let Some(id) = self.address(&address) else {
                 continue;
             };
             let (file, is_kept) = (self.file(id), self.tree.is_kept(id));
-            let mut others = self.kept(settings);
+            let mut others = self.kept(&settings);
             others.retain(|other| self.file(*other) != file);
             if is_kept && !others.is_empty() {
                 let why = format!(
@@ -140,10 +121,10 @@ impl Servers<'_> {
 
     /// A later file with the address has an owner of its own, root.
     fn taken_back(&mut self) {
-        let Some(later) = self.address(&GRPC).and_then(|id| self.file(id)) else {
+        let Some(later) = self.address(&GRPC_ADDRESS).and_then(|id| self.file(id)) else {
             return;
         };
-        let mut before = self.kept(GRPC_OWNER);
+        let mut before = self.kept(&Server::beside(GRPC_ADDRESS));
         before.retain(|id| self.file(*id).is_some_and(|file| file < later));
         let why = "a later file has grpc.address, with which containerd 2.3 sets owner and group back to 0";
         self.drop(before, why);

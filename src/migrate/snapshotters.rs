@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::Target;
 use super::split::Concern;
 use super::tree::{Files, Id, Tree};
-use crate::containerd::handler::RUNTIMES;
+use crate::config::known;
 use crate::containerd::{Release, plugin};
 use crate::diagnostic::{Code, Finding};
 use crate::k0s;
@@ -23,11 +23,8 @@ pub(super) fn needs(
     let mut seen = BTreeSet::new();
     let mut findings = Vec::new();
     for (_, id) in parts {
-        let is_one = match tree.path(*id).as_slice() {
-            ["plugins", plugin::CRI, "containerd", "snapshotter"] => true,
-            [runtimes @ .., _, "snapshotter"] => runtimes == RUNTIMES,
-            _ => false,
-        };
+        let settings = [known::SNAPSHOTTER, known::HANDLERS_SNAPSHOTTER];
+        let is_one = settings.iter().any(|one| tree.is(*id, *one));
         let name = tree.value(*id).and_then(Value::as_str).filter(|_| is_one);
         let Some(name) = name.map(str::to_owned) else {
             continue;
@@ -44,8 +41,8 @@ pub(super) fn needs(
 /// What a snapshotter needs, by `docs/snapshotters` of containerd and by what its
 /// plugin looks for.
 fn need(tree: &mut Tree, name: &str, containerd: Release) -> Option<String> {
-    if tree.find(&["proxy_plugins", name]).is_some() {
-        let address = shown::path(&["proxy_plugins", name, "address"]);
+    if tree.find(&known::PROXY_PLUGINS.with(name)).is_some() {
+        let address = shown::path(&known::PROXY_ADDRESS.of(&[name]));
         return Some(format!(
             "this snapshotter is a program of its own, which k0s does not start: it has to serve the socket that {address} names"
         ));

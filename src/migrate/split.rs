@@ -7,7 +7,11 @@ use std::fmt;
 use super::edits;
 use super::tree::{Id, ROOT, Tree, Verdict};
 use crate::config::Config;
-use crate::containerd::handler::RUNTIMES;
+use crate::config::known::{
+    DEFAULT_RUNTIME_NAME, GRPC, HANDLER, PLUGINS, RUNTIME_PLATFORMS, RUNTIMES, TTRPC,
+};
+use crate::config::table::Known;
+use crate::containerd::setting::Concern as About;
 use crate::containerd::{Release, plugin};
 use crate::k0s::FileName;
 use crate::shown;
@@ -231,37 +235,46 @@ pub(super) fn split_by_file(
 
 /// Whether a path is that of a server's setting up to config version 3.
 pub(crate) fn is_server(path: &[&str]) -> bool {
-    matches!(
-        path,
-        ["grpc" | "ttrpc" | "metrics", ..] | ["debug", "address" | "uid" | "gid"]
-    )
+    let mut place = Some(Config::place());
+    path.iter().any(|key| {
+        place = place.and_then(|place| place.child(key));
+        place.is_some_and(|place| place.is_of_server())
+    })
 }
 
 /// Whether a path is in a plugin that config version 4 makes of a server:
 /// containerd 2.3 makes none of the server's settings in a file that has one.
 pub(crate) fn is_server_plugin(path: &[&str]) -> bool {
-    let prefixes = ["io.containerd.server.v1.", "io.containerd.metrics.v1."];
-    matches!(path, ["plugins", id, ..] if prefixes.iter().any(|prefix| id.starts_with(prefix)))
+    let is_server = |id: &str| {
+        let kind = plugin::split(id).map(|(kind, _)| kind);
+        kind.is_some_and(|kind| plugin::SERVERS.contains(&kind))
+    };
+    matches!(path, ["plugins", id, ..] if is_server(id))
 }
 
 /// What containerd takes as a whole from one file: an entry of these maps, a table
 /// that it does not know, or the settings of a server, which containerd 2.3 makes a
 /// plugin of file by file. The two servers with sockets lean on each other.
 fn whole<'t>(path: &[&'t str]) -> Option<Vec<&'t str>> {
-    match path {
-        ["proxy_plugins" | "stream_processors", _, ..] => path.get(..2).map(<[&str]>::to_vec),
-        ["ttrpc", ..] => Some(vec!["grpc"]),
-        [server, ..] if is_server(path) => Some(vec![*server]),
-        ["plugins", ..] => None,
-        _ => {
-            // Of a table that containerd does not know the last file's counts.
-            let tables = (1..path.len()).filter_map(|length| path.get(..length));
-            let unknown = tables
-                .into_iter()
-                .find(|path| Config::place_of(path).is_none());
-            unknown.map(<[&str]>::to_vec)
-        }
+    let first = *path.first()?;
+    let top = Config::place().child(first);
+    let is = |known| top.is_some_and(|top| top.is(known));
+    if is(PLUGINS) {
+        return None;
     }
+    if path.len() > 1 && top.is_some_and(|top| top.has_whole_entries()) {
+        return path.get(..2).map(<[&str]>::to_vec);
+    }
+    if is_server(path) {
+        let server = if is(TTRPC) { GRPC.key() } else { first };
+        return Some(vec![server]);
+    }
+    // Of a table that containerd does not know the last file's counts.
+    let tables = (1..path.len()).filter_map(|length| path.get(..length));
+    let unknown = tables
+        .into_iter()
+        .find(|path| Config::place_of(path).is_none());
+    unknown.map(<[&str]>::to_vec)
 }
 
 /// The kept leaves, and the tables whose mere existence is kept.
@@ -284,11 +297,9 @@ pub(super) fn is_stream_server(tree: &Tree, id: Id) -> bool {
 /// The name of the default runtime handler, if the same migration keeps a
 /// handler of that name: the two belong in one file.
 fn default_runtime(tree: &mut Tree, target: Release) -> Option<String> {
-    let containerd = tree.find(&["plugins", plugin::CRI, "containerd"])?;
-    let leaf = tree.child(containerd, "default_runtime_name")?;
+    let leaf = tree.find(&DEFAULT_RUNTIME_NAME)?;
     let name = tree.value(leaf).and_then(Value::as_str)?.to_owned();
-    let runtimes = tree.child(containerd, "runtimes")?;
-    let entry = tree.child(runtimes, &name)?;
+    let entry = tree.find(&HANDLER.of(&[&name]))?;
     let extra = is_extra(tree, entry, target);
     let kept = tree.has_kept(entry);
     (extra && kept).then_some(name)
@@ -334,45 +345,48 @@ fn concern(tree: &Tree, id: Id, target: Release, default_runtime: Option<&str>) 
         return Concern::StreamServer;
     }
     let path = tree.path(id);
-    match path.as_slice() {
-        ["plugins", plugin::CRI_IMAGES | plugin::CRI_RUNTIME, ..] => Concern::Cri,
-        ["plugins", plugin::CRI, rest @ ..] => match rest {
-            ["cni", ..] => Concern::Cni,
-            // Where images come from, and who fetches them.
-            ["registry", ..] | ["use_local_image_pull"] => Concern::Registry,
-            [
-                "containerd",
-                "snapshotter" | "disable_snapshot_annotations" | "discard_unpacked_layers",
-            ] => Concern::Snapshotter,
-            ["containerd", "default_runtime_name"] => match default_runtime {
-                Some(name) => Concern::Runtime(name.to_owned()),
-                None => Concern::Cri,
-            },
-            ["containerd", "runtimes", name, ..] if !is_built_in_runtime(tree, id, target) => {
-                Concern::Runtime((*name).to_owned())
-            }
-            ["runtime_platforms", name, ..] => match has_handler(name, target) {
+    let name = |table: Known| path.get(table.len()).map(|name| (*name).to_owned());
+    let mut places = tree.upwards(id).filter_map(|at| tree.node(at).place());
+    let about = places.next().map_or(About::Daemon, |place| place.concern());
+    let concern = match about {
+        About::Cri => None,
+        About::Cni => Some(Concern::Cni),
+        About::Registry => Some(Concern::Registry),
+        About::Snapshotter => Some(Concern::Snapshotter),
+        About::NamedHandler => default_runtime.map(|name| Concern::Runtime(name.to_owned())),
+        About::Handler => name(RUNTIMES)
+            .filter(|_| !is_built_in_runtime(tree, id, target))
+            .map(Concern::Runtime),
+        About::HandlersImages => {
+            name(RUNTIME_PLATFORMS).map(|name| match has_handler(&name, target) {
                 true => Concern::Snapshotter,
-                false => Concern::Runtime((*name).to_owned()),
-            },
-            _ => Concern::Cri,
+                false => Concern::Runtime(name),
+            })
+        }
+        About::Plugin => match name(PLUGINS) {
+            Some(id) if CRI_OF_2_X.contains(&id.as_str()) => None,
+            Some(id) => Some(Concern::Plugin(id)),
+            None => Some(Concern::Daemon),
         },
-        ["plugins", id, ..] => Concern::Plugin((*id).to_owned()),
-        ["proxy_plugins", ..] => Concern::ProxyPlugins,
-        ["stream_processors", ..] => Concern::StreamProcessors,
+        About::ProxyPlugins => Some(Concern::ProxyPlugins),
+        About::StreamProcessors => Some(Concern::StreamProcessors),
         // What config version 3 has in a plugin only, containerd 2.3 would
         // prefer to the daemon's settings in the same file.
-        _ => match tree.written_path(id).as_slice() {
+        About::Daemon => Some(match tree.written_path(id).as_slice() {
             ["plugins", id, ..] => Concern::Plugin((*id).to_owned()),
             _ => Concern::Daemon,
-        },
-    }
+        }),
+    };
+    concern.unwrap_or(Concern::Cri)
 }
+
+/// What CRI is made of from containerd 2.0 on.
+const CRI_OF_2_X: [&str; 2] = [plugin::CRI_IMAGES, plugin::CRI_RUNTIME];
 
 /// Whether the target brings a runtime handler of this name along.
 fn has_handler(name: &str, target: Release) -> bool {
-    let runtimes = Config::place_of(&RUNTIMES);
-    runtimes.is_some_and(|map| map.builtin_entries(target).any(|entry| entry == name))
+    let mut built_in = RUNTIMES.place().builtin_entries(target);
+    built_in.any(|entry| entry == name)
 }
 
 /// Whether a node is a runtime handler that the target brings along, or in one.

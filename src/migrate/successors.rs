@@ -5,15 +5,16 @@
 //! itself applies them.
 
 use super::origin::Origin;
-use super::tree::{Dropped, Files, Id, Tree, Verdict, Why};
-use crate::containerd::handler::{BUILT_IN, LINUX_V1, OLD_TYPES, RUNC_V2, RUNTIMES};
+use super::tree::{Dropped, Files, Id, ROOT, Tree, Verdict, Why};
+use crate::config::known;
+use crate::config::table::{Known, Row};
+use crate::containerd::Release;
+use crate::containerd::handler::{BUILT_IN, LINUX_V1, OLD_TYPES, RUNC_V2};
+use crate::containerd::setting::{SucceededBy, Successor};
 use crate::containerd::url::Url;
-use crate::containerd::{Release, plugin};
 use crate::diagnostic::{Code, Finding};
 use crate::shown;
 use crate::value::Value;
-
-pub(super) const CONTAINERD: [&str; 3] = ["plugins", plugin::CRI, "containerd"];
 
 /// Runs all steps.
 pub(super) fn convert(
@@ -40,6 +41,28 @@ pub(super) fn convert(
     steps.findings
 }
 
+/// Settings of a table that became options of a runtime handler, and those.
+fn renamed(table: Known) -> impl Iterator<Item = (&'static str, &'static str)> {
+    table
+        .place()
+        .settings()
+        .filter_map(|setting| match setting.successor?.by {
+            SucceededBy::Path(path) => Some((setting.key, *path.last()?)),
+            _ => None,
+        })
+}
+
+/// Settings that became options of the default runtime handler, and those.
+pub(super) fn handler_options() -> impl Iterator<Item = (Row, &'static str)> {
+    Row::all().filter_map(|row| match row.entry().setting?.successor {
+        Some(Successor {
+            by: SucceededBy::DefaultHandlerOption(option),
+            ..
+        }) => Some((row, option)),
+        _ => None,
+    })
+}
+
 /// What the conversions work on.
 pub(super) struct Steps<'a> {
     pub(super) tree: &'a mut Tree,
@@ -61,14 +84,13 @@ impl Steps<'_> {
     fn runtime_options(&mut self) {
         for runtime in self.runtimes() {
             let is_linux = self.runtime_type(runtime).as_deref() == Some(LINUX_V1);
-            let options = self.tree.child(runtime, "options").filter(|_| is_linux);
-            let keys = [
-                (Some(runtime), "runtime_engine", "BinaryName"),
-                (Some(runtime), "runtime_root", "Root"),
-                (options, "Runtime", "BinaryName"),
-                (options, "RuntimeRoot", "Root"),
-            ];
-            for (table, old, new) in keys {
+            let options = self
+                .tree
+                .child(runtime, known::OPTIONS.key())
+                .filter(|_| is_linux);
+            let own = renamed(known::HANDLER).map(|keys| (Some(runtime), keys));
+            let of_options = renamed(known::OPTIONS).map(|keys| (options, keys));
+            for (table, (old, new)) in own.chain(of_options) {
                 let id = table.and_then(|table| self.tree.child(table, old));
                 let Some(id) = id.filter(|id| self.tree.is_kept(*id)) else {
                     continue;
@@ -91,7 +113,7 @@ impl Steps<'_> {
         let mut message = format!(
             "containerd 1.3 to 1.7 start CRI with {key} only for handlers of type {LINUX_V1}, which this one is not: what it asks for takes effect for the first time"
         );
-        if key == "systemd_cgroup" {
+        if key == known::SYSTEMD_CGROUP.key() {
             message.push_str(
                 "; the cgroup driver must be that of the kubelet, and a change of it restarts pods",
             );
@@ -108,21 +130,14 @@ impl Steps<'_> {
 
     /// `systemd_cgroup` and `no_pivot` become options of the default handler.
     fn daemon_options(&mut self) {
-        let Some(cri) = self.tree.find(&["plugins", plugin::CRI]) else {
-            return;
-        };
-        let containerd = self.tree.child(cri, "containerd");
-        let flags = [
-            (Some(cri), "systemd_cgroup", "SystemdCgroup"),
-            (containerd, "no_pivot", "NoPivotRoot"),
-        ];
-        for (table, old, new) in flags {
-            let id = table.and_then(|table| self.tree.child(table, old));
+        for (setting, new) in handler_options() {
+            let old = setting.entry().key;
+            let id = self.tree.find(&setting.path());
             let Some(id) = id.filter(|id| self.tree.is_kept(*id)) else {
                 continue;
             };
             let name = self.default_runtime_name();
-            let runtimes = self.tree.find(&RUNTIMES);
+            let runtimes = self.tree.find(&known::RUNTIMES);
             let known = runtimes.and_then(|runtimes| self.tree.child(runtimes, &name));
             let kind = known.and_then(|runtime| self.runtime_type(runtime));
             let is_runc = known.is_none_or(|runtime| self.is_runc(runtime));
@@ -137,7 +152,7 @@ impl Steps<'_> {
                 self.ignore(id, Code::WithoutEffect, &why);
                 continue;
             }
-            let runtime = self.tree.make(cri, &["containerd", "runtimes", &name]);
+            let runtime = self.tree.make(ROOT, &known::HANDLER.of(&[&name]));
             self.option(runtime, new, Value::Boolean(true), id, old);
             if kind.as_deref() != Some(LINUX_V1) {
                 self.say_first_effect(id, old);
@@ -146,8 +161,7 @@ impl Steps<'_> {
     }
 
     pub(super) fn default_runtime_name(&mut self) -> String {
-        let containerd = self.tree.find(&CONTAINERD);
-        let stated = containerd.and_then(|id| self.tree.child(id, "default_runtime_name"));
+        let stated = self.tree.find(&known::DEFAULT_RUNTIME_NAME);
         let stated = stated
             .and_then(|id| self.tree.value(id))
             .and_then(Value::as_str);
@@ -164,7 +178,7 @@ impl Steps<'_> {
     }
 
     pub(super) fn runtime_type(&mut self, runtime: Id) -> Option<String> {
-        let leaf = self.tree.child(runtime, "runtime_type")?;
+        let leaf = self.tree.child(runtime, known::RUNTIME_TYPE.key())?;
         let kind = self.tree.value(leaf)?.as_str()?;
         (!kind.is_empty()).then(|| kind.to_owned())
     }
@@ -172,7 +186,7 @@ impl Steps<'_> {
     /// Sets an option of a runtime handler in place of the deprecated key
     /// `name`. An option that is set already decides, as it does in containerd.
     fn option(&mut self, runtime: Id, key: &str, value: Value, from: Id, name: &str) {
-        let options = self.tree.make(runtime, &["options"]);
+        let options = self.tree.make(runtime, &[known::OPTIONS.key()]);
         if let Some(old) = self.tree.child(options, key) {
             if self.tree.value(old) == Some(&value) {
                 let why =
@@ -204,7 +218,7 @@ impl Steps<'_> {
         for runtime in self.runtimes() {
             let Some(id) = self
                 .tree
-                .child(runtime, "runtime_type")
+                .child(runtime, known::RUNTIME_TYPE.key())
                 .filter(|id| self.tree.is_kept(*id))
             else {
                 continue;
@@ -241,10 +255,10 @@ impl Steps<'_> {
     /// `registry.auths.URL` becomes `registry.configs.HOST.auth`; containerd
     /// overwrites what is there.
     fn auths(&mut self) {
-        let Some(registry) = self.tree.find(&["plugins", plugin::CRI, "registry"]) else {
+        let Some(registry) = self.tree.find(&known::REGISTRY) else {
             return;
         };
-        let Some(auths) = self.tree.child(registry, "auths") else {
+        let Some(auths) = self.tree.child(registry, known::AUTHS.key()) else {
             return;
         };
         for entry in self.tree.children(auths).collect::<Vec<_>>() {
@@ -252,7 +266,7 @@ impl Steps<'_> {
             let leaves = self.tree.leaves(entry);
             let (host, why_not) = host_of(&url);
             if !leaves.iter().any(|id| self.tree.is_kept(*id)) {
-                let path = ["configs", host.as_str(), "auth"];
+                let path = [known::CONFIGS.key(), &host, known::HOSTS_AUTH.key()];
                 let replaced = path
                     .iter()
                     .try_fold(registry, |id, key| self.tree.child(id, key));
@@ -263,8 +277,8 @@ impl Steps<'_> {
                 self.tree.detach(entry);
                 continue;
             }
-            let config = self.tree.make(registry, &["configs", &host]);
-            let existing = self.tree.child(config, "auth");
+            let config = self.tree.make(registry, &[known::CONFIGS.key(), &host]);
+            let existing = self.tree.child(config, known::HOSTS_AUTH.key());
             if let Some(why) = why_not
                 && existing.is_some_and(|existing| self.tree.has_kept(existing))
             {
@@ -280,7 +294,7 @@ impl Steps<'_> {
                 self.say(existing, Code::Contradiction, why.clone());
                 self.give_up(existing, &why);
             }
-            let auth = self.tree.make(config, &["auth"]);
+            let auth = self.tree.make(config, &[known::HOSTS_AUTH.key()]);
             self.say(
                 entry,
                 Code::Converted,
@@ -303,7 +317,7 @@ impl Steps<'_> {
     }
 
     pub(super) fn runtimes(&mut self) -> Vec<Id> {
-        let runtimes = self.tree.find(&RUNTIMES);
+        let runtimes = self.tree.find(&known::RUNTIMES);
         runtimes
             .map(|id| self.tree.children(id).collect::<Vec<_>>())
             .unwrap_or_default()

@@ -4,6 +4,7 @@ use semver::Version;
 use serde::Serialize;
 
 use crate::airgap::{ImageReference, ImageReferenceError};
+use crate::config::address::Dialect;
 use crate::containerd;
 use crate::diagnostic::{Code, Finding};
 use crate::k0s::{self, Match, Regime};
@@ -181,6 +182,11 @@ impl Target {
     /// The containerd of the target.
     pub fn containerd(&self) -> containerd::Release {
         self.release.containerd
+    }
+
+    /// How drop-ins for the target spell settings.
+    pub(super) fn dialect(&self) -> Dialect {
+        Dialect::of(self.release.config_version(), self.containerd())
     }
 
     /// The sandbox image that the target injects.

@@ -6,7 +6,9 @@ use std::fmt;
 use std::ops::Range;
 
 use crate::Document;
-use crate::config::{Config, address};
+use crate::config::Config;
+use crate::config::address::{self, Dialect};
+use crate::config::table::Known;
 use crate::containerd::Release;
 use crate::containerd::place::Place;
 use crate::containerd::setting::Merge;
@@ -35,9 +37,8 @@ pub(super) struct Node {
     pub(super) key: String,
     /// The key as the input spells it, where that differs.
     pub(super) spelled: Option<Box<str>>,
-    /// The declaration; `None` for what no containerd release knows. Boxed, as
-    /// what follows is: there are as many nodes as keys.
-    pub(super) place: Option<Box<Place>>,
+    /// The declaration; `None` for what no containerd release knows.
+    pub(super) place: Option<Place>,
     pub(super) content: Content,
     /// Where it stands, or where what it was made from stands.
     pub(super) sources: Vec<Source>,
@@ -69,7 +70,7 @@ impl Node {
     fn made(parent: Id, key: String, place: Option<Place>, content: Content) -> Self {
         Node {
             key,
-            place: place.map(Box::new),
+            place,
             content,
             is_made: true,
             ..Node::table(parent)
@@ -96,11 +97,11 @@ impl Node {
     }
 
     pub(super) fn place(&self) -> Option<Place> {
-        self.place.as_deref().copied()
+        self.place
     }
 
     pub(super) fn set_place(&mut self, place: Option<Place>) {
-        self.place = place.map(Box::new);
+        self.place = place;
     }
 
     /// The comments of a file's key, if there are any.
@@ -176,8 +177,8 @@ pub(super) struct Tree {
     moved: HashMap<Id, Vec<String>>,
     /// Tables that are not written, although their existence says something.
     dropped: HashMap<Id, (Dropped, String)>,
-    /// The config version in which it is to be written.
-    version: i64,
+    /// How it is to be written.
+    dialect: Dialect,
     /// The config version by which it was read.
     read_as: i64,
     /// The same of each of its files.
@@ -215,7 +216,7 @@ impl Tree {
             index: HashMap::new(),
             moved: HashMap::new(),
             dropped: HashMap::new(),
-            version: 2,
+            dialect: Dialect::from(2),
             read_as: 2,
             files_read_as: Vec::new(),
             joins_defaults: false,
@@ -273,9 +274,14 @@ impl Tree {
         read_as.map_or(self.is_of_1_x(), |read_as| read_as.version < 3)
     }
 
-    /// Sets the config version in which it is to be written.
-    pub(super) fn write_as(&mut self, version: i64) {
-        self.version = version;
+    /// Sets how it is to be written.
+    pub(super) fn write_as(&mut self, dialect: Dialect) {
+        self.dialect = dialect;
+    }
+
+    /// Whether a node is this setting.
+    pub(super) fn is(&self, id: Id, known: Known) -> bool {
+        self.node(id).place().is_some_and(|place| place.is(known))
     }
 
     /// Whether a node is a declared setting, or a table of some.
@@ -285,16 +291,16 @@ impl Tree {
 
     /// The config version in which it is to be written.
     pub(super) fn version(&self) -> i64 {
-        self.version
+        self.dialect.version
     }
 
-    /// The path of a node in the config version in which it is written.
+    /// The path of a node as it is written.
     pub(super) fn written_path(&self, id: Id) -> Vec<&str> {
         let path = self.path(id);
-        match self.version {
+        match self.version() {
             2 => path,
             3 if self.is_zero_of_server(id) => address::of(4, &path),
-            version => address::of(version, &path),
+            _ => address::of(self.dialect, &path),
         }
     }
 
@@ -626,7 +632,7 @@ impl Tree {
     /// version 4 has settings of the daemon, is merged as it is.
     pub(super) fn is_merged_by_value(&self, node: &Node) -> bool {
         let place = node.place();
-        let by_value = place.is_some_and(|place| place.merge == Merge::NonZero);
+        let by_value = place.is_some_and(|place| place.merge() == Merge::NonZero);
         by_value && self.spelled_path(node.above()).first() != Some(&"plugins")
     }
 
@@ -637,7 +643,7 @@ impl Tree {
         self.value(id).is_some_and(Value::is_zero)
             && node
                 .place()
-                .is_some_and(|place| place.merge == Merge::NonZero)
+                .is_some_and(|place| place.merge() == Merge::NonZero)
             && self.path(id).first() != Some(&"plugins")
             && !self.is_merged_by_value(node)
     }

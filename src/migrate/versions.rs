@@ -3,15 +3,10 @@
 
 use super::successors::Steps;
 use super::tree::{Dropped, Id, Verdict, Why};
-use crate::containerd::handler::RUNTIMES;
-use crate::containerd::{Release, plugin};
+use crate::config::known::{self, MadeList};
+use crate::containerd::Release;
 use crate::diagnostic::Code;
 use crate::value::Value;
-
-const CNI: [&str; 3] = ["plugins", plugin::CRI, "cni"];
-const TASK: [&str; 2] = ["plugins", plugin::TASK];
-const SHIM_MANAGER: [&str; 2] = ["plugins", plugin::SHIM_MANAGER];
-const RUNTIME_PLATFORMS: [&str; 3] = ["plugins", plugin::CRI, "runtime_platforms"];
 
 /// What `sched_core = true` is to the shims of containerd 2.x.
 const SCHED_CORE: &str = "SCHED_CORE=1";
@@ -20,7 +15,7 @@ impl Steps<'_> {
     /// Runs all conversions that the target asks for.
     pub(super) fn other_forms(&mut self) {
         self.empty_snapshotter();
-        self.lists(&CNI);
+        self.lists();
         self.sched_core();
         self.runtime_snapshotters();
         self.criu_path();
@@ -52,8 +47,8 @@ impl Steps<'_> {
         if !self.tree.is_of_1_x() || !self.target.is_2() {
             return;
         }
-        let containerd = self.tree.find(&["plugins", plugin::CRI, "containerd"]);
-        let snapshotter = self.kept(containerd, "snapshotter");
+        let containerd = self.tree.find(&known::CONTAINERD);
+        let snapshotter = self.kept(containerd, known::SNAPSHOTTER.key());
         if let Some(id) = snapshotter.filter(|id| self.text(*id).is_empty()) {
             let why = "containerd 1.x takes an empty name for its default, which the target has";
             self.tree
@@ -63,15 +58,11 @@ impl Steps<'_> {
 
     /// containerd made a list of a setting of a table, as its declaration says:
     /// 2.1 of `cni.bin_dir`.
-    fn lists(&mut self, table: &[&str]) {
-        let Some(table) = self.tree.find(table) else {
-            return;
-        };
-        let Some(place) = self.tree.node(table).place() else {
-            return;
-        };
-        for (key, list, since) in place.lists() {
-            self.list(table, key, list, since);
+    fn lists(&mut self) {
+        for made in MadeList::all() {
+            if let Some(table) = self.tree.find(&made.table) {
+                self.list(table, made.key, made.list, made.since);
+            }
         }
     }
 
@@ -130,15 +121,15 @@ impl Steps<'_> {
     /// containerd 2.0 made a variable of the shims' environment of
     /// `sched_core`.
     fn sched_core(&mut self) {
-        let task = self.tree.find(&TASK);
-        let manager = self.tree.find(&SHIM_MANAGER);
+        let task = self.tree.find(&known::TASK_MANAGER);
+        let manager = self.tree.find(&known::SHIMS);
         if self.target.is_2() {
-            let Some(id) = self.kept(task, "sched_core") else {
+            let Some(id) = self.kept(task, known::SCHED_CORE.key()) else {
                 return;
             };
-            let manager = self.tree.make(super::tree::ROOT, &SHIM_MANAGER);
+            let manager = self.tree.make(super::tree::ROOT, &known::SHIMS);
             let why = "containerd 2.0 made it part of the shims' environment";
-            let old = self.tree.child(manager, "env");
+            let old = self.tree.child(manager, known::SHIM_ENVIRONMENT.key());
             let old = old.filter(|old| !self.tree.is_out(*old));
             let items = old
                 .and_then(|old| self.tree.value(old))
@@ -156,18 +147,24 @@ impl Steps<'_> {
                     self.tree.judge(old, keep);
                     self.goes_to(id, old, why);
                 }
-                None => self.replace(id, manager, "env", Value::Array(vec![entry]), why),
+                None => self.replace(
+                    id,
+                    manager,
+                    known::SHIM_ENVIRONMENT.key(),
+                    Value::Array(vec![entry]),
+                    why,
+                ),
             }
             return;
         }
-        let Some(id) = self.kept(manager, "env") else {
+        let Some(id) = self.kept(manager, known::SHIM_ENVIRONMENT.key()) else {
             return;
         };
         let only = self.tree.value(id).and_then(Value::as_array);
         if matches!(only, Some([Value::String(only)]) if only == SCHED_CORE) {
-            let task = self.tree.make(super::tree::ROOT, &TASK);
+            let task = self.tree.make(super::tree::ROOT, &known::TASK_MANAGER);
             let why = "before containerd 2.0 this is an option of its own";
-            self.replace(id, task, "sched_core", Value::Boolean(true), why);
+            self.replace(id, task, known::SCHED_CORE.key(), Value::Boolean(true), why);
         }
     }
 
@@ -180,35 +177,46 @@ impl Steps<'_> {
             return;
         }
         for runtime in self.runtimes() {
-            let Some(id) = self.kept(Some(runtime), "snapshotter") else {
+            let Some(id) = self.kept(Some(runtime), known::HANDLERS_SNAPSHOTTER.key()) else {
                 continue;
             };
             let name = self.tree.node(runtime).key.clone();
-            let platforms = self.tree.make(super::tree::ROOT, &RUNTIME_PLATFORMS);
+            let platforms = self.tree.make(super::tree::ROOT, &known::RUNTIME_PLATFORMS);
             let platform = self.tree.make(platforms, &[&name]);
-            if self.tree.child(platform, "snapshotter").is_some() {
+            if self
+                .tree
+                .child(platform, known::HANDLERS_UNPACKED_WITH.key())
+                .is_some()
+            {
                 continue;
             }
             let value = Value::String(self.text(id));
             let why = "images for the handler are unpacked with it";
-            self.tree.owe(platform, "snapshotter", value, id, why);
+            self.tree.owe(
+                platform,
+                known::HANDLERS_UNPACKED_WITH.key(),
+                value,
+                id,
+                why,
+            );
             let message = "containerd 2.x needs it twice: it also goes to runtime_platforms, by which images are unpacked";
             self.say(id, Code::NeededTwice, message);
         }
     }
 
     fn runtime_platforms_of_1_x(&mut self) {
-        let Some(platforms) = self.tree.find(&RUNTIME_PLATFORMS) else {
+        let Some(platforms) = self.tree.find(&known::RUNTIME_PLATFORMS) else {
             return;
         };
         for platform in self.tree.children(platforms).collect::<Vec<_>>() {
-            let Some(id) = self.kept(Some(platform), "snapshotter") else {
+            let Some(id) = self.kept(Some(platform), known::HANDLERS_UNPACKED_WITH.key()) else {
                 continue;
             };
             let name = self.tree.node(platform).key.clone();
-            let runtimes = self.tree.find(&RUNTIMES);
+            let runtimes = self.tree.find(&known::RUNTIMES);
             let runtime = runtimes.and_then(|runtimes| self.tree.child(runtimes, &name));
-            let own = runtime.and_then(|runtime| self.tree.child(runtime, "snapshotter"));
+            let own = runtime
+                .and_then(|runtime| self.tree.child(runtime, known::HANDLERS_SNAPSHOTTER.key()));
             let why = "containerd 1.7 unpacks with the handler's own snapshotter";
             match (runtime, own) {
                 (_, Some(own)) if self.tree.value(own) == self.tree.value(id) => {
@@ -216,7 +224,7 @@ impl Steps<'_> {
                 }
                 (Some(runtime), None) => {
                     let value = Value::String(self.text(id));
-                    self.replace(id, runtime, "snapshotter", value, why);
+                    self.replace(id, runtime, known::HANDLERS_SNAPSHOTTER.key(), value, why);
                 }
                 _ => {}
             }
@@ -232,8 +240,8 @@ impl Steps<'_> {
         }
         for runtime in self.runtimes() {
             let is_runc = self.is_runc(runtime);
-            let options = self.tree.child(runtime, "options");
-            let id = options.and_then(|options| self.tree.child(options, "CriuPath"));
+            let options = self.tree.child(runtime, known::OPTIONS.key());
+            let id = options.and_then(|options| self.tree.child(options, known::CRIU_PATH.key()));
             let is_obsolete = |verdict: Option<&Verdict>| {
                 matches!(verdict, Some(Verdict::Drop(Dropped::Obsolete, _)))
             };

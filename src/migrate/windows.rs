@@ -2,7 +2,7 @@
 //! and what k0s makes of it, is another matter.
 
 use super::tree::{Files, Id, ROOT, Tree};
-use crate::containerd::plugin;
+use crate::config::known;
 use crate::containerd::setting::Kind;
 use crate::diagnostic::{Code, Finding};
 use crate::value::Value;
@@ -29,8 +29,8 @@ pub(super) fn find(tree: &Tree, files: Files<'_>) -> Option<Finding> {
 
 /// The name of the handler of pods that name none, if a file says it.
 fn default_handler<'t>(tree: &'t Tree, leaves: &[Id]) -> Option<&'t str> {
-    let path = ["plugins", plugin::CRI, "containerd", "default_runtime_name"];
-    let leaf = leaves.iter().find(|id| tree.path(**id) == path)?;
+    let is_it = |id: &&Id| tree.is(**id, known::DEFAULT_RUNTIME_NAME);
+    let leaf = leaves.iter().find(is_it)?;
     tree.value(*leaf)?.as_str()
 }
 
@@ -38,7 +38,7 @@ fn is_of_windows(tree: &Tree, id: Id, default: Option<&str>) -> bool {
     let (Some(place), Some(value)) = (tree.node(id).place(), tree.value(id)) else {
         return false;
     };
-    if place.free {
+    if place.free() {
         return false;
     }
     let text = value.as_str();
@@ -47,30 +47,18 @@ fn is_of_windows(tree: &Tree, id: Id, default: Option<&str>) -> bool {
         let mut texts = items.iter().map(Value::as_str);
         !items.is_empty() && texts.all(|text| text.is_some_and(is))
     };
-    match tree.path(id).as_slice() {
-        ["plugins", plugin::CRI, "containerd", "snapshotter"] => {
-            text.is_some_and(|name| SNAPSHOTTERS.contains(&name))
+    match () {
+        () if place.is(known::SNAPSHOTTER) => text.is_some_and(|name| SNAPSHOTTERS.contains(&name)),
+        () if place.is(known::DEFAULT_RUNTIME_TYPE) => text == Some(RUNHCS),
+        () if place.is(known::RUNTIME_TYPE) => {
+            let handler = tree.node(tree.node(id).parent);
+            text == Some(RUNHCS) && default == Some(&*handler.key)
         }
-        [
-            "plugins",
-            plugin::CRI,
-            "containerd",
-            "default_runtime",
-            "runtime_type",
-        ] => text == Some(RUNHCS),
-        [
-            "plugins",
-            plugin::CRI,
-            "containerd",
-            "runtimes",
-            name,
-            "runtime_type",
-        ] => text == Some(RUNHCS) && default == Some(*name),
-        ["plugins", plugin::DIFF_SERVICE, "default"] => all(|name| SNAPSHOTTERS.contains(&name)),
-        ["plugins", plugin::TASK, "platforms"] => all(|name| name.starts_with("windows/")),
+        () if place.is(known::DIFFERS) => all(|name| SNAPSHOTTERS.contains(&name)),
+        () if place.is(known::TASK_PLATFORMS) => all(|name| name.starts_with("windows/")),
         // A list of directories, of which one may have a name of one letter.
-        [.., "config_path"] => text.is_some_and(|path| path.contains(":\\")),
-        _ => matches!(place.kind, Kind::Str) && text.is_some_and(is_windows_path),
+        () if place.is(known::CONFIG_PATH) => text.is_some_and(|path| path.contains(":\\")),
+        () => matches!(place.kind(), Kind::Str) && text.is_some_and(is_windows_path),
     }
 }
 

@@ -7,9 +7,12 @@
 //! tells of every key which setting it is.
 
 mod cursor;
+mod dialect;
+mod places;
 mod rewrite;
 
 pub(crate) use cursor::{Cursor, OWN, Step};
+pub(crate) use dialect::Dialect;
 pub(crate) use rewrite::{
     enter, id_in_file, leave, read, setting_at, stated_version, with_ids, with_ids_of_2_x,
     without_short_names, write,
@@ -65,29 +68,22 @@ fn is_of_1_x(setting: &Setting) -> bool {
 /// Whether a table has a setting of this key in a later config version than 2,
 /// where it has another.
 pub(crate) fn is_later_key(table: &Place, key: &str) -> bool {
-    let Kind::Section(section) = table.kind else {
-        return false;
-    };
     let is = |moved: &Move| matches!(moved.to, MovedTo::Key(new) if new == key);
-    let mut settings = section.settings.iter();
-    settings.any(|setting| setting.moved.as_ref().is_some_and(is))
+    let mut settings = table.settings();
+    settings.any(|setting| setting.moves.iter().flatten().any(is))
 }
 
-/// Whether a move counts in a config version.
-fn applies(moved: &Move, version: i64) -> bool {
-    moved.version <= version
-}
-
-/// The path of a setting in a config version. What no declaration knows keeps
-/// its key below its table's.
-pub(crate) fn of<'k>(version: i64, path: &[&'k str]) -> Vec<&'k str> {
+/// The path of a setting in a dialect. What no declaration knows keeps its key
+/// below its table's.
+pub(crate) fn of<'k>(dialect: impl Into<Dialect>, path: &[&'k str]) -> Vec<&'k str> {
+    let dialect = dialect.into();
     let mut place = Some(Config::place());
     let mut address: Vec<&'k str> = Vec::new();
     for key in path {
         let child = place.and_then(|place| place.child(key));
-        let moved = child.and_then(|child| child.moved);
+        let moved = child.and_then(|child| dialect.place_of(&child));
         let in_plugins = address == ["plugins"];
-        match moved.filter(|moved| applies(moved, version)) {
+        match moved {
             Some(moved) => match moved.to {
                 MovedTo::Path(path) => address = path.to_vec(),
                 MovedTo::Into(table) => {
@@ -96,7 +92,7 @@ pub(crate) fn of<'k>(version: i64, path: &[&'k str]) -> Vec<&'k str> {
                 }
                 MovedTo::Key(key) => address.push(key),
             },
-            None if version == 1 && in_plugins => address.push(short(key)),
+            None if dialect.version == 1 && in_plugins => address.push(short(key)),
             None => address.push(key),
         }
         place = child;
@@ -112,10 +108,11 @@ fn short(uri: &str) -> &str {
     }
 }
 
-/// Whether files of a config version have a place for a setting.
-pub(crate) fn exists_in(version: i64, path: &[&str]) -> bool {
+/// Whether files in a dialect have a place for a setting.
+pub(crate) fn exists_in(dialect: impl Into<Dialect>, path: &[&str]) -> bool {
+    let dialect = dialect.into();
     // Short names are those of containerd 1.x.
-    if let (1, ["plugins", plugin, ..]) = (version, path)
+    if let (1, ["plugins", plugin, ..]) = (dialect.version, path)
         && is_new_in_3(plugin)
     {
         return false;
@@ -125,8 +122,7 @@ pub(crate) fn exists_in(version: i64, path: &[&str]) -> bool {
         let Some(child) = place.child(key) else {
             return true;
         };
-        let new = child.moved.filter(|moved| moved.is_new);
-        if new.is_some_and(|moved| !applies(&moved, version)) {
+        if dialect.is_before(&child) {
             return false;
         }
         place = child;
@@ -134,21 +130,21 @@ pub(crate) fn exists_in(version: i64, path: &[&str]) -> bool {
     true
 }
 
-/// The id of a plugin in a config version, as `disabled_plugins` has it.
-pub(crate) fn plugin_id(version: i64, uri: &str) -> &str {
-    match of(version, &["plugins", uri]).as_slice() {
+/// The id of a plugin in a dialect, as `disabled_plugins` has it.
+pub(crate) fn plugin_id(dialect: impl Into<Dialect>, uri: &str) -> &str {
+    match of(dialect, &["plugins", uri]).as_slice() {
         // What is a whole plugin in version 2, and only that, has one id.
         ["plugins", id] if uri != plugin::CRI => id,
         _ => uri,
     }
 }
 
-/// The plugin that an id in `disabled_plugins` of a config version means.
-pub(crate) fn plugin_of(version: i64, id: &str) -> &str {
+/// The plugin that an id in `disabled_plugins` means in a dialect.
+pub(crate) fn plugin_of(dialect: impl Into<Dialect>, id: &str) -> &str {
     if matches!(id, plugin::CRI_IMAGES | plugin::CRI_RUNTIME) {
         return id;
     }
-    let root = Cursor::root(version, false).child("plugins");
+    let root = Cursor::root(dialect, false).child("plugins");
     match root.and_then(|plugins| plugins.child(id)) {
         Step::Moved(["plugins", uri], _) => uri,
         _ => id,

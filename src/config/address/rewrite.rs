@@ -1,21 +1,21 @@
 //! A whole config from one version's paths to another's.
 
 use super::cursor::{Cursor, Step};
-use super::{by_short_name_on_2, meant, of, plugin_id, plugin_of};
+use super::{Dialect, by_short_name_on_2, meant, of, plugin_id, plugin_of};
 use crate::containerd::plugin;
 use crate::containerd::setting::Section;
 use crate::value::{Table, Value, merge, put, put_at};
 
-/// The path of the setting that stands at an address of a config version.
-pub(crate) fn setting_at(version: i64, address: &[&str]) -> Vec<String> {
-    let mut cursor = Cursor::root(version, false);
+/// The path of the setting that stands at an address of a dialect.
+pub(crate) fn setting_at(dialect: Dialect, address: &[&str]) -> Vec<String> {
+    let mut cursor = Cursor::root(dialect, false);
     let mut path: Vec<String> = Vec::new();
     for key in address {
         let step = cursor.child(key);
         match step {
             Step::Below(key, _) if !is_mark(key) => path.push(key.to_owned()),
             Step::Moved(to, _) => path = to.iter().map(|key| (*key).to_owned()).collect(),
-            Step::Below(..) | Step::Aside(_) => path.push(aside(version, key)),
+            Step::Below(..) | Step::Aside(_) => path.push(aside(dialect.version, key)),
         }
         cursor = step.cursor();
     }
@@ -145,14 +145,13 @@ fn put_ignored(table: &mut Table, key: &str, ignored: Option<Value>) {
     list.extend(left);
 }
 
-/// Brings the values of a config file of any version into the paths of
-/// version 2.
+/// Brings the values of a config file in any dialect into the paths of version 2.
 ///
 /// What containerd does not find under its name in that version is kept under
 /// a name that is nobody's.
-pub(crate) fn read(table: Table, version: i64, lenient: bool) -> Table {
+pub(crate) fn read(table: Table, dialect: impl Into<Dialect>, lenient: bool) -> Table {
     let mut top = Table::new();
-    let rest = read_table(Cursor::root(version, lenient), table, &mut top);
+    let rest = read_table(Cursor::root(dialect, lenient), table, &mut top);
     merge(&mut top, rest);
     top
 }
@@ -239,11 +238,13 @@ fn read_table(cursor: Cursor, table: Table, top: &mut Table) -> Table {
         };
         match step {
             Step::Below(name, _) if !is_mark(name) => put(&mut here, name, value),
-            Step::Below(..) | Step::Aside(_) => put(&mut here, &aside(cursor.version, &key), value),
+            Step::Below(..) | Step::Aside(_) => {
+                put(&mut here, &aside(cursor.version(), &key), value)
+            }
             Step::Moved(path, _) => {
                 // An empty table leaves no trace in one that it shares.
                 if value == Value::Table(Table::new()) {
-                    put(&mut here, &aside(cursor.version, &key), value.clone());
+                    put(&mut here, &aside(cursor.version(), &key), value.clone());
                 }
                 put_at(top, path, value);
             }
@@ -252,23 +253,24 @@ fn read_table(cursor: Cursor, table: Table, top: &mut Table) -> Table {
     here
 }
 
-/// Brings a config in the paths of version 2 into those of another version.
-pub(crate) fn write(table: Table, version: i64) -> Table {
+/// Brings a config in the paths of version 2 into those of a dialect.
+pub(crate) fn write(table: Table, dialect: impl Into<Dialect>) -> Table {
+    let dialect = dialect.into();
     let mut top = Table::new();
-    write_table(&mut Vec::new(), table, version, &mut top);
-    rename_plugins(&mut top, |id| plugin_id(version, id).to_owned());
+    write_table(&mut Vec::new(), table, dialect, &mut top);
+    rename_plugins(&mut top, |id| plugin_id(dialect, id).to_owned());
     top
 }
 
 /// The recursion is as deep as the table, which no parser in use lets grow
 /// beyond 80 levels a notation.
-fn write_table(at: &mut Vec<String>, table: Table, version: i64, top: &mut Table) {
+fn write_table(at: &mut Vec<String>, table: Table, dialect: Dialect, top: &mut Table) {
     for (key, value) in table {
         at.push(key);
         match value {
-            Value::Table(table) if !table.is_empty() => write_table(at, table, version, top),
+            Value::Table(table) if !table.is_empty() => write_table(at, table, dialect, top),
             value => {
-                if let Some(path) = written(at, version) {
+                if let Some(path) = written(at, dialect) {
                     let path: Vec<&str> = path.iter().map(String::as_str).collect();
                     put_at(top, &path, value);
                 }
@@ -278,19 +280,19 @@ fn write_table(at: &mut Vec<String>, table: Table, version: i64, top: &mut Table
     }
 }
 
-/// The path in a config version; `None` for what another version ignored. In a
+/// The path in a dialect; `None` for what another version ignored. In a
 /// table that was ignored, keys may have been, too.
-fn written(path: &[String], version: i64) -> Option<Vec<String>> {
+fn written(path: &[String], dialect: Dialect) -> Option<Vec<String>> {
     let first = path.iter().position(|key| key.starts_with(ASIDE));
     let (known, ignored) = path.split_at_checked(first.unwrap_or(path.len()))?;
     let known: Vec<&str> = known.iter().map(String::as_str).collect();
-    let mut address = of(version, &known);
+    let mut address = of(dialect, &known);
     for key in ignored {
         address.push(match key.strip_prefix(ASIDE) {
             None => key,
             Some(rest) => {
                 let (of_version, key) = rest.split_once(": ")?;
-                (of_version == version.to_string()).then_some(key)?
+                (of_version == dialect.version.to_string()).then_some(key)?
             }
         });
     }

@@ -3,22 +3,14 @@
 use super::syntax::{
     is_bad_platform, is_bad_port, is_full_name, is_no_image, placeholder, why_no_image,
 };
-use super::{Check, FINDS_SANDBOX_IMAGE, Refuses, Rule, in_cri};
-use crate::config::Config;
+use super::{Check, FINDS_SANDBOX_IMAGE, Refuses, Rule};
+use crate::config::table::Known;
+use crate::config::{Config, known};
 use crate::containerd::releases::{V1_3, V2_0, V2_3};
 use crate::containerd::setting::Kind;
 use crate::containerd::{duration, handler, plugin};
 use crate::shown;
 use crate::value::Value;
-
-/// Settings of CRI that are durations in strings.
-const DURATIONS: [&str; 5] = [
-    "stream_idle_timeout",
-    "image_pull_progress_timeout",
-    "drain_exec_sync_io_timeout",
-    "runtime_stats_collect_period",
-    "stats_retention_period",
-];
 
 /// A runtime handler as CRI has it in the end.
 struct Handler {
@@ -38,9 +30,10 @@ impl Handler {
         }
     }
 
-    fn path<'a>(&'a self, key: &'a str) -> Vec<&'a str> {
+    /// The path of what any handler has as `setting`.
+    fn path(&self, setting: Known) -> Vec<&str> {
         let table = self.table.iter().map(String::as_str);
-        table.chain([key]).collect()
+        table.chain([setting.key()]).collect()
     }
 }
 
@@ -49,8 +42,9 @@ impl Check<'_> {
         self.handlers();
         self.stream_server();
         self.images();
-        for key in DURATIONS {
-            let path = in_cri(&[key]);
+        let settings = known::CRI_PLUGIN.place().settings();
+        for setting in settings.filter(|setting| setting.is_duration) {
+            let path = ["plugins", plugin::CRI, setting.key];
             let text = self.text(&path);
             if !text.is_empty() && duration::parse(&text).is_none() {
                 let message = format!(
@@ -66,21 +60,18 @@ impl Check<'_> {
     /// The runtime handlers, and the name of the default one. containerd 1.3 –
     /// 1.7 make handlers of the two old tables when these have a type.
     fn effective_handlers(&mut self) -> (Vec<Handler>, String) {
-        let mut default = self.text(&in_cri(&["containerd", "default_runtime_name"]));
+        let mut default = self.text(&known::DEFAULT_RUNTIME_NAME);
         let mut handlers: Vec<Handler> = Vec::new();
-        for name in self.effective.entries(&handler::RUNTIMES) {
-            let mut table = handler::RUNTIMES.to_vec();
-            table.push(&name);
-            handlers.push(Handler::new(&name, &table));
+        for name in self.effective.entries(&known::RUNTIMES) {
+            handlers.push(Handler::new(&name, &known::HANDLER.of(&[&name])));
         }
         let old = [
-            ("default_runtime", "default"),
-            ("untrusted_workload_runtime", "untrusted"),
+            (known::DEFAULT_RUNTIME, "default"),
+            (known::UNTRUSTED_WORKLOAD_RUNTIME, "untrusted"),
         ];
-        for (key, name) in old {
-            let table = in_cri(&["containerd", key]);
+        for (table, name) in old {
             let old = Handler::new(name, &table);
-            if self.text(&old.path("runtime_type")).is_empty() {
+            if self.text(&old.path(known::RUNTIME_TYPE)).is_empty() {
                 continue;
             }
             let there = handlers.iter().position(|handler| handler.name == name);
@@ -105,7 +96,7 @@ impl Check<'_> {
             return;
         }
         let (handlers, default) = self.effective_handlers();
-        let name = in_cri(&["containerd", "default_runtime_name"]);
+        let name = known::DEFAULT_RUNTIME_NAME;
         let found = handlers.iter().find(|handler| handler.name == default);
         if found.is_none() {
             let message = match default.as_str() {
@@ -117,20 +108,17 @@ impl Check<'_> {
             };
             // Of its own, containerd has the handler that it names.
             let path = match self.is_set(&name) {
-                true => name.as_slice(),
-                false => &handler::RUNTIMES,
+                true => name,
+                false => known::RUNTIMES,
             };
-            self.refuse(Rule::DefaultRuntime, Refuses::Cri, path, message);
+            self.refuse(Rule::DefaultRuntime, Refuses::Cri, &path, message);
         }
-        let default = found.map(|handler| handler.path("runtime_type"));
+        let default = found.map(|handler| handler.path(known::RUNTIME_TYPE));
         let default = default.map(|path| self.text(&path)).unwrap_or_default();
-        for (path, key) in [
-            (in_cri(&["systemd_cgroup"]), "systemd_cgroup"),
-            (in_cri(&["containerd", "no_pivot"]), "no_pivot"),
-        ] {
+        for setting in [known::SYSTEMD_CGROUP, known::NO_PIVOT] {
             // Without a default handler nobody gets that far.
-            if self.is_true(&path) && found.is_some() && default != handler::LINUX_V1 {
-                self.only_linux_v1(&path, key);
+            if self.is_true(&setting) && found.is_some() && default != handler::LINUX_V1 {
+                self.only_linux_v1(&setting, setting.key());
             }
         }
         for handler in &handlers {
@@ -147,27 +135,27 @@ impl Check<'_> {
 
     fn handler(&mut self, handler: &Handler) {
         let name = shown::name(&handler.name);
-        let is_linux_v1 = self.text(&handler.path("runtime_type")) == handler::LINUX_V1;
-        for key in ["runtime_engine", "runtime_root"] {
-            let path = handler.path(key);
+        let is_linux_v1 = self.text(&handler.path(known::RUNTIME_TYPE)) == handler::LINUX_V1;
+        for setting in [known::RUNTIME_ENGINE, known::RUNTIME_ROOT] {
+            let path = handler.path(setting);
             if !is_linux_v1 && !self.text(&path).is_empty() {
-                self.only_linux_v1(&path, key);
+                self.only_linux_v1(&path, setting.key());
             }
         }
-        let all = handler.path("privileged_without_host_devices_all_devices_allowed");
-        let without = handler.path("privileged_without_host_devices");
+        let all = handler.path(known::ALL_DEVICES_ALLOWED);
+        let without = handler.path(known::WITHOUT_HOST_DEVICES);
         if self.is_true(&all) && !self.is_true(&without) {
             let message = format!("the handler {name:?} lacks `privileged_without_host_devices`");
             self.refuse(Rule::AllDevices, Refuses::Cri, &all, message);
         }
-        let io_type = handler.path("io_type");
+        let io_type = handler.path(known::IO_TYPE);
         if !matches!(self.text(&io_type).as_str(), "" | "fifo" | "streaming") {
             let message = format!(
                 "the handler {name:?} has an `io_type` that is neither \"fifo\" nor \"streaming\""
             );
             self.refuse(Rule::IoType, Refuses::Cri, &io_type, message);
         }
-        let path = handler.path("snapshotter");
+        let path = handler.path(known::HANDLERS_SNAPSHOTTER);
         let snapshotter = self.text(&path);
         if let Err(why) = self.loaded(plugin::SNAPSHOTTER, &snapshotter)
             && !snapshotter.is_empty()
@@ -183,7 +171,7 @@ impl Check<'_> {
     /// What a handler's pods fail for, its shim being what it is.
     fn shim(&mut self, handler: &Handler) {
         let name = shown::name(&handler.name);
-        let path = handler.path("runtime_type");
+        let path = handler.path(known::RUNTIME_TYPE);
         let kind = self.text(&path);
         let is_gone = self.release.is_2() && handler::OLD_TYPES.contains(&kind.as_str());
         let table: Vec<&str> = handler.table.iter().map(String::as_str).collect();
@@ -199,12 +187,12 @@ impl Check<'_> {
             return;
         }
         let is_runc = kind == handler::RUNC_V2;
-        let path = handler.path("io_type");
+        let path = handler.path(known::IO_TYPE);
         if is_runc && self.text(&path) == "streaming" {
             let message = format!("the shim of the handler {name:?} has no streams but FIFOs");
             self.refuse(Rule::IoType, Refuses::Sandbox, &path, message);
         }
-        let path = handler.path("sandbox_mode");
+        let path = handler.path(known::SANDBOX_MODE);
         let message = match self.text(&path).as_str() {
             "" | "podsandbox" => return,
             "shim" if !is_runc => return,
@@ -229,11 +217,11 @@ impl Check<'_> {
     /// no upper and lower case in their names, 1.x reads the first of some
     /// spellings.
     fn shim_options(&mut self, handler: &Handler) {
-        let kind = self.text(&handler.path("runtime_type"));
+        let kind = self.text(&handler.path(known::RUNTIME_TYPE));
         if self.release.is_2() && handler::OLD_TYPES.contains(&kind.as_str()) {
             return;
         }
-        let path = handler.path("options");
+        let path = handler.path(known::OPTIONS);
         let options = self.effective.set_value(&path).and_then(Value::as_table);
         let (Some(options), Some(place)) = (options, Config::place_of(&path)) else {
             return;
@@ -257,7 +245,7 @@ impl Check<'_> {
             wrong.extend(same.into_iter().filter_map(|(key, value)| {
                 let message = match value {
                     // All of them are unsigned, and of 32 bits.
-                    Value::Integer(n) if matches!(option.kind, Kind::Int) => u32::try_from(*n)
+                    Value::Integer(n) if matches!(option.kind(), Kind::Int) => u32::try_from(*n)
                         .err()
                         .map(|_| format!("{n} is out of range")),
                     value => option.mismatch(value, self.release),
@@ -273,20 +261,19 @@ impl Check<'_> {
     }
 
     fn stream_server(&mut self) {
-        let path = |key| in_cri(&["x509_key_pair_streaming", key]);
-        let (cert, key) = (path("tls_cert_file"), path("tls_key_file"));
-        let set = [&cert, &key].map(|path| !self.text(path).is_empty());
-        let is_on = self.is_true(&in_cri(&["enable_tls_streaming"]));
+        let (cert, key) = (known::STREAM_CERT, known::STREAM_KEY);
+        let set = [cert, key].map(|path| !self.text(&path).is_empty());
+        let is_on = self.is_true(&known::ENABLE_TLS_STREAMING);
         let message = match (is_on, set) {
             (_, [false, false]) | (true, [true, true]) => None,
             (false, _) => Some("the key pair is set and `enable_tls_streaming` is not"),
             (true, _) => Some("of the certificate and its key only one is set"),
         };
         if let Some(message) = message {
-            let path = if set == [false, true] { &key } else { &cert };
-            self.refuse(Rule::StreamKeyPair, Refuses::Cri, path, message);
+            let path = if set == [false, true] { key } else { cert };
+            self.refuse(Rule::StreamKeyPair, Refuses::Cri, &path, message);
         }
-        let port = in_cri(&["stream_server_port"]);
+        let port = known::STREAM_SERVER_PORT;
         if is_bad_port(&self.text(&port)) {
             let message = "this is no number of a port";
             self.refuse(Rule::StreamPort, Refuses::Daemon, &port, message);
@@ -294,7 +281,7 @@ impl Check<'_> {
     }
 
     fn images(&mut self) {
-        let path = in_cri(&["containerd", "snapshotter"]);
+        let path = known::SNAPSHOTTER;
         let mut snapshotter = self.text(&path);
         if snapshotter.is_empty() && !self.release.is_2() {
             snapshotter = DEFAULT_SNAPSHOTTER.to_owned();
@@ -302,11 +289,11 @@ impl Check<'_> {
         if let Err(why) = self.loaded(plugin::SNAPSHOTTER, &snapshotter) {
             let shown = shown::name(&snapshotter);
             let message = format!("the snapshotter {shown:?} is not loaded: {why}");
-            let path = self.naming(&path);
-            self.refuse(Rule::Snapshotter, Refuses::Cri, path, message);
+            let path = self.naming(path);
+            self.refuse(Rule::Snapshotter, Refuses::Cri, &path, message);
         }
-        for name in self.effective.entries(&in_cri(&["runtime_platforms"])) {
-            let path = in_cri(&["runtime_platforms", &name, "platform"]);
+        for name in self.effective.entries(&known::RUNTIME_PLATFORMS) {
+            let path = known::HANDLERS_PLATFORM.of(&[&name]);
             let platform = self.text(&path);
             if !platform.is_empty() && is_bad_platform(&platform) {
                 let message = format!(
@@ -316,7 +303,7 @@ impl Check<'_> {
                 self.refuse(Rule::RuntimePlatform, Refuses::Cri, &path, message);
             }
         }
-        let timeout = in_cri(&["image_pull_progress_timeout"]);
+        let timeout = known::IMAGE_PULL_PROGRESS_TIMEOUT;
         if self.is_known(&timeout) && self.text(&timeout).is_empty() {
             let message = "the duration is empty; write \"0s\" for no timeout";
             self.refuse(Rule::PullTimeout, Refuses::Pull, &timeout, message);
@@ -328,17 +315,17 @@ impl Check<'_> {
     /// A ticker wants a positive period. The collector that 2.3 has for
     /// containers takes an empty one for its own.
     fn stats_periods(&mut self) {
-        let images = in_cri(&["stats_collect_period"]);
-        let containers = in_cri(&["runtime_stats_collect_period"]);
+        let images = known::STATS_COLLECT_PERIOD;
+        let containers = known::RUNTIME_STATS_COLLECT_PERIOD;
         let of_images = matches!(self.value(&images), Some(Value::Integer(..=0)));
         let of_containers = duration::parse(&self.text(&containers)).is_some_and(|d| d <= 0);
         let is_panic = match self.is_from(V2_3) {
-            true => of_containers.then_some(&containers),
-            false => of_images.then_some(&images),
+            true => of_containers.then_some(containers),
+            false => of_images.then_some(images),
         };
         if let Some(path) = is_panic {
             let message = "containerd panics where this is not positive";
-            self.refuse(Rule::StatsPeriod, Refuses::Daemon, path, message);
+            self.refuse(Rule::StatsPeriod, Refuses::Daemon, &path, message);
         }
     }
 
@@ -347,7 +334,7 @@ impl Check<'_> {
     /// (containerd#13529, awslabs/amazon-eks-ami#2729). 2.x takes its own for an
     /// empty one, 1.x none.
     fn sandbox_image(&mut self) {
-        let path = in_cri(&["sandbox_image"]);
+        let path = known::SANDBOX_IMAGE;
         let image = self.text(&path);
         let is_literal = self.is_from(V2_3) && self.release < FINDS_SANDBOX_IMAGE;
         let (rule, message) = match image.as_str() {
@@ -379,11 +366,9 @@ impl Check<'_> {
     }
 
     fn bin_dirs(&mut self) {
-        let (dir, dirs) = (in_cri(&["cni", "bin_dir"]), in_cri(&["cni", "bin_dirs"]));
-        let default = Config::place_of(&dirs);
-        let is_default = |value: Value| {
-            value.is_zero() || default.is_some_and(|place| place.is_default(&value, self.release))
-        };
+        let (dir, dirs) = (known::BIN_DIR, known::BIN_DIRS);
+        let is_default =
+            |value: Value| value.is_zero() || dirs.place().is_default(&value, self.release);
         let has_others = self.value(&dirs).is_some_and(|dirs| !is_default(dirs));
         if self.is_from(V2_0) && has_others && !self.text(&dir).is_empty() {
             let message = "there are `bin_dirs` as well";

@@ -1,28 +1,24 @@
 //! Settings of the daemon itself.
 
 use super::syntax::is_bad_address;
-use super::{Check, Refuses, Rule, in_cri};
+use super::{Check, Refuses, Rule};
+use crate::config::known;
 use crate::containerd::duration;
 use crate::containerd::releases::{V1_7_17, V2_3};
 use crate::shown;
 use crate::value::Value;
-
-/// The TCP server's address, that of the metrics and that of the debug server.
-const TCP: [&str; 2] = ["grpc", "tcp_address"];
-const METRICS: [&str; 2] = ["metrics", "address"];
-const DEBUG: [&str; 2] = ["debug", "address"];
 
 impl Check<'_> {
     pub(super) fn daemon(&mut self) {
         self.config_version();
         self.addresses();
         self.tcp_key_pair();
-        let format = ["debug", "format"];
+        let format = known::LOG_FORMAT;
         if !matches!(self.text(&format).as_str(), "" | "text" | "json") {
             let message = "the log format is neither \"text\" nor \"json\"";
             self.refuse(Rule::LogFormat, Refuses::Daemon, &format, message);
         }
-        for name in self.effective.entries(&["timeouts"]) {
+        for name in self.effective.entries(&known::TIMEOUTS) {
             let path = ["timeouts", name.as_str()];
             if let Some(Value::String(text)) = self.value(&path)
                 && duration::parse(&text).is_none()
@@ -55,19 +51,30 @@ impl Check<'_> {
         } else {
             return;
         };
-        self.refuse(Rule::ConfigVersion, Refuses::Daemon, &["version"], message);
+        self.refuse(
+            Rule::ConfigVersion,
+            Refuses::Daemon,
+            &known::VERSION,
+            message,
+        );
     }
 
     fn addresses(&mut self) {
         // 2.3 makes no TCP server where it has nothing to serve.
-        let serves = !self.is_from(V2_3) || !self.is_true(&in_cri(&["disable_tcp_service"]));
-        for (path, is_used) in [(TCP, serves), (METRICS, true), (DEBUG, true)] {
+        let serves = !self.is_from(V2_3) || !self.is_true(&known::DISABLE_TCP_SERVICE);
+        let servers = [
+            (known::TCP_ADDRESS, serves),
+            (known::METRICS_ADDRESS, true),
+            (known::DEBUG_ADDRESS, true),
+        ];
+        for (path, is_used) in servers {
             let address = self.text(&path);
-            let is_socket = path == DEBUG && address.starts_with('/');
+            let is_debug = path == known::DEBUG_ADDRESS;
+            let is_socket = is_debug && address.starts_with('/');
             if address.is_empty() || is_socket || !is_used || !is_bad_address(&address) {
                 continue;
             }
-            let message = match path == DEBUG {
+            let message = match is_debug {
                 true => {
                     "nothing can listen on the address, which wants an absolute path, or a host and a port"
                 }
@@ -79,8 +86,11 @@ impl Check<'_> {
 
     /// From 2.3 on the server is a plugin, which is there for its address only.
     fn tcp_key_pair(&mut self) {
-        let (cert, key) = (["grpc", "tcp_tls_cert"], ["grpc", "tcp_tls_key"]);
-        let refuses = match (self.is_from(V2_3), self.text(&TCP).is_empty()) {
+        let (cert, key) = (known::TCP_TLS_CERT, known::TCP_TLS_KEY);
+        let refuses = match (
+            self.is_from(V2_3),
+            self.text(&known::TCP_ADDRESS).is_empty(),
+        ) {
             (true, true) => return,
             (true, false) => Refuses::Plugin,
             (false, _) => Refuses::Daemon,

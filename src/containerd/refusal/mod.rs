@@ -48,11 +48,12 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use self::plugins::Proxy;
+use super::Release;
 use super::load::Effective;
 use super::pull::ObstacleKind;
 use super::releases::V2_4;
-use super::{Release, plugin};
-use crate::config::Config;
+use crate::config::table::Known;
+use crate::config::{Config, known};
 use crate::shown;
 use crate::value::Value;
 
@@ -330,8 +331,6 @@ impl Effective {
     }
 }
 
-const DISABLED: &str = "disabled_plugins";
-
 /// Whether a release exits on a file of config version 4 that is imported by one
 /// of version 3.
 pub(crate) fn refuses_version_4_behind_3(release: Release) -> bool {
@@ -350,13 +349,6 @@ fn is_bound_by_main(release: Release) -> bool {
 
 /// The first release of 2.3 that looks for the sandbox image by its full name.
 const FINDS_SANDBOX_IMAGE: Release = Release::new(2, 3, 4);
-
-/// The path of a setting of CRI in config version 2.
-fn in_cri<'k>(keys: &[&'k str]) -> Vec<&'k str> {
-    let mut path = vec!["plugins", plugin::CRI];
-    path.extend(keys);
-    path
-}
 
 /// One look at a configuration.
 struct Check<'a> {
@@ -420,10 +412,10 @@ impl Check<'_> {
 
     /// The setting that names a plugin which is not loaded; where nothing sets
     /// it, its default is disabled.
-    fn naming<'k>(&self, path: &'k [&'k str]) -> &'k [&'k str] {
-        match self.is_set(path) {
-            true => path,
-            false => &[DISABLED],
+    fn naming(&self, setting: Known) -> Known {
+        match self.is_set(&setting) {
+            true => setting,
+            false => known::DISABLED_PLUGINS,
         }
     }
 

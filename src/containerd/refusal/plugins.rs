@@ -3,15 +3,14 @@
 use std::collections::BTreeSet;
 
 use super::syntax::{is_bad_platform, is_bad_size};
-use super::{Check, DISABLED, Refusal, Refuses, Rule};
-use crate::config::address;
+use super::{Check, Refusal, Refuses, Rule};
+use crate::config::table::Known;
+use crate::config::{address, known};
 use crate::containerd::import::clean;
 use crate::containerd::plugin::{self, Need};
 use crate::containerd::releases::*;
 use crate::shown;
 use crate::value::Value;
-
-const REQUIRED: &str = "required_plugins";
 
 /// Why a plugin is not loaded: another refusal tells.
 const ELSEWHERE: &str = "one of its settings keeps it from loading";
@@ -39,7 +38,7 @@ impl Check<'_> {
 
     /// Sorts out once what the rules ask for again and again.
     pub(super) fn index(&mut self) {
-        let ids = self.texts(&[DISABLED]);
+        let ids = self.texts(&known::DISABLED_PLUGINS);
         self.disabled = match self.effective.has_short_names() {
             true => ids.into_iter().collect(),
             false => ids
@@ -47,8 +46,8 @@ impl Check<'_> {
                 .map(|id| self.effective.plugin_id(id).to_owned())
                 .collect(),
         };
-        for name in self.effective.entries(&["proxy_plugins"]) {
-            let kind = self.text(&["proxy_plugins", &name, "type"]);
+        for name in self.effective.entries(&known::PROXY_PLUGINS) {
+            let kind = self.text(&known::PROXY_TYPE.of(&[&name]));
             let kind = plugin::proxy_type(&kind, self.release);
             self.proxy_uris
                 .extend(kind.map(|kind| format!("{kind}.{name}")));
@@ -87,12 +86,12 @@ impl Check<'_> {
         if self.proxy_uris.contains(&uri) {
             return Ok(());
         }
-        let lacks = |key: &str| self.text(&["plugins", &uri, key]).is_empty();
+        let lacks = |setting: Known| self.text(&setting).is_empty();
         match uri.as_str() {
             uri if !plugin::is_built_in(uri, self.release) => Err("no plugin of that name"),
-            plugin::DEVMAPPER if lacks("pool_name") => Err("it has no `pool_name`"),
+            plugin::DEVMAPPER if lacks(known::POOL_NAME) => Err("it has no `pool_name`"),
             plugin::DEVMAPPER if self.devmapper_fault().is_some() => Err("its settings are wrong"),
-            plugin::BLOCKFILE if lacks("scratch_file") => Err("it has no `scratch_file`"),
+            plugin::BLOCKFILE if lacks(known::SCRATCH_FILE) => Err("it has no `scratch_file`"),
             _ => Ok(()),
         }
     }
@@ -113,7 +112,7 @@ impl Check<'_> {
         }
         let sections = match self.release.is_2() {
             true => Vec::new(),
-            false => self.effective.entries(&["plugins"]),
+            false => self.effective.entries(&known::PLUGINS),
         };
         let lists = plugin::LISTS.into_iter();
         let ids = lists.flat_map(|list| self.texts(&[list]).into_iter().map(move |id| (list, id)));
@@ -194,7 +193,12 @@ impl Check<'_> {
                     (Refuses::Cri, message)
                 }
             };
-            self.refuse(Rule::DisabledPlugin, refuses, &[DISABLED], message);
+            self.refuse(
+                Rule::DisabledPlugin,
+                refuses,
+                &known::DISABLED_PLUGINS,
+                message,
+            );
         }
     }
 
@@ -222,7 +226,7 @@ impl Check<'_> {
     }
 
     fn metadata(&mut self) {
-        let path = ["plugins", plugin::BOLT, "content_sharing_policy"];
+        let path = known::CONTENT_SHARING_POLICY;
         if !matches!(self.text(&path).as_str(), "" | "shared" | "isolated") {
             let message = "content is either \"shared\" or \"isolated\"";
             self.refuse(Rule::SharingPolicy, Refuses::Cri, &path, message);
@@ -231,27 +235,27 @@ impl Check<'_> {
 
     /// The setting of the devmapper snapshotter that is wrong, if there is a
     /// pool: without one it is skipped.
-    fn devmapper_fault(&self) -> Option<(&'static str, &'static str)> {
-        let text = |key| self.text(&["plugins", plugin::DEVMAPPER, key]);
-        if text("pool_name").is_empty() {
+    fn devmapper_fault(&self) -> Option<(Known, &'static str)> {
+        let text = |setting: Known| self.text(&setting);
+        if text(known::POOL_NAME).is_empty() {
             return None;
         }
-        match text("base_image_size").as_str() {
-            "" => return Some(("pool_name", "a pool wants a `base_image_size`")),
+        match text(known::BASE_IMAGE_SIZE).as_str() {
+            "" => return Some((known::POOL_NAME, "a pool wants a `base_image_size`")),
             size if is_bad_size(size) => {
-                return Some(("base_image_size", "a size is such as \"10GB\""));
+                return Some((known::BASE_IMAGE_SIZE, "a size is such as \"10GB\""));
             }
             _ => {}
         }
-        match text("fs_type").as_str() {
+        match text(known::FS_TYPE).as_str() {
             "" | "ext4" | "xfs" => None,
             "ext2" if self.is_from(V1_7) => None,
-            _ => Some(("fs_type", "devmapper does not know the file system")),
+            _ => Some((known::FS_TYPE, "devmapper does not know the file system")),
         }
     }
 
     fn devmapper(&mut self) {
-        let Some((key, message)) = self.devmapper_fault() else {
+        let Some((setting, message)) = self.devmapper_fault() else {
             return;
         };
         if self.is_disabled(plugin::DEVMAPPER) {
@@ -261,24 +265,23 @@ impl Check<'_> {
             true => Refuses::Cri,
             false => Refuses::Plugin,
         };
-        let path = ["plugins", plugin::DEVMAPPER, key];
-        self.refuse(Rule::Devmapper, refuses, &path, message);
+        self.refuse(Rule::Devmapper, refuses, &setting, message);
     }
 
     fn differs(&mut self) {
-        let path = ["plugins", plugin::DIFF_SERVICE, "default"];
+        let path = known::DIFFERS;
         for name in self.texts(&path) {
             if let Err(why) = self.loaded(plugin::DIFFER, &name) {
                 let shown = shown::name(&name);
                 let message = format!("the differ {shown:?} is not loaded: {why}");
-                let path = self.naming(&path);
-                self.refuse(Rule::Differ, Refuses::Cri, path, message);
+                let path = self.naming(path);
+                self.refuse(Rule::Differ, Refuses::Cri, &path, message);
             }
         }
     }
 
     fn task_platforms(&mut self) {
-        let path = ["plugins", plugin::TASK, "platforms"];
+        let path = known::TASK_PLATFORMS;
         for platform in self.texts(&path) {
             if is_bad_platform(&platform) {
                 let message = format!(
@@ -293,7 +296,7 @@ impl Check<'_> {
     /// What is left of a socket's path of 107 bytes for its directory (2.3).
     fn shim_sockets(&mut self) {
         const LONGEST: usize = 42;
-        let path = ["plugins", plugin::SHIM_MANAGER, "socket_dir"];
+        let path = known::SHIM_SOCKET_DIR;
         let dir = self.text(&path);
         let message = match dir.as_str() {
             "" => return,
@@ -314,7 +317,7 @@ impl Check<'_> {
             true => Refuses::Cri,
             false => Refuses::Plugin,
         };
-        let path = ["plugins", plugin::TRANSFER, "unpack_config"];
+        let path = known::UNPACK_CONFIG;
         let faults: Vec<String> = match self.value(&path) {
             Some(Value::Array(entries)) => {
                 let entries = entries.iter().filter_map(Value::as_table);
@@ -339,7 +342,7 @@ impl Check<'_> {
             }
         };
         for message in faults {
-            self.refuse(Rule::Unpack, refuses, self.naming(&path), message);
+            self.refuse(Rule::Unpack, refuses, &self.naming(path), message);
         }
     }
 
@@ -375,12 +378,13 @@ impl Check<'_> {
         let refused: BTreeSet<String> = refused
             .filter_map(|found| found.path.get(1).cloned())
             .collect();
-        let ids: BTreeSet<String> = self.texts(&[REQUIRED]).into_iter().collect();
+        let ids: BTreeSet<String> = self.texts(&known::REQUIRED_PLUGINS).into_iter().collect();
         for id in ids {
             if let Some(why) = self.not_loaded(&id, no_cri, &refused) {
                 let id = shown::name(address::id_in_file(&id));
                 let message = format!("the required plugin {id} is not loaded: {why}");
-                self.refuse(Rule::RequiredPlugin, Refuses::Daemon, &[REQUIRED], message);
+                let path = known::REQUIRED_PLUGINS;
+                self.refuse(Rule::RequiredPlugin, Refuses::Daemon, &path, message);
             }
         }
     }

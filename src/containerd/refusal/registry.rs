@@ -1,27 +1,28 @@
 //! Image registries.
 
-use super::{Check, Refuses, Rule, in_cri};
+use super::{Check, Refuses, Rule};
+use crate::config::known;
 use crate::containerd::releases::V1_4;
 use crate::containerd::url::Url;
 use crate::shown;
 
 impl Check<'_> {
     pub(super) fn registry(&mut self) {
-        let has_config_path = !self.text(&in_cri(&["registry", "config_path"])).is_empty();
-        let mirrors = in_cri(&["registry", "mirrors"]);
+        let has_config_path = !self.text(&known::CONFIG_PATH).is_empty();
+        let mirrors = known::MIRRORS;
         if has_config_path && !self.effective.entries(&mirrors).is_empty() {
             let message = "there are mirrors beside `config_path`";
             self.refuse(Rule::MirrorsAndConfigPath, Refuses::Cri, &mirrors, message);
         }
-        for host in self.effective.entries(&in_cri(&["registry", "configs"])) {
+        for host in self.effective.entries(&known::CONFIGS) {
             self.tls(&host, has_config_path);
         }
         if !self.is_from(V1_4) {
             return;
         }
-        for url in self.effective.entries(&in_cri(&["registry", "auths"])) {
+        for url in self.effective.entries(&known::AUTHS) {
             if Url::parse(&url).is_none() {
-                let path = in_cri(&["registry", "auths", &url]);
+                let path = known::AUTHS_ENTRY.of(&[&url]);
                 let message = format!("{:?} is not a URL", shown::name(&url));
                 self.refuse(Rule::AuthsUrl, Refuses::Cri, &path, message);
             }
@@ -29,12 +30,8 @@ impl Check<'_> {
     }
 
     fn tls(&mut self, host: &str, has_config_path: bool) {
-        let tls = in_cri(&["registry", "configs", host, "tls"]);
-        let [cert, key] = ["cert_file", "key_file"].map(|key| {
-            let mut path = tls.clone();
-            path.push(key);
-            path
-        });
+        let parts = [known::HOSTS_TLS, known::HOSTS_CERT, known::HOSTS_KEY];
+        let [tls, cert, key] = parts.map(|setting| setting.of(&[host]));
         if !self.is_known(&cert) || !self.is_set(&tls) {
             return;
         }

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::Document;
+use crate::containerd::plugin;
 
 /// The rules that a file breaks.
 fn rules(release: &str, text: &str) -> Vec<Rule> {

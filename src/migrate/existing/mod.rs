@@ -90,7 +90,7 @@ pub fn plan_drop_ins(existing: &ExistingDropIns<'_>, target: &Target, options: &
     }));
     let tree = &mut input.tree;
     findings.extend(unknown::not_understood(tree, files));
-    tree.write_as(target.release.config_version());
+    tree.write_as(target.dialect());
     let origin = origin::of(tree, options.origin);
     let mut parts = Vec::new();
     let mut emptied = Vec::new();

@@ -69,7 +69,7 @@ impl Reader<'_> {
             Rules::Containerd2 => tree.node(parent).key == "plugins",
         };
         let parent = tree.node(parent);
-        let is_entry_of_map = parent.place().is_some_and(|p| p.merge == Merge::Entry);
+        let is_entry_of_map = parent.place().is_some_and(|p| p.merge() == Merge::Entry);
         !merged && parent.parent == ROOT && is_entry_of_map
     }
 
@@ -95,14 +95,14 @@ impl Reader<'_> {
         };
         let is_list = node
             .place()
-            .is_some_and(|place| place.merge == Merge::Append);
+            .is_some_and(|place| place.merge() == Merge::Append);
         let earlier = self.file_of(old);
         let by_key = self.both_have_cri(earlier);
         if self.apart && is_list && !by_key {
             self.input.tree.push(parent, node);
             return;
         }
-        let owned = node.place().and_then(|place| place.owned);
+        let owned = node.place().and_then(|place| place.owned());
         if let Some(why) = owned.filter(|_| !(is_list && by_key)) {
             // Neither counts; each file's line has its own fate.
             let verdict = Verdict::Drop(Dropped::Owned, why.to_owned());

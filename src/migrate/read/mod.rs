@@ -342,8 +342,9 @@ impl Reader<'_> {
         is_moved: bool,
     ) -> Option<Pending<'d>> {
         let place = node.place();
-        let is_table_kind = place
-            .is_none_or(|place| matches!(place.kind, Kind::Section(_) | Kind::Map(_) | Kind::Any));
+        let is_table_kind = place.is_none_or(|place| {
+            matches!(place.kind(), Kind::Section(_) | Kind::Map(_) | Kind::Any)
+        });
         match item.as_table_like().filter(|_| is_table_kind) {
             Some(table) if is_moved => {
                 let (parent, key) = (node.parent, node.key.clone());

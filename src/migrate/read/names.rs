@@ -61,7 +61,7 @@ impl Reader<'_> {
             _ => {}
         }
         let declared = cursor.place.is_some_and(|place| {
-            matches!(place.kind, Kind::Section(_)) && place.presence() != Presence::Free
+            matches!(place.kind(), Kind::Section(_)) && place.presence() != Presence::Free
         });
         if !declared || step.is_known() {
             return self.known(parent, step);
@@ -93,7 +93,7 @@ impl Reader<'_> {
 
     pub(super) fn known(&mut self, parent: Id, step: Step<'_>) -> Known {
         // Whose options are in a table is up to the handler, not to its declaration.
-        let declared = step.place().filter(|place| !place.free);
+        let declared = step.place().filter(|place| !place.free());
         let removed = declared.and_then(|place| place.removed());
         // containerd 2.3 looks for it in files of version 3 still.
         let migrated = self.version == 3 && matches!(step, Step::Below("sched_core", _));
