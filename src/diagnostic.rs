@@ -469,6 +469,11 @@ impl Code {
 }
 
 impl Finding {
+    /// Whether it is of error level.
+    pub fn is_error(&self) -> bool {
+        self.severity == Severity::Error
+    }
+
     /// The same about a file that is not rewritten.
     pub(crate) fn in_place(mut self) -> Self {
         self.help = self.code.help_in_place();

@@ -65,7 +65,7 @@ impl Regime {
 }
 
 /// A k0s release, with the facts that decide about containerd's configuration.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Release {
     /// The version, for instance `1.30.4+k0s.0`.

@@ -53,6 +53,7 @@ pub use ledger::{Fate, LedgerEntry};
 pub use origin::{Dump, Origin};
 pub use plan::{Plan, plan};
 pub use sandbox::{DecidedBy, SandboxImages};
+pub use steps::Step;
 pub use target::{Stated, Target, TargetError};
 
 pub use crate::shown::Redacted;

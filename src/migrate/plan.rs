@@ -14,15 +14,16 @@ use super::read::{self, Input, Rules};
 use super::running::{self, Running};
 use super::sandbox::SandboxImages;
 use super::split::Concern;
+use super::steps::{self, Outcome, Situation, Step, Written};
 use super::tree::{Dropped, Files, Id, ROOT, Tree, Verdict};
 use super::{
     Options, Target, behaviour, checks, dormant, edits, imports, refusals, servers, snapshotters,
-    split, steps, successors, unknown, windows,
+    split, successors, unknown, windows,
 };
 use crate::config::known;
 use crate::containerd::load::Effective;
 use crate::diagnostic::{Code, Finding, Severity};
-use crate::k0s::{self, DropInName, DropInSet, FileName, NameError, Regime};
+use crate::k0s::{self, DropInSet, FileName, NameError, Regime};
 use crate::verify::{self, Wanted};
 use crate::{Document, Size};
 
@@ -76,7 +77,7 @@ pub struct Plan {
     /// What there is to say, the gravest first.
     pub findings: Vec<Finding>,
     /// What to do, in order.
-    pub steps: Vec<String>,
+    pub steps: Vec<Step>,
     /// Whether the effective configuration with the drop-ins was computed from
     /// their text and is what it should be.
     pub verified: bool,
@@ -259,12 +260,12 @@ pub fn plan(legacy: &Document, imported: &[Document], target: &Target, options: 
         existing: &[],
     };
     let drop_ins = drop_in::write(&input.tree, files, &parts, &style);
-    let failed = findings.iter().any(|f| f.severity == Severity::Error);
-    let old: Vec<DropInName> = order
-        .iter()
-        .filter_map(|file| k0s::drop_in_at(file.name()))
-        .collect();
-    let steps = steps::for_legacy_file(target, managed, generated, failed, &old, &drop_ins);
+    let old = order.iter().filter_map(|file| k0s::drop_in_at(file.name()));
+    let situation = Situation::Legacy {
+        is_managed: managed,
+        is_trapped: generated,
+        old: old.collect(),
+    };
     Draft {
         target,
         file: legacy.name().to_owned(),
@@ -284,7 +285,7 @@ pub fn plan(legacy: &Document, imported: &[Document], target: &Target, options: 
         changes,
         sandbox,
         findings,
-        steps,
+        situation,
     }
     .finish(options)
 }
@@ -396,7 +397,7 @@ pub(super) struct Draft<'a> {
     pub(super) changes: Changes,
     pub(super) sandbox: SandboxImages,
     pub(super) findings: Vec<Finding>,
-    pub(super) steps: Vec<String>,
+    pub(super) situation: Situation,
 }
 
 impl Draft<'_> {
@@ -411,17 +412,19 @@ impl Draft<'_> {
             outside,
             mut sandbox,
             mut findings,
-            mut steps,
             ..
         } = self;
         let hosts_files = moved.as_ref().map_or_else(Vec::new, |moved| {
             moved.files(&input.tree, self.files, target, options, self.settings_of)
         });
-        steps::add_hosts_files(&mut steps, &hosts_files, options);
         let writable = target.release.regime != Regime::Monolith;
         // Of what stays there is nothing to compare; it must be right itself.
-        let failed = findings.iter().any(|f| f.severity == Severity::Error);
-        let mut verified = self.untouched && self.effective.is_some() && !failed;
+        let mut outcome = Outcome {
+            is_lossy: findings.iter().any(Finding::is_error),
+            is_refused: false,
+            is_defect: false,
+        };
+        let mut verified = self.untouched && self.effective.is_some() && !outcome.is_lossy;
         let mut effective = self.effective;
         if writable && !self.untouched && !options.unverified {
             let proven = verify::verify(target, &drop_ins, wanted(&input.tree, &parts))
@@ -439,7 +442,7 @@ impl Draft<'_> {
                 }
                 Err(error) => {
                     findings.push(Finding::new(Code::Internal, error));
-                    steps = steps::after_a_defect();
+                    outcome.is_defect = true;
                 }
             }
         }
@@ -457,18 +460,18 @@ impl Draft<'_> {
                 &self.running,
                 &effective,
             );
-            if refused
-                .iter()
-                .any(|finding| finding.severity == Severity::Error)
-            {
-                steps::settle_refusals(&mut steps);
-            }
+            outcome.is_refused = refused.iter().any(Finding::is_error);
             findings.extend(refused);
         }
         let companions = companions::list(&input.tree, self.files, &parts);
         let mut ledger = ledger::ledger(&input.tree, self.files, &parts, input.without_effect);
         ledger.extend(outside.into_iter().flat_map(Outside::ledger));
         findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
+        let written = Written {
+            drop_ins: &drop_ins,
+            hosts_files: &hosts_files,
+        };
+        let steps = steps::of(&self.situation, outcome, written, target, options);
         Plan {
             schema: SCHEMA,
             target: target.clone(),

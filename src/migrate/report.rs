@@ -331,7 +331,7 @@ pub(crate) fn findings(findings: &[Finding], f: &mut fmt::Formatter<'_>) -> fmt:
 }
 
 /// The steps, under whatever title.
-pub(crate) fn steps(steps: &[String], f: &mut fmt::Formatter<'_>) -> fmt::Result {
+pub(crate) fn steps(steps: &[impl fmt::Display], f: &mut fmt::Formatter<'_>) -> fmt::Result {
     for (number, step) in steps.iter().enumerate() {
         writeln!(f, "  {}. {step}", number + 1)?;
     }

@@ -6,7 +6,7 @@ use containerd_dropins::diagnostic::{Code, Severity};
 use containerd_dropins::k0s::{
     AssembleError, DropInSet, RejectionReason, Release, assemble, assemble_within, preflight,
 };
-use containerd_dropins::migrate::{ExistingDropIns, Options, Target, plan, plan_drop_ins};
+use containerd_dropins::migrate::{ExistingDropIns, Options, Step, Target, plan, plan_drop_ins};
 use containerd_dropins::registry::{CertsD, HostsToml, HostsTomlError};
 use containerd_dropins::{Document, Limits, ParseErrorKind, Size, Unit};
 
@@ -97,10 +97,7 @@ fn the_limits_are_those_of_all_files_together() {
         assert_eq!(found, [Code::InputTooLarge]);
         assert_eq!(plan.severity(), Some(Severity::Error));
         assert!(!plan.is_sound() && plan.drop_ins.is_empty() && plan.removed.is_empty());
-        assert_eq!(
-            plan.steps,
-            ["First settle the errors above, and migrate again."]
-        );
+        assert_eq!(plan.steps, [Step::Settle]);
     }
     let allowed = plan_drop_ins(&existing, &target, &Options::default());
     assert!(

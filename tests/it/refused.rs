@@ -1,7 +1,7 @@
 //! What containerd would refuse about the result is told, with its place.
 
 use containerd_dropins::diagnostic::{Code, Severity};
-use containerd_dropins::migrate::Plan;
+use containerd_dropins::migrate::{Plan, Step};
 
 use crate::support;
 use crate::version_3::{NEW, OLD, long};
@@ -41,7 +41,7 @@ fn a_default_runtime_that_nobody_defines() {
         legacy(text, k0s, &[(Code::CriRefuses, 3)]);
         let plan = support::migrate(&long(text), k0s);
         assert!(!plan.is_sound());
-        assert!(plan.steps[0].starts_with("First settle what containerd refuses"));
+        assert_eq!(plan.steps[0], Step::SettleRefusals);
     }
     let defined = "version = 2\n[CRI.containerd]\ndefault_runtime_name = \"nvidia\"\n[CRI.containerd.runtimes.nvidia]\nruntime_type = \"io.containerd.runc.v2\"\n";
     for k0s in [OLD, NEW] {

@@ -418,7 +418,11 @@ fn drop_ins_that_a_legacy_file_imports_are_replaced() {
     let plan = plan(&main, &[old], &target, &Options::default());
     says(&plan, Code::ImportsDropIns);
     assert_eq!(settings(&plan), ["\"oom_score\" = -7"]);
-    assert!(plan.steps[0].contains("a.toml"), "{:?}", plan.steps);
+    assert!(
+        plan.steps[0].to_string().contains("a.toml"),
+        "{:?}",
+        plan.steps
+    );
 }
 
 /// containerd 2.x does not follow the old name.

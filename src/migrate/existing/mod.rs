@@ -14,11 +14,11 @@ use super::plan::{Draft, Plan, complete, judge, too_large, with_outside};
 use super::read::Rules;
 use super::running::Running;
 use super::sandbox::SandboxImages;
-use super::steps::{self, Main};
+use super::steps::{Main, Situation};
 use super::tree::Files;
 use super::{Options, Target, checks, hosts, origin, read, split, unknown, windows};
 use crate::Document;
-use crate::diagnostic::{Code, Finding, Severity};
+use crate::diagnostic::{Code, Finding};
 use crate::k0s::{self, FileName, Regime};
 use crate::shown;
 use set::Set;
@@ -191,7 +191,7 @@ pub fn plan_drop_ins(existing: &ExistingDropIns<'_>, target: &Target, options: &
         false => drop_in::write(&input.tree, files, &parts, &style),
     };
     let names: Vec<FileName> = emptied.into_iter().map(|(name, _)| name).collect();
-    let failed = findings.iter().any(|f| f.severity == Severity::Error);
+    let failed = findings.iter().any(Finding::is_error);
     let texts: HashMap<&str, &str> = documents
         .iter()
         .map(|existing| (existing.name.as_str(), existing.document.text()))
@@ -217,11 +217,11 @@ pub fn plan_drop_ins(existing: &ExistingDropIns<'_>, target: &Target, options: &
     if let Some(after) = &after {
         changes = Changes::between(&running, after, &mut input.tree, target);
     }
-    let failed = findings.iter().any(|f| f.severity == Severity::Error);
-    let steps = match (unchanged || untouched) && main == Main::Fine {
-        true if !failed => steps::for_good_drop_ins(),
-        true if untouched => steps::for_bad_drop_ins(target),
-        _ => steps::for_drop_ins(target, main, failed, &drop_ins, &names),
+    let situation = Situation::DropIns {
+        main,
+        in_place: untouched,
+        is_unchanged: unchanged,
+        emptied: names.clone(),
     };
     Draft {
         target,
@@ -242,7 +242,7 @@ pub fn plan_drop_ins(existing: &ExistingDropIns<'_>, target: &Target, options: &
         changes,
         sandbox,
         findings,
-        steps,
+        situation,
     }
     .finish(options)
 }
