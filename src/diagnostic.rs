@@ -1,5 +1,6 @@
 //! Findings: what the crate has to say about an input, as data with stable codes.
 
+use std::collections::HashMap;
 use std::fmt;
 
 use serde::Serialize;
@@ -431,6 +432,30 @@ pub struct Finding {
     /// Where it stands.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub span: Option<Span>,
+}
+
+/// Brings findings into their order, whoever found them first: the gravest first;
+/// then those about no place, and the others as they stand in the files, which are
+/// given as they are loaded.
+pub(crate) fn in_order<'f>(findings: &mut [Finding], files: impl Iterator<Item = &'f str>) {
+    let mut ranks: HashMap<&str, usize> = HashMap::new();
+    for file in files {
+        let rank = ranks.len();
+        ranks.entry(file).or_insert(rank);
+    }
+    let place = |finding: &Finding| {
+        let span = finding.span.as_ref()?;
+        let rank = ranks.get(span.file.as_str()).copied();
+        Some((rank.unwrap_or(usize::MAX), span.start))
+    };
+    findings.sort_by(|a, b| {
+        b.severity
+            .cmp(&a.severity)
+            .then_with(|| place(a).cmp(&place(b)))
+            .then_with(|| a.code.cmp(&b.code))
+            .then_with(|| a.key.cmp(&b.key))
+            .then_with(|| a.message.cmp(&b.message))
+    });
 }
 
 impl Code {

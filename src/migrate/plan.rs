@@ -22,7 +22,7 @@ use super::{
 };
 use crate::config::known;
 use crate::containerd::load::Effective;
-use crate::diagnostic::{Code, Finding, Severity};
+use crate::diagnostic::{self, Code, Finding, Severity};
 use crate::k0s::{self, DropInSet, FileName, NameError, Regime};
 use crate::verify::{self, Wanted};
 use crate::{Document, Size};
@@ -74,7 +74,8 @@ pub struct Plan {
     pub release_changes: Vec<Change>,
     /// The sandbox image before and after.
     pub sandbox: SandboxImages,
-    /// What there is to say, the gravest first.
+    /// What there is to say, the gravest first; of the same severity what is about
+    /// no place comes first, the rest in the order of the files.
     pub findings: Vec<Finding>,
     /// What to do, in order.
     pub steps: Vec<Step>,
@@ -305,7 +306,7 @@ pub(super) fn too_large<'d>(
     let mut findings = target.findings();
     let message = format!("the files have {exceeded}");
     findings.push(Finding::new(Code::InputTooLarge, message));
-    findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
+    diagnostic::in_order(&mut findings, std::iter::empty());
     Some(Plan {
         schema: SCHEMA,
         target: target.clone(),
@@ -464,9 +465,11 @@ impl Draft<'_> {
             findings.extend(refused);
         }
         let companions = companions::list(&input.tree, self.files, &parts);
+        let names = self.files.0.iter().copied();
+        let names = names.chain(outside.iter().map(|file| file.document));
+        diagnostic::in_order(&mut findings, names.map(Document::name));
         let mut ledger = ledger::ledger(&input.tree, self.files, &parts, input.without_effect);
         ledger.extend(outside.into_iter().flat_map(Outside::ledger));
-        findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
         let written = Written {
             drop_ins: &drop_ins,
             hosts_files: &hosts_files,

@@ -85,8 +85,12 @@ fn the_stated_containerd_knows_its_settings() {
     );
     let next = migrate(&legacy, &stated("1.36.3", "2.4.0-beta.0"));
     assert_eq!(about_settings(&next), [Code::Obsolete]);
+    let gone = next
+        .findings
+        .iter()
+        .find(|finding| finding.code == Code::Obsolete);
     assert_eq!(
-        next.findings[0].key.as_deref(),
+        gone.unwrap().key.as_deref(),
         Some("plugins.\"io.containerd.cri.v1.runtime\".enable_experimental_restore_via_create")
     );
     assert_eq!(next.kept().count(), 3);
