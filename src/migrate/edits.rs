@@ -242,14 +242,7 @@ impl Judge<'_> {
                 format!("it is the image that k0s {release} injects"),
             );
         }
-        if keep && self.in_place.is_some() {
-            return Verdict::Keep(Why::Edit("a sandbox image of your own".to_owned()));
-        }
         if keep {
-            let message = format!(
-                "the sandbox image {shown} is kept in place of {injected}, which k0s {release} injects"
-            );
-            self.say(tree, id, Code::SandboxImageCustom, message);
             return Verdict::Keep(Why::Edit("a sandbox image of your own".to_owned()));
         }
         let what = match stale {

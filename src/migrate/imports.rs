@@ -28,7 +28,7 @@ pub(super) struct Missing {
 /// 1.x lists the files that it was made of, itself included, and has all that is in
 /// them (seen on 1.4.13, 1.6.20 and 1.7.24; 2.1.9 lists what it was told to import).
 pub(super) fn missing(
-    missing: Vec<Missing>,
+    missing: &[Missing],
     main: &Document,
     origin: &Origin,
     version: i64,
@@ -42,10 +42,9 @@ pub(super) fn missing(
     let names_main = imports.iter().any(|import| import.path() == OTHER_MAIN);
     let is_resolved = !imports.iter().any(Import::is_pattern);
     let is_dump = is_whole && version < 3 && names_main && is_resolved;
-    let say = |missing: Missing| {
-        let Missing { path, by, span } = missing;
-        let path = shown::text(&path);
-        let (code, message) = match is_dump && by == MAIN {
+    let say = |missing: &Missing| {
+        let path = shown::text(&missing.path);
+        let (code, message) = match is_dump && missing.by == MAIN {
             true => (
                 Code::ImportOfDump,
                 format!(
@@ -57,16 +56,18 @@ pub(super) fn missing(
                 format!("the imported file {path} is missing"),
             ),
         };
-        Finding::new(code, message).at("imports", span)
+        Finding::new(code, message).at("imports", missing.span.clone())
     };
-    missing.into_iter().map(say).collect()
+    missing.iter().map(say).collect()
 }
 
 /// The files in load order, the main one first, what there is to say of the
-/// imports, and which are missing.
+/// imports, and which are missing. A managed main file imports drop-ins, or a folder
+/// for them.
 pub(super) fn in_load_order<'a>(
     main: &'a Document,
     imports: &'a [Document],
+    is_managed: bool,
 ) -> (Vec<&'a Document>, Vec<Finding>, Vec<Missing>) {
     let files: Vec<&Document> = std::iter::once(main).chain(imports).collect();
     let paths: Vec<&str> = files.iter().map(|file| file.name()).collect();
@@ -84,7 +85,7 @@ pub(super) fn in_load_order<'a>(
                 by: file,
                 span,
             }),
-            (true, true) => {
+            (true, true) if !is_managed => {
                 let message = format!("no file matches the import {}", shown::text(import.path()));
                 findings.push(Finding::new(Code::ImportEmpty, message).at("imports", span));
             }
@@ -98,7 +99,8 @@ pub(super) fn in_load_order<'a>(
         .skip(1)
         .partition(|(at, _)| loaded.contains(at));
     for (_, file) in reached {
-        if let Some(name) = k0s::drop_in_at(file.name()) {
+        let drop_in = k0s::drop_in_at(file.name()).filter(|_| !is_managed);
+        if let Some(name) = drop_in {
             let name = shown::printable(name.as_str());
             let message = format!("the file imports the drop-in {name}");
             findings.push(Finding::new(Code::ImportsDropIns, message));

@@ -44,7 +44,13 @@ const CARRIED_BY_CONTAINERD: [Known; 3] = [known::SANDBOX_MODE, known::BIN_DIR, 
 impl<'a> Outside<'a> {
     /// Reads a file as the containerd of the target does behind k0s's main
     /// file.
-    pub(super) fn read(name: &'a FileName, document: &'a Document, target: &Target) -> Self {
+    pub(super) fn all(files: &'a [(FileName, &'a Document)], target: &Target) -> Vec<Self> {
+        let read =
+            |(name, document): &'a (FileName, &'a Document)| Outside::read(name, document, target);
+        files.iter().map(read).collect()
+    }
+
+    fn read(name: &'a FileName, document: &'a Document, target: &Target) -> Self {
         let containerd = target.containerd();
         let rules = match containerd.is_2() {
             true => Rules::Containerd2,

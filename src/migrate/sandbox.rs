@@ -8,11 +8,12 @@ use serde::Serialize;
 
 use super::Target;
 use super::running::Running;
-use super::tree::{Dropped, Id, Tree, Verdict};
+use super::tree::{Dropped, Files, Id, Tree, Verdict, Why};
 use crate::config::known::SANDBOX_IMAGE;
 use crate::containerd::Release;
 use crate::containerd::load::Effective;
 use crate::containerd::setting::State;
+use crate::diagnostic::{Code, Finding};
 use crate::k0s::{self, Regime};
 use crate::shown;
 use crate::value::Value;
@@ -47,6 +48,20 @@ pub enum DecidedBy {
     K0s,
     /// Nobody, so that containerd falls back to its built-in one.
     Containerd,
+}
+
+/// Says that an image of the user's own is kept in place of the target's.
+pub(super) fn custom(tree: &mut Tree, files: Files<'_>, target: &Target) -> Option<Finding> {
+    let leaf = tree.find(&SANDBOX_IMAGE)?;
+    let is_own = matches!(tree.verdict(leaf), Some(Verdict::Keep(Why::Edit(_))));
+    let image = tree.value(leaf)?.as_str().filter(|_| is_own)?;
+    let message = format!(
+        "the sandbox image {} is kept in place of {}, which k0s {} injects",
+        shown::text(image),
+        target.pause_image(),
+        target.release
+    );
+    Some(files.finding(tree, leaf, Code::SandboxImageCustom, message))
 }
 
 impl SandboxImages {

@@ -202,6 +202,31 @@ pub(super) enum Situation {
     },
 }
 
+impl Situation {
+    /// Whether k0s takes the file for its own.
+    pub(super) fn is_managed(&self) -> bool {
+        matches!(
+            self,
+            Situation::Legacy {
+                is_managed: true,
+                ..
+            }
+        )
+    }
+
+    /// Whether what is kept was kept already, when the drop-ins were made.
+    pub(super) fn is_settled(&self) -> bool {
+        let is_unchanged = matches!(
+            self,
+            Situation::DropIns {
+                is_unchanged: true,
+                ..
+            }
+        );
+        self.is_managed() || is_unchanged
+    }
+}
+
 /// What the main file beside drop-ins is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Main {

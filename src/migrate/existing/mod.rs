@@ -6,22 +6,22 @@ mod stay;
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::changes::Changes;
-use super::companions::Pulls;
-use super::drop_in::{self, DropIn, Existing, Style};
+use super::conduct::{Done, Front, Given, Loaded, Parts, Treatment, conduct};
+use super::drop_in::{DropIn, Existing, Style};
+use super::origin::Origin;
 use super::outside::{self, Outside};
-use super::plan::{Draft, Plan, complete, judge, too_large, with_outside};
+use super::plan::{Plan, too_large};
 use super::read::Rules;
 use super::running::Running;
-use super::sandbox::SandboxImages;
 use super::steps::{Main, Situation};
-use super::tree::Files;
-use super::{Options, Target, checks, hosts, origin, read, split, unknown, windows};
+use super::tree::{Dropped, Tree};
+use super::{Options, Target, checks, read, unknown, windows};
 use crate::Document;
 use crate::diagnostic::{Code, Finding};
 use crate::k0s::{self, FileName, Regime};
 use crate::shown;
 use set::Set;
+pub(super) use stay::Stay;
 
 /// The drop-ins of a node, what they import, and the main file beside them.
 #[derive(Clone, Debug)]
@@ -72,55 +72,119 @@ pub fn plan_drop_ins(existing: &ExistingDropIns<'_>, target: &Target, options: &
     if let Some(refused) = too_large(all, existing.directory, target, options) {
         return refused;
     }
-    let mut findings = target.findings();
+    let mut findings = Vec::new();
     let set = Set::of(existing, target, &mut findings);
-    let files = Files(&set.order);
-    let mut input = read::read(files.0, set.rules, &set.names, target.containerd());
-    let windows = windows::find(&input.tree, files);
-    let obstacle = match (windows, target.release.regime) {
-        (Some(windows), _) => Some(Some((windows::WHY.to_owned(), Some(windows)))),
-        (None, Regime::ImportsV3) => None,
-        _ => Some(set.obstacle(target)),
+    let inside = set.names.iter().cloned().zip(set.order.iter().copied());
+    let all: Vec<(FileName, &Document)> = inside.chain(set.outside.iter().cloned()).collect();
+    let given = Given {
+        name: existing.directory,
+        order: set.order.clone(),
+        names: set.names.clone(),
+        rules: set.rules,
+        outside: set.outside.clone(),
+        running: Running::with_drop_ins(existing.main, &all, target, options),
+        findings,
     };
-    let untouched = matches!(obstacle, Some(None));
-    let said = input.findings.drain(..);
-    findings.extend(said.map(|finding| match untouched {
-        true => finding.in_place(),
-        false => finding,
-    }));
-    let tree = &mut input.tree;
-    findings.extend(unknown::not_understood(tree, files));
-    tree.write_as(target.dialect());
-    let origin = origin::of(tree, options.origin);
-    let mut parts = Vec::new();
-    let mut emptied = Vec::new();
-    let given: Vec<(FileName, &Document)> = set
-        .names
-        .iter()
-        .cloned()
-        .zip(set.order.iter().copied())
-        .chain(set.outside.iter().cloned())
-        .collect();
-    let running = Running::with_drop_ins(existing.main, &given, target, options);
-    let mut outside: Vec<Outside<'_>> = set
-        .outside
-        .iter()
-        .map(|(name, document)| Outside::read(name, document, target))
-        .collect();
-    let mut changes = Changes::default();
-    let mut moved = None;
-    if obstacle.is_none() {
-        moved = judge(tree, files, &origin, target, options, &mut findings);
-        let pulls = Pulls {
+    let documents = set.names.iter().zip(&set.order);
+    let documents = documents.map(|(name, document)| Existing {
+        name: name.clone(),
+        document,
+    });
+    let front = DropIns {
+        main: existing.main,
+        beside: beside(existing, target),
+        documents: documents.collect(),
+        set: &set,
+    };
+    conduct(&front, given, target, options)
+}
+
+/// Existing drop-ins.
+struct DropIns<'a> {
+    set: &'a Set<'a>,
+    documents: Vec<Existing<'a>>,
+    main: Option<&'a Document>,
+    /// What the main file beside them means for them.
+    beside: Option<Finding>,
+}
+
+impl Front for DropIns<'_> {
+    fn treatment(&self, loaded: &Loaded<'_>) -> (Treatment<'_>, Vec<Finding>) {
+        let leave = |why| Treatment::Leave(Dropped::NotExpressible, why);
+        let target = loaded.target;
+        if let Some(windows) = loaded.windows.clone() {
+            return (leave(windows::WHY.to_owned()), vec![windows]);
+        }
+        if target.release.regime == Regime::ImportsV3 {
+            return (Treatment::Rewrite, Vec::new());
+        }
+        match self.set.obstacle(target) {
+            Some((why, finding)) => (leave(why), finding.into_iter().collect()),
+            None => (Treatment::Stay(Stay(self.set)), Vec::new()),
+        }
+    }
+
+    fn about_input(
+        &self,
+        loaded: &Loaded<'_>,
+        _: &Origin,
+        treatment: &Treatment<'_>,
+    ) -> Vec<Finding> {
+        let target = loaded.target;
+        let mut findings = unknown::not_understood(loaded.tree, loaded.files);
+        findings.extend(by_itself(self.set, target));
+        findings.extend(self.beside.clone());
+        findings.extend(self.main.and_then(|main| checks::first_line(main, target)));
+        let version_1 = self.set.version_1();
+        let version_1 = version_1.filter(|_| matches!(treatment, Treatment::Rewrite));
+        findings.extend(version_1.map(|file| {
+            let message = "it states version 1, by which k0s 1.27 to 1.35 made containerd ignore the CRI settings of all drop-ins";
+            let span = file.span_of(&["version"]).map(|(key, _)| key);
+            Finding::new(Code::DropInVersion, message).at("version", span)
+        }));
+        findings
+    }
+
+    fn about_outside(&self, outside: &[Outside<'_>], tree: &Tree, target: &Target) -> Vec<Finding> {
+        let are_read = target.release.regime != Regime::Monolith;
+        if !are_read || self.set.version_1().is_some() {
+            return Vec::new();
+        }
+        let replaced = self.set.rules == Rules::K0sMerge;
+        outside::overrides(outside, tree, target, replaced)
+    }
+
+    fn split(&self, tree: &mut Tree, target: &Target) -> Parts {
+        self.set.split(tree, target)
+    }
+
+    fn style(&self, _: &Target) -> Style<'_> {
+        Style {
+            origin: k0s::DROP_IN_DIR,
+            pasted: false,
+            existing: &self.documents,
+        }
+    }
+
+    fn tells_changes(&self) -> bool {
+        true
+    }
+
+    fn about_result(&self, done: Done<'_>) -> Vec<Finding> {
+        let Done {
+            tree,
+            files,
+            parts,
+            drop_ins,
             target,
-            running: &running,
-            origin: &origin,
-            options,
-        };
-        let expected = complete(tree, files, &outside, &pulls, &mut findings);
-        parts = set.split(tree, target);
-        emptied = set.emptied(&parts);
-        let lost = set.names_of_lost(tree);
+            ..
+        } = done;
+        let emptied = self.set.emptied(parts);
+        let lost = self.set.names_of_lost(tree);
+        let mut findings = checks::nested(tree, files, parts);
+        if !(emptied.is_empty() && self.are_as_they_were(drop_ins)) {
+            findings.extend(checks::removals(tree, files, parts, target));
+        }
         findings.extend(emptied.iter().map(|(name, document)| {
             let shown = shown::printable(name.as_str());
             let message = match lost.contains(name) {
@@ -129,122 +193,46 @@ pub fn plan_drop_ins(existing: &ExistingDropIns<'_>, target: &Target, options: &
             };
             Finding::new(Code::DropInEmpty, message).about(document)
         }));
-        findings.extend(checks::nested(tree, files, &parts));
-        if let Some(expected) = &expected {
-            changes = Changes::between(&running, expected, tree, target);
-        }
-        findings.extend(set.version_1().map(|file| {
-            let message = "it states version 1, by which k0s 1.27 to 1.35 made containerd ignore the CRI settings of all drop-ins";
-            let span = file.span_of(&["version"]).map(|(key, _)| key);
-            Finding::new(Code::DropInVersion, message).at("version", span)
-        }));
+        findings
     }
-    match obstacle {
-        None => {}
-        Some(Some((why, finding))) => {
-            findings.extend(finding);
-            stay::drop_all(tree, &why);
-        }
-        Some(None) => {
-            findings.extend(stay::judge(tree, files, &set, target, options));
-            hosts::diagnose_registry(tree, files, target, &mut findings);
-            parts = split::split_by_file(tree, target.containerd(), &set.names);
-        }
+
+    fn situation(
+        &self,
+        parts: &Parts,
+        drop_ins: &[DropIn],
+        treatment: &Treatment<'_>,
+    ) -> (Vec<FileName>, Situation) {
+        let emptied = match treatment {
+            Treatment::Rewrite => self.set.emptied(parts),
+            _ => Vec::new(),
+        };
+        let emptied: Vec<FileName> = emptied.into_iter().map(|(name, _)| name).collect();
+        let main = match self.beside.as_ref().map(|finding| finding.code) {
+            Some(Code::DropInsIgnored) => Main::Yours,
+            Some(_) => Main::Trap,
+            None => Main::Fine,
+        };
+        let situation = Situation::DropIns {
+            main,
+            in_place: treatment.is_stay(),
+            is_unchanged: emptied.is_empty() && self.are_as_they_were(drop_ins),
+            emptied: emptied.clone(),
+        };
+        (emptied, situation)
     }
-    findings.extend(by_itself(&set, target));
-    for file in &mut outside {
-        findings.extend(file.findings(target));
+}
+
+impl DropIns<'_> {
+    /// Whether what is written is what was there.
+    fn are_as_they_were(&self, drop_ins: &[DropIn]) -> bool {
+        let documents = self.documents.iter();
+        let texts: HashMap<&str, &str> = documents
+            .map(|existing| (existing.name.as_str(), existing.document.text()))
+            .collect();
+        let is_as_it_was =
+            |drop_in: &DropIn| texts.get(drop_in.name.as_str()) == Some(&drop_in.text());
+        drop_ins.iter().all(is_as_it_was)
     }
-    if target.release.regime != Regime::Monolith && set.version_1().is_none() {
-        let replaced = set.rules == Rules::K0sMerge;
-        findings.extend(outside::overrides(&outside, tree, target, replaced));
-    }
-    let beside = beside(existing, target);
-    let main = match beside.as_ref().map(|finding| finding.code) {
-        Some(Code::DropInsIgnored) => Main::Yours,
-        Some(_) => Main::Trap,
-        None => Main::Fine,
-    };
-    findings.extend(beside);
-    findings.extend(
-        existing
-            .main
-            .and_then(|main| checks::first_line(main, target)),
-    );
-    let sandbox = SandboxImages::of(tree, target, &running);
-    let documents: Vec<Existing<'_>> = set
-        .names
-        .iter()
-        .zip(&set.order)
-        .map(|(name, document)| Existing {
-            name: name.clone(),
-            document,
-        })
-        .collect();
-    let style = Style {
-        origin: k0s::DROP_IN_DIR,
-        pasted: false,
-        existing: &documents,
-    };
-    let drop_ins = match untouched {
-        true => Vec::new(),
-        false => drop_in::write(&input.tree, files, &parts, &style),
-    };
-    let names: Vec<FileName> = emptied.into_iter().map(|(name, _)| name).collect();
-    let failed = findings.iter().any(Finding::is_error);
-    let texts: HashMap<&str, &str> = documents
-        .iter()
-        .map(|existing| (existing.name.as_str(), existing.document.text()))
-        .collect();
-    let as_it_was = |drop_in: &DropIn| texts.get(drop_in.name.as_str()) == Some(&drop_in.text());
-    let unchanged = names.is_empty() && drop_ins.iter().all(as_it_was);
-    if unchanged {
-        // Said when the drop-in was made.
-        findings.retain(|finding| finding.code != Code::SandboxImageCustom);
-    }
-    if !unchanged && !untouched {
-        findings.extend(checks::removals(&input.tree, files, &parts, target));
-    }
-    let effective = match untouched {
-        true => stay::effective(&set, target, failed, &mut findings),
-        false => None,
-    };
-    let after = match (&effective, outside.is_empty()) {
-        (Some(effective), _) => Some(effective.clone()),
-        (None, false) => with_outside(target, &drop_ins, &outside),
-        (None, true) => None,
-    };
-    if let Some(after) = &after {
-        changes = Changes::between(&running, after, &mut input.tree, target);
-    }
-    let situation = Situation::DropIns {
-        main,
-        in_place: untouched,
-        is_unchanged: unchanged,
-        emptied: names.clone(),
-    };
-    Draft {
-        target,
-        file: existing.directory.to_owned(),
-        k0s_managed: false,
-        origin,
-        files,
-        input,
-        parts,
-        drop_ins,
-        moved,
-        settings_of: style.origin,
-        removed: names,
-        untouched,
-        effective,
-        running,
-        outside,
-        changes,
-        sandbox,
-        findings,
-        situation,
-    }
-    .finish(options)
 }
 
 /// What there is to say about each file by itself.
