@@ -7,6 +7,7 @@
 
 use super::Config;
 use super::declare::Declared;
+use super::known::PLUGINS;
 use crate::containerd::Release;
 use crate::containerd::place::Place;
 use crate::containerd::setting::{
@@ -133,6 +134,13 @@ impl Row {
         let above = |row: &Row| (!row.is_top()).then(|| row.parent());
         let mut rows = std::iter::successors(Some(self.plain()), above);
         rows.any(|row| row == table)
+    }
+
+    /// The plugin that it is, or is in.
+    pub(crate) fn plugin(self) -> Option<Row> {
+        let above = |row: &Row| (!row.is_top()).then(|| row.parent());
+        let mut rows = std::iter::successors(Some(self), above);
+        rows.find(|row| row.parent() == PLUGINS.row)
     }
 
     /// The row that stands for any entry of the map of which this is an entry.
@@ -501,5 +509,50 @@ const fn later(a: Option<Release>, b: Option<Release>) -> Option<Release> {
         (Some(one), Some(other)) if one.precedes(other) => b,
         (Some(_), _) => a,
         (None, _) => b,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::known;
+
+    fn at(path: &[&str]) -> Row {
+        let found = path.iter().try_fold(Row::TOP, |row, key| row.child(key));
+        found.unwrap()
+    }
+
+    #[test]
+    fn rows_stand_where_their_paths_lead() {
+        for row in Row::all().filter(|row| !row.is_top()) {
+            let path = row.path();
+            let (key, tables) = path.split_last().unwrap();
+            let table = row.parent();
+            assert_eq!(table.path(), tables);
+            // Items of lists are no children by name.
+            if !matches!(table.entry().kind, Kind::Tables(_)) {
+                assert_eq!(table.child(key), Some(row), "{path:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_built_in_is_the_same_setting() {
+        let runtimes = known::RUNTIMES.path;
+        let kind = |name| at(&[runtimes, &[name, "runtime_type"]].concat());
+        assert_ne!(kind("runc"), kind("kata"));
+        assert_eq!(kind("kata"), known::RUNTIME_TYPE.row);
+        assert_eq!(kind("runc").plain(), known::RUNTIME_TYPE.row);
+        assert!(kind("kata").entry().in_entry && !kind("runc").entry().in_entry);
+        assert!(kind("runc").is_in(known::HANDLER.row));
+        assert!(!kind("runc").is_in(known::REGISTRY.row));
+    }
+
+    #[test]
+    fn tables_hand_down_when_they_came_and_went() {
+        let tls = known::HOSTS_CERT.row.entry();
+        assert_eq!(tls.gone.unwrap().to_string(), "2.0.0");
+        let platform = known::HANDLERS_PLATFORM.row.entry();
+        assert_eq!(platform.since.unwrap().to_string(), "2.0.0");
     }
 }

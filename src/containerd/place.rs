@@ -46,6 +46,11 @@ impl Place {
         self.row.is_in(table.row)
     }
 
+    /// The plugin that it is in, by its URI; empty for the daemon.
+    pub(crate) fn plugin(&self) -> &'static str {
+        self.row.plugin().map_or("", |plugin| plugin.entry().key)
+    }
+
     /// The type of its value.
     pub(crate) fn kind(&self) -> Kind {
         match self.is_any {

@@ -1,16 +1,17 @@
 //! From a legacy file, or existing drop-ins, to a plan: what the user changed,
 //! and the drop-ins that keep it.
 //!
-//! The steps, in the order in which the data passes them: `imports`, or
-//! `existing` for drop-ins, puts the files in order, `read` makes one tree of
-//! settings of them, `origin` finds the release that wrote them, `edits` tells
-//! the user's settings from the rest, `successors` converts what is deprecated
-//! (`old_runtimes` and `first_shim` what concerns runtime handlers), `versions`
-//! what has another form in the target's containerd, `servers` takes out what has
-//! no effect for want of an address, `dormant` what 1.x took no notice of and 2.x
-//! fails over, `companions` adds what kept settings need,
-//! `split` sorts what is kept into drop-ins, `verify` proves the result, and
-//! `refusals` and `behaviour` tell what the target's containerd makes of it.
+//! `legacy`, with `imports`, and `existing`, for drop-ins, put the files in order and
+//! say what is particular to them. From there on the way is one, `conduct`, in the
+//! order in which the data passes: `read` makes one tree of settings of the files,
+//! `origin` finds the release that wrote them, `edits` tells the user's settings from
+//! the rest, `successors` converts what is deprecated (`old_runtimes` and `first_shim`
+//! what concerns runtime handlers), `versions` what has another form in the target's
+//! containerd, `hosts` registries, `servers` takes out what has no effect for want of
+//! an address, `dormant` what 1.x took no notice of and 2.x fails over, `companions`
+//! adds what kept settings need, `split` sorts what is kept into drop-ins, `drop_in`
+//! writes them, `verify` proves the result, `refusals` and `behaviour` tell what the
+//! target's containerd makes of it, and `ledger`, `changes` and `steps` account for it.
 
 mod behaviour;
 mod changes;

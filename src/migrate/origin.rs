@@ -11,7 +11,7 @@ use super::tree::{Id, ROOT, ReadAs, Tree};
 use crate::config::Config;
 use crate::containerd::place::Place;
 use crate::containerd::plugin;
-use crate::containerd::setting::{History, Kind, State};
+use crate::containerd::setting::{History, State};
 use crate::containerd::{LAST_OF_LINES, Release};
 use crate::value::Value;
 use crate::write::dotted;
@@ -78,10 +78,35 @@ impl Origin {
 /// them all releases print the same. At most 64, one bit each.
 struct Releases {
     starts: Vec<Release>,
-    /// How many keys each prints: in all, and of the CRI plugin.
-    printed: Vec<[usize; 2]>,
+    /// How many keys each prints.
+    printed: Tally,
     /// How many keys each prints of a plugin; those of the daemon have no name.
-    sections: Vec<HashMap<&'static str, usize>>,
+    sections: HashMap<&'static str, Tally>,
+}
+
+/// Counts for 64 releases at once: bits of the same place in the numbers are one
+/// number each, the least first.
+#[derive(Clone, Copy, Debug, Default)]
+struct Tally([u64; 16]);
+
+impl Tally {
+    /// Counts one more for releases, given as bits.
+    fn add(&mut self, releases: u64) {
+        let mut carry = releases;
+        for bits in &mut self.0 {
+            if carry == 0 {
+                break;
+            }
+            (*bits, carry) = (*bits ^ carry, *bits & carry);
+        }
+    }
+
+    fn of(&self, release: usize) -> usize {
+        let digits = self.0.iter().enumerate();
+        digits.fold(0, |count, (digit, bits)| {
+            count + (((bits >> release & 1) as usize) << digit)
+        })
+    }
 }
 
 /// Releases that are not told from later ones by their dump. containerd 1.4.0
@@ -94,28 +119,28 @@ impl Releases {
     fn known() -> &'static Releases {
         static KNOWN: OnceLock<Releases> = OnceLock::new();
         KNOWN.get_or_init(|| {
-            let mut starts = BTreeSet::new();
-            collect_starts(&Config::place(), &mut starts);
-            let told = starts.into_iter().filter(|start| !NOT_TOLD.contains(start));
-            let starts: Vec<Release> = told.take(64).collect();
-            let cri = Config::place_of(&["plugins", plugin::CRI]);
-            let count =
-                |place: Option<&Place>, release| place.map_or(0, |p| count_printed(p, release));
-            let printed = starts
-                .iter()
-                .map(|release| {
-                    [
-                        count(Some(&Config::place()), *release),
-                        count(cri.as_ref(), *release),
-                    ]
-                })
-                .collect();
-            let sections = starts.iter().map(|release| sections(*release)).collect();
-            Releases {
+            let mut keys = Vec::new();
+            collect_keys(&Config::place(), &mut keys);
+            let states = keys.iter().flat_map(|key| {
+                let declared = key.printed_states().iter();
+                declared.chain(key.packaged_states())
+            });
+            let mut starts: Vec<Release> = states.map(|(from, _)| *from).collect();
+            starts.sort_unstable();
+            starts.dedup();
+            starts.retain(|start| !NOT_TOLD.contains(start));
+            starts.truncate(64);
+            let mut known = Releases {
                 starts,
-                printed,
-                sections,
+                printed: Tally::default(),
+                sections: HashMap::new(),
+            };
+            for key in keys {
+                let naming = known.naming(&key);
+                known.printed.add(naming);
+                known.sections.entry(key.plugin()).or_default().add(naming);
             }
+            known
         })
     }
 
@@ -182,39 +207,12 @@ impl Releases {
     }
 }
 
-/// How many keys a release prints, by plugin.
-fn sections(release: Release) -> HashMap<&'static str, usize> {
-    let mut counts = HashMap::new();
-    Config::place().each_declared(&mut |key, child| match key {
-        "plugins" => child.each_declared(&mut |plugin, place| {
-            counts.insert(plugin, count_printed(&place, release));
-        }),
-        _ => {
-            let count = match child.kind() {
-                Kind::Section(_) | Kind::Map(_) => count_printed(&child, release),
-                _ => usize::from(child.state(release).printed().is_some()),
-            };
-            *counts.entry("").or_default() += count;
-        }
+/// The declared keys that are no tables, those of built-in entries among them.
+fn collect_keys(place: &Place, keys: &mut Vec<Place>) {
+    place.each_declared(&mut |_, child| match child.is_table() {
+        true => collect_keys(&child, keys),
+        false => keys.push(child),
     });
-    counts
-}
-
-fn collect_starts(place: &Place, starts: &mut BTreeSet<Release>) {
-    place.each_declared(&mut |_, child| {
-        let states = child.printed_states().iter().chain(child.packaged_states());
-        starts.extend(states.map(|(from, _)| *from));
-        collect_starts(&child, starts);
-    });
-}
-
-fn count_printed(place: &Place, release: Release) -> usize {
-    let mut count = 0;
-    place.each_declared(&mut |_, child| match child.kind() {
-        Kind::Section(_) | Kind::Map(_) => count += count_printed(&child, release),
-        _ => count += usize::from(child.state(release).printed().is_some()),
-    });
-    count
 }
 
 /// The origin that the caller states, or the one that is found.
@@ -226,52 +224,54 @@ pub(super) fn of(tree: &Tree, stated: Option<Release>) -> Origin {
 /// them. One pass over the keys counts for all releases at once.
 fn find(tree: &Tree) -> Origin {
     let known = Releases::known();
-    let mut counts = vec![[0usize; 2]; known.starts.len()];
-    let mut named = counts.clone();
+    let [mut all, mut of_cri] = [Keys::default(), Keys::default()];
     let files = tree.files_read_as().iter();
     let writing: Vec<u64> = files.map(|file| known.writing(*file)).collect();
     let mut telling: Vec<(usize, u64)> = Vec::new();
-    let mut present: BTreeSet<String> = BTreeSet::new();
     for id in tree.leaves(ROOT) {
-        let node = tree.node(id);
-        let (Some(place), Some(value)) = (node.place(), tree.value(id)) else {
+        let (Some(place), Some(value)) = (tree.node(id).place(), tree.value(id)) else {
             continue;
         };
-        let path = tree.path(id);
-        let in_cri = path.get(1) == Some(&plugin::CRI);
+        let plugin = place.plugin();
         let file = tree.file_of(id).and_then(|file| writing.get(file));
         let writing = file.copied().unwrap_or(0);
-        add(&mut named, known.naming(&place) & writing, in_cri);
-        let bits = known.printing(&place, value) & writing;
-        if bits == 0 {
-            continue;
+        let (named, printed) = (known.naming(&place), known.printing(&place, value));
+        let (named, printed) = (named & writing, printed & writing);
+        all.add(plugin, named, printed);
+        if plugin == plugin::CRI {
+            of_cri.add(plugin, named, printed);
         }
-        telling.push((id, bits));
-        add(&mut counts, bits, in_cri);
-        let section = match path.as_slice() {
-            ["plugins", plugin, ..] => plugin,
-            _ => "",
-        };
-        if !present.contains(section) {
-            present.insert(section.to_owned());
+        if printed != 0 {
+            telling.push((id, printed));
         }
     }
-    for (part, cri_only) in [(0, false), (1, true)] {
-        let cri = BTreeSet::from([plugin::CRI.to_owned()]);
-        let present = if cri_only { &cri } else { &present };
-        if let Some(dump) = best(known, [&counts, &named], part, cri_only, present) {
+    let cri = known.sections.get(plugin::CRI);
+    let cri = cri.copied().unwrap_or_default();
+    for (keys, printed, cri_only) in [(all, known.printed, false), (of_cri, cri, true)] {
+        if let Some(dump) = best(known, &keys, &printed, cri_only) {
             return Origin::Dump(decided(known, dump, tree, &telling));
         }
     }
     Origin::Sparse
 }
 
-/// Counts a key for releases, in all and in the CRI plugin.
-fn add(counts: &mut [[usize; 2]], bits: u64, in_cri: bool) {
-    for (bit, count) in counts.iter_mut().enumerate() {
-        if bits >> bit & 1 == 1 {
-            count[0] += 1;
-            count[1] += usize::from(in_cri);
+/// The keys of a file, by the releases that have them.
+#[derive(Default)]
+struct Keys {
+    /// Those that releases print.
+    named: Tally,
+    /// The same, with the value that is printed.
+    matching: Tally,
+    /// The plugins of which there is one of the latter.
+    present: BTreeSet<&'static str>,
+}
+
+impl Keys {
+    fn add(&mut self, plugin: &'static str, named: u64, matching: u64) {
+        self.named.add(named);
+        self.matching.add(matching);
+        if matching != 0 {
+            self.present.insert(plugin);
         }
     }
 }
@@ -281,21 +281,14 @@ fn add(counts: &mut [[usize; 2]], bits: u64, in_cri: bool) {
 /// the file lacks, in sections that the file has; among equals the one that
 /// prints least beside the file's keys, then most of them, then the newest.
 /// `None` where less than half of it is there.
-fn best(
-    known: &Releases,
-    [counts, named]: [&[[usize; 2]]; 2],
-    part: usize,
-    cri_only: bool,
-    present: &BTreeSet<String>,
-) -> Option<(usize, Dump)> {
-    let of = |pair: &[usize; 2]| pair.get(part).copied().unwrap_or(0);
-    let matching = |at: usize| counts.get(at).map_or(0, of);
-    let printed = |at: usize| known.printed.get(at).map_or(0, of);
-    let named = |at: usize| named.get(at).map_or(0, of);
+fn best(known: &Releases, keys: &Keys, printed: &Tally, cri_only: bool) -> Option<(usize, Dump)> {
+    let matching = |at: usize| keys.matching.of(at);
+    let printed = |at: usize| printed.of(at);
+    let named = |at: usize| keys.named.of(at);
     let lacking = |at: usize| -> usize {
-        let sections = known.sections.get(at);
-        let count = |section: &String| sections.and_then(|s| s.get(section.as_str())).copied();
-        let there: usize = present.iter().filter_map(count).sum();
+        let sections = keys.present.iter();
+        let sections = sections.filter_map(|plugin| known.sections.get(plugin));
+        let there: usize = sections.map(|printed| printed.of(at)).sum();
         there.saturating_sub(named(at))
     };
     let rank = |at: usize| {
@@ -356,4 +349,25 @@ fn decided(
         .map(|(_, id)| dotted(&tree.spelled_path(*id)));
     dump.decided_by = names.collect();
     dump
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tally_counts_for_each_release() {
+        let mut tally = Tally::default();
+        let mut counts = [0_usize; 64];
+        for round in 0..1000_u64 {
+            let releases = round.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1 << 63;
+            tally.add(releases);
+            for (release, count) in counts.iter_mut().enumerate() {
+                *count += (releases >> release & 1) as usize;
+            }
+        }
+        assert_eq!(counts[63], 1000);
+        let counted: Vec<usize> = (0..64).map(|release| tally.of(release)).collect();
+        assert_eq!(counted, counts);
+    }
 }
