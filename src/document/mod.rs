@@ -212,13 +212,21 @@ impl Document {
             .get(line.wrapping_sub(1))
             .copied()
             .unwrap_or(0);
-        let column = self.characters_before(range.start) - self.characters_before(line_start);
+        let column = self.characters_between(line_start, range.start);
         Span {
             file: self.name.clone(),
             line,
             column: column + 1,
             start: range.start,
             end: range.end,
+        }
+    }
+
+    /// How many characters begin in a piece of the text.
+    fn characters_between(&self, from: usize, to: usize) -> usize {
+        match self.text().as_bytes().get(from..to) {
+            Some(piece) if piece.len() <= STRIDE => count_characters(piece),
+            _ => self.characters_before(to) - self.characters_before(from),
         }
     }
 
