@@ -98,9 +98,14 @@ fn is_word(c: char) -> bool {
     c.is_alphanumeric() || matches!(c, '.' | '_' | '-')
 }
 
+fn is_in_path(c: char) -> bool {
+    is_word(c) || matches!(c, '/' | '*' | '+')
+}
+
 /// A scheme and what is behind it.
 fn without_scheme(text: &str) -> Option<(&str, &str)> {
-    let (scheme, rest) = text.split_once("://")?;
+    let (scheme, rest) = text.split_once(':')?;
+    let rest = rest.strip_prefix("//")?;
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.');
     (!scheme.is_empty() && scheme.chars().all(plain)).then_some((scheme, rest))
 }
@@ -108,12 +113,14 @@ fn without_scheme(text: &str) -> Option<(&str, &str)> {
 /// Whether a name looks like one: of a handler, a plugin, a setting, a file, or
 /// of a registry host, with scheme, port and path.
 fn is_name(name: &str) -> bool {
+    if !name.contains([':', '[']) {
+        return name.len() <= LONGEST_NAME && name.chars().all(is_in_path);
+    }
     let (_, place) = without_scheme(name).unwrap_or(("", name));
     let (host, path) = match place.split_once('/') {
         Some((host, path)) => (host, path),
         None => (place, ""),
     };
-    let is_path = |c: char| is_word(c) || matches!(c, '/' | '*' | '+');
     let is_port = |port: &str| {
         let digits = port.bytes().all(|byte| byte.is_ascii_digit());
         port == "*" || digits && (1..=5).contains(&port.len())
@@ -129,11 +136,11 @@ fn is_name(name: &str) -> bool {
         }),
         None if host.matches(':').count() > 1 => is_address(host),
         None => match host.split_once(':') {
-            Some((host, port)) => host.chars().all(is_path) && is_port(port),
-            None => host.chars().all(is_path),
+            Some((host, port)) => host.chars().all(is_in_path) && is_port(port),
+            None => host.chars().all(is_in_path),
         },
     };
-    name.len() <= LONGEST_NAME && is_host && path.chars().all(is_path)
+    name.len() <= LONGEST_NAME && is_host && path.chars().all(is_in_path)
 }
 
 /// A name as it may be shown.
@@ -156,9 +163,15 @@ pub(crate) fn serialize_names<S: Serializer>(path: &[String], to: S) -> Result<S
 
 /// A path of names as TOML writes it, as it may be shown.
 pub(crate) fn path(path: &[&str]) -> String {
-    let path = names(path);
-    let path: Vec<&str> = path.iter().map(AsRef::as_ref).collect();
-    write::dotted(&path)
+    write::dotted(&names(path))
+}
+
+/// The same, and all of it where that is more.
+pub(crate) fn path_and_behind(path: &[&str]) -> (String, Behind) {
+    let shown = names(path);
+    let is_hidden = shown.iter().any(|name| matches!(name, Cow::Owned(_)));
+    let behind = is_hidden.then(|| write::dotted(path));
+    (write::dotted(&shown), Behind(behind))
 }
 
 /// A path of names as TOML writes it, if not all of it may be shown.
@@ -211,10 +224,11 @@ fn placeholder(text: &str) -> Option<&str> {
 pub(crate) fn harmless(text: &str) -> Option<Cow<'_, str>> {
     // A placeholder may have a default.
     let has_default = |(at, _)| {
-        let inside = text.get(at..).and_then(|rest| rest.split('}').next());
+        let rest = text.get(at..).and_then(|rest| rest.strip_prefix("${"));
+        let inside = rest.and_then(|rest| rest.split('}').next());
         inside.is_some_and(|inside| inside.contains([':', '=', '-', '+', '?']))
     };
-    if text.len() > LONGEST_TEXT || text.match_indices("${").any(has_default) {
+    if text.len() > LONGEST_TEXT || text.match_indices('$').any(has_default) {
         return None;
     }
     let Some((scheme, rest)) = without_scheme(text) else {
@@ -285,7 +299,7 @@ pub(crate) fn value(value: &Value) -> Value {
 }
 
 /// What is shown in place of a value; none if that is the value itself.
-fn in_place_of(place: Option<Place>, value: &Value) -> Option<Value> {
+pub(crate) fn in_place_of(place: Option<Place>, value: &Value) -> Option<Value> {
     let Some(place) = place.filter(|place| !place.is_hidden()) else {
         return stand_in(value);
     };
@@ -341,29 +355,38 @@ fn in_scalar(value: &Value) -> Option<Value> {
 
 /// The same of the elements of a list.
 fn each(items: &[Value], shown: impl Fn(&Value) -> Option<Value>) -> Option<Value> {
-    let shown: Vec<Option<Value>> = items.iter().map(shown).collect();
-    if shown.iter().all(Option::is_none) {
-        return None;
-    }
-    let items = items.iter().zip(shown);
-    let items = items.map(|(item, shown)| shown.unwrap_or_else(|| item.clone()));
+    let (at, first) = items
+        .iter()
+        .enumerate()
+        .find_map(|(at, item)| Some((at, shown(item)?)))?;
+    let (before, behind) = items.split_at_checked(at)?;
+    let behind = behind.iter().skip(1);
+    let behind = behind.map(|item| shown(item).unwrap_or_else(|| item.clone()));
+    let items = before.iter().cloned().chain([first]).chain(behind);
     Some(Value::Array(items.collect()))
 }
 
 /// What is shown in place of a table; none if that is the table itself. The
 /// recursion is as deep as the table, which no parser lets grow far.
 fn shown_table(place: Option<Place>, table: &Table) -> Option<Table> {
-    let mut differs = false;
-    let mut shown = Table::new();
-    for (key, value) in table {
+    let mut shown: Option<Table> = None;
+    for (at, (key, value)) in table.iter().enumerate() {
         let child = place.and_then(|place| place.child(key));
         let in_place = in_place_of(child, value);
         let key = name(key);
-        differs |= in_place.is_some() || matches!(key, Cow::Owned(_));
+        if shown.is_none() && in_place.is_none() && matches!(key, Cow::Borrowed(_)) {
+            continue;
+        }
+        let shown = shown.get_or_insert_with(|| {
+            let before = table.iter().take(at);
+            before
+                .map(|(key, value)| (key.clone(), value.clone()))
+                .collect()
+        });
         let value = in_place.unwrap_or_else(|| value.clone());
         shown.insert(key.into_owned(), value);
     }
-    differs.then_some(shown)
+    shown
 }
 
 /// A table as it may be shown.

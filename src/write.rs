@@ -14,8 +14,8 @@ use crate::value::{Table, Value};
 #[derive(Debug, Default)]
 pub(crate) struct Writer {
     text: String,
-    /// The table that the next key goes to.
-    table: Vec<String>,
+    /// The header of the table that the next key goes to.
+    table: String,
 }
 
 impl Writer {
@@ -29,8 +29,9 @@ impl Writer {
     }
 
     /// Opens a table, unless it is open.
-    pub(crate) fn open(&mut self, path: &[&str], comments: &[Cow<'_, str>]) {
-        if self.table == path && comments.is_empty() {
+    pub(crate) fn open(&mut self, path: &[impl AsRef<str>], comments: &[Cow<'_, str>]) {
+        let header = dotted(path);
+        if self.table == header && comments.is_empty() {
             return;
         }
         if !self.text.is_empty() {
@@ -38,9 +39,9 @@ impl Writer {
         }
         comments.iter().for_each(|line| self.comment(line));
         self.text.push('[');
-        write_path(&mut self.text, path);
+        self.text.push_str(&header);
         self.text.push_str("]\n");
-        self.table = path.iter().map(|key| (*key).to_owned()).collect();
+        self.table = header;
     }
 
     /// Writes a key into the open table.
@@ -69,8 +70,7 @@ impl Writer {
             .iter()
             .partition(|(_, value)| matches!(value, Value::Table(_)));
         if !path.is_empty() && (!keys.is_empty() || tables.is_empty()) {
-            let path: Vec<&str> = path.iter().map(String::as_str).collect();
-            self.open(&path, &[]);
+            self.open(path, &[]);
         }
         for (key, value) in keys {
             self.key(key, value, &[]);
@@ -97,18 +97,20 @@ pub(crate) fn document(table: &Table) -> String {
 }
 
 /// A path as TOML writes it.
-pub(crate) fn dotted(path: &[&str]) -> String {
-    let mut text = String::new();
+pub(crate) fn dotted(path: &[impl AsRef<str>]) -> String {
+    // With the dots, and quotes around each.
+    let length = path.iter().map(|key| key.as_ref().len() + 3).sum();
+    let mut text = String::with_capacity(length);
     write_path(&mut text, path);
     text
 }
 
-fn write_path(out: &mut String, path: &[&str]) {
+fn write_path(out: &mut String, path: &[impl AsRef<str>]) {
     for (at, key) in path.iter().enumerate() {
         if at > 0 {
             out.push('.');
         }
-        write_key(out, key);
+        write_key(out, key.as_ref());
     }
 }
 

@@ -115,8 +115,7 @@ impl Changes {
             };
             let is_of_release = by_release.brings(&difference);
             let address = address::of(target.dialect(), &path);
-            let key = shown::path(&address);
-            let whole_key = Behind(shown::hidden_path(&address));
+            let (key, whole_key) = shown::path_and_behind(&address);
             let change = |reason| Change {
                 key,
                 whole_key,
@@ -162,10 +161,9 @@ impl<'a> ByRelease<'a> {
     /// Whether a difference is there whatever the input says.
     fn brings(&self, difference: &Difference) -> bool {
         let same = |a: &Option<Redacted>, b: &Option<Redacted>| {
-            let value = |side: &Option<Redacted>| side.as_ref().map(|side| side.expose().clone());
-            let (a, b) = (value(a), value(b));
-            let is_zero = |side: &Option<Value>| side.as_ref().is_none_or(Value::is_zero);
-            a == b || is_zero(&a) && is_zero(&b)
+            let [a, b] = [a, b].map(|side| side.as_ref().map(Redacted::expose));
+            let is_zero = |side: Option<&Value>| side.is_none_or(Value::is_zero);
+            a == b || is_zero(a) && is_zero(b)
         };
         self.differences.get(&difference.path).is_some_and(|own| {
             same(&own.before, &difference.before) && same(&own.after, &difference.after)
@@ -189,7 +187,8 @@ impl<'a> ByRelease<'a> {
 /// are made when the first is asked for.
 struct Input<'t> {
     tree: &'t Tree,
-    leaves: OnceCell<BTreeMap<Vec<String>, Vec<Id>>>,
+    /// By path, and then as they are in the tree.
+    leaves: OnceCell<Vec<(Vec<&'t str>, Id)>>,
     sources: OnceCell<BTreeMap<Id, Id>>,
 }
 
@@ -206,19 +205,19 @@ impl<'t> Input<'t> {
     /// migration took out of the tree.
     fn below(&self, path: &[&str]) -> Vec<Id> {
         let leaves = self.leaves.get_or_init(|| {
-            let mut leaves: BTreeMap<Vec<String>, Vec<Id>> = BTreeMap::new();
-            for (id, node) in self.tree.all() {
-                if matches!(node.content, Content::Leaf { .. }) && !node.is_made {
-                    let path = self.tree.path(id).into_iter().map(str::to_owned);
-                    leaves.entry(path.collect()).or_default().push(id);
-                }
-            }
+            let leaves = self
+                .tree
+                .all()
+                .filter(|(_, node)| matches!(node.content, Content::Leaf { .. }) && !node.is_made);
+            let mut leaves: Vec<(Vec<&str>, Id)> =
+                leaves.map(|(id, _)| (self.tree.path(id), id)).collect();
+            leaves.sort();
             leaves
         });
-        let path: Vec<String> = path.iter().map(|key| (*key).to_owned()).collect();
-        let from = leaves.range(path.clone()..);
-        let below = from.take_while(|(at, _)| at.starts_with(&path));
-        below.flat_map(|(_, ids)| ids.iter().copied()).collect()
+        let from = leaves.partition_point(|(at, _)| at.as_slice() < path);
+        let from = leaves.get(from..).unwrap_or_default().iter();
+        let below = from.take_while(|(at, _)| at.starts_with(path));
+        below.map(|(_, id)| *id).collect()
     }
 
     /// The leaf of the input that a leaf was made of.
@@ -245,7 +244,7 @@ impl<'t> Input<'t> {
 }
 
 /// One difference, seen with all that is known of its setting.
-struct Compare<'a> {
+struct Compare<'a, 't> {
     /// The node of the setting, if it hangs in the tree.
     node: Option<Id>,
     running: &'a Running,
@@ -253,11 +252,11 @@ struct Compare<'a> {
     after: &'a Effective,
     tree: &'a Tree,
     target: &'a Target,
-    input: &'a Input<'a>,
+    input: &'a Input<'t>,
     path: &'a [&'a str],
 }
 
-impl Compare<'_> {
+impl Compare<'_, '_> {
     /// The difference as the two releases see it; `None` where it is none.
     fn real(&self, difference: &Difference) -> Option<Difference> {
         let place = Config::place_of(self.path)?;

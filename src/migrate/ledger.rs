@@ -115,10 +115,8 @@ pub(super) fn ledger(
     parts: &[(Concern, Id)],
     without_effect: Vec<Ignored>,
 ) -> Vec<LedgerEntry> {
-    let names: HashMap<Id, FileName> = parts
-        .iter()
-        .map(|(concern, id)| (*id, concern.file_name()))
-        .collect();
+    let concerns: HashMap<Id, &Concern> =
+        parts.iter().map(|(concern, id)| (*id, concern)).collect();
     // In one piece from the start, and sorted in place: there may be many.
     let leaves = tree.all().filter(|(_, node)| {
         let is_leaf = matches!(node.content, Content::Leaf { .. });
@@ -128,70 +126,71 @@ pub(super) fn ledger(
     let most = sources + without_effect.len();
     let mut entries: Vec<LedgerEntry> = Vec::with_capacity(most);
     let mut order: Vec<(usize, usize)> = Vec::with_capacity(most);
-    let mut push = |source: &Source, entry: &dyn Fn(Span) -> LedgerEntry| {
-        let span = files.span(source).unwrap_or_default();
-        order.push((source.file, span.start));
-        entries.push(entry(span));
+    let mut push = |source: &Source, entry: LedgerEntry| {
+        order.push((source.file, source.at.start));
+        entries.push(entry);
     };
+    let span_of = |source: &Source| files.span(source).unwrap_or_default();
+    let empty = Value::Table(Table::new());
     for (id, node) in tree.all() {
-        let bare = names.contains_key(&id) && node.is_empty;
+        let says_something = || {
+            let is_judged = tree.moved_to(id).is_some() || tree.dropped(id).is_some();
+            is_judged || concerns.contains_key(&id)
+        };
         let value = match &node.content {
             _ if node.is_made || id == ROOT => continue,
-            Content::Leaf { value, .. } => node.original.as_deref().unwrap_or(value).clone(),
-            Content::Table(_) if bare => Value::Table(Table::new()),
-            Content::Table(_)
-                if node.is_empty && (tree.moved_to(id).is_some() || tree.dropped(id).is_some()) =>
-            {
-                Value::Table(Table::new())
-            }
+            Content::Leaf { value, .. } => node.original.as_deref().unwrap_or(value),
+            Content::Table(_) if node.is_empty && says_something() => &empty,
             Content::Table(_) => continue,
         };
         let (decided_by, to) = settled(tree, id);
-        let (fate, reason) = fate(tree, decided_by, &to, &names);
-        let to = to
-            .iter()
-            .map(|id| shown::hidden_path(&tree.written_path(*id)));
-        let whole_to: Vec<Behind> = to.map(Behind).collect();
-        let entry = |path: &[&str], value: Redacted, span: Span| LedgerEntry {
-            key: shown::path(path),
-            whole_key: Behind(shown::hidden_path(path)),
-            whole_to: whole_to.clone(),
-            value,
-            span,
-            fate: fate.clone(),
-            reason: reason.clone(),
+        let entry = |path: &[&str], value: Redacted, span: Span| {
+            let (fate, reason) = fate(tree, decided_by, &to, &concerns);
+            let (key, whole_key) = shown::path_and_behind(path);
+            let whole_to = to
+                .iter()
+                .map(|id| Behind(shown::hidden_path(&tree.written_path(*id))));
+            LedgerEntry {
+                key,
+                whole_key,
+                whole_to: whole_to.collect(),
+                value,
+                span,
+                fate,
+                reason,
+            }
         };
         let path = tree.spelled_path(id);
         for source in &node.sources {
-            let table = match &value {
+            let table = match value {
                 Value::Table(table) if !table.is_empty() => table,
                 value => {
-                    push(source, &|span| {
-                        entry(&path, tree.redacted(id, value.clone()), span)
-                    });
+                    let value = tree.redacted(id, value.clone());
+                    push(source, entry(&path, value, span_of(source)));
                     continue;
                 }
             };
             // A table where a value belongs is judged as a whole, and has leaves.
             for (below, value) in leaves_of(table) {
                 let path: Vec<&str> = path.iter().copied().chain(below).collect();
-                push(source, &|span| {
-                    let span = files.span_of(source, &path).unwrap_or(span);
-                    entry(&path, Redacted::new(None, value.clone()), span)
-                });
+                let span = files.span_of(source, &path);
+                let span = span.unwrap_or_else(|| span_of(source));
+                let value = Redacted::new(None, value.clone());
+                push(source, entry(&path, value, span));
             }
         }
     }
     for ignored in without_effect {
-        push(&ignored.source, &|span| LedgerEntry {
-            key: ignored.key.clone(),
-            whole_key: ignored.whole_key.clone(),
+        let entry = LedgerEntry {
+            key: ignored.key,
+            whole_key: ignored.whole_key,
             whole_to: Vec::new(),
-            value: Redacted::new(ignored.place, ignored.value.clone()),
-            span,
+            value: Redacted::new(ignored.place, ignored.value),
+            span: span_of(&ignored.source),
             fate: Fate::NoEffect,
-            reason: ignored.why.clone(),
-        });
+            reason: ignored.why,
+        };
+        push(&ignored.source, entry);
     }
     in_order(&mut entries, order);
     entries
@@ -239,8 +238,9 @@ fn no_file() -> FileName {
 }
 
 /// What becomes of a leaf, which `to` hold now, if it is kept under other keys.
-fn fate(tree: &Tree, id: Id, to: &[Id], names: &HashMap<Id, FileName>) -> (Fate, String) {
-    let drop_in = |id: Id| names.get(&id).cloned().unwrap_or_else(no_file);
+fn fate(tree: &Tree, id: Id, to: &[Id], concerns: &HashMap<Id, &Concern>) -> (Fate, String) {
+    let file = |id: &Id| concerns.get(id).map(|concern| concern.file_name());
+    let drop_in = |id: Id| file(&id).unwrap_or_else(no_file);
     match tree.verdict(id) {
         None => match (tree.moved_to(id), tree.dropped(id)) {
             (Some(files), _) => moved(files),
@@ -285,7 +285,7 @@ fn fate(tree: &Tree, id: Id, to: &[Id], names: &HashMap<Id, FileName>) -> (Fate,
         },
         Some(Verdict::Drop(dropped, why)) => (fate_of_dropped(tree, to, *dropped), why.clone()),
         Some(Verdict::Converted(_, why)) => {
-            let drop_in = to.iter().find_map(|id| names.get(id).cloned());
+            let drop_in = to.iter().find_map(file);
             let to = written(tree, to);
             (Fate::Converted { to, drop_in }, why.clone())
         }
