@@ -89,33 +89,7 @@ pub(super) struct Existing<'a> {
 }
 
 /// The tables whose comments are written.
-#[derive(Debug, Default)]
-struct Used {
-    all: HashSet<Id>,
-    /// Those of the text that is being written.
-    by_this: Vec<Id>,
-}
-
-impl Used {
-    /// Begins another text.
-    fn begin(&mut self) {
-        self.by_this.clear();
-    }
-
-    /// Begins the same text again.
-    fn again(&mut self) {
-        for id in self.by_this.drain(..) {
-            self.all.remove(&id);
-        }
-    }
-
-    /// Whether this is the first use.
-    fn insert(&mut self, id: Id) -> bool {
-        let is_first = self.all.insert(id);
-        self.by_this.extend(is_first.then_some(id));
-        is_first
-    }
-}
+type Used = HashSet<Id>;
 
 /// Writes the parts of the tree, a file for each concern.
 pub(super) fn write(
@@ -162,19 +136,19 @@ pub(super) fn write(
             imports: imports.get(&name).map_or(&[], Vec::as_slice),
             existing: existing.get(name.as_str()).copied(),
         };
-        used.begin();
-        let text = sheet.text(&mut used, false);
-        let text = sheet.unchanged(&text).unwrap_or(text);
-        used.again();
-        let shown = sheet.text(&mut used, true);
-        let sensitive = shown != text;
+        let page = sheet.page(&mut used);
+        let text = page.text(false);
+        let shown = page.hides_anything().then(|| page.text(true));
+        // What stays to the byte may be shown as it would have been written.
+        let (full, shown) = match sheet.unchanged(&text) {
+            Some(own) => (own, Some(shown.unwrap_or(text))),
+            None => (text, shown),
+        };
+        let redacted = shown.filter(|shown| *shown != full);
         drop_ins.push(DropIn {
             about: sheet.about(),
-            sensitive,
-            text: Text {
-                redacted: sensitive.then_some(shown),
-                full: text,
-            },
+            sensitive: redacted.is_some(),
+            text: Text { redacted, full },
             name,
         });
     }

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 
 use super::{Existing, Style, Used};
 use crate::config::{Config, address};
+use crate::containerd::place::Place;
 use crate::containerd::plugin;
 use crate::migrate::split::Concern;
 use crate::migrate::tree::{Content, Files, Id, ROOT, Tree};
@@ -83,50 +84,36 @@ impl<'a> Sheet<'a> {
         lines
     }
 
-    pub(super) fn text(&self, used: &mut Used, redacted: bool) -> String {
-        let mut writer = Writer::default();
-        writer.comment(&self.header());
+    /// All that is to be written.
+    pub(super) fn page(&self, used: &mut Used) -> Page<'a> {
         let [top, end] = self.about_file();
-        let [top, end] = [top, end].map(|lines| shown_comments(lines, redacted));
-        top.iter().for_each(|line| writer.comment(line));
-        if !top.is_empty() {
-            writer.blank();
+        let is_pasted = self.style.pasted && self.concern.is_cri();
+        let version = Value::Integer(self.tree.version());
+        let tables = self.tables();
+        let tables = tables.chunk_by(|a, b| a.header() == b.header());
+        Page {
+            header: self.header(),
+            top,
+            version: (!is_pasted).then_some(version),
+            imports: self.imports(),
+            sections: tables.map(|keys| self.section(keys, used)).collect(),
+            end,
         }
-        if !(self.style.pasted && self.concern.is_cri()) {
-            writer.key("version", &Value::Integer(self.tree.version()), &[]);
-        }
+    }
+
+    fn imports(&self) -> Option<Line<'a>> {
         let imports = self.all_imports();
-        if !imports.is_empty() {
-            let own: Vec<Id> = self
-                .ids
-                .iter()
-                .copied()
-                .filter(|id| self.is_imports(*id))
-                .collect();
-            let comments = self.comments_of(&own, redacted);
-            let imports = match redacted {
-                true => shown::by_place(Config::place_of(&["imports"]), Value::Array(imports)),
-                false => Value::Array(imports),
-            };
-            writer.key("imports", &imports, &comments);
+        if imports.is_empty() {
+            return None;
         }
-        for (header, ids) in self.tables() {
-            let (above, lines) = self.section(&header, &ids, used, redacted);
-            let header = shown_names(&header, redacted);
-            let header: Vec<&str> = header.iter().map(AsRef::as_ref).collect();
-            if !header.is_empty() {
-                writer.open(&header, &above);
-            }
-            for line in lines {
-                let key = shown_name(line.key, redacted);
-                writer.key(&key, &line.value, &line.comments);
-            }
-        }
-        if !end.is_empty() {
-            writer.blank();
-            end.iter().for_each(|line| writer.comment(line));
-        }
-        writer.finish()
+        let own = self.ids.iter().filter(|id| self.is_imports(**id));
+        let comments = own.flat_map(|id| self.comments_of(*id));
+        Some(Line::new(
+            "imports",
+            Cow::Owned(Value::Array(imports)),
+            Config::place_of(&["imports"]),
+            comments.collect(),
+        ))
     }
 
     /// The imports that an existing drop-in has, and the new ones.
@@ -147,89 +134,49 @@ impl<'a> Sheet<'a> {
         self.tree.path(id) == ["imports"]
     }
 
-    /// The tables to write and what is in them, sorted. A name that no header can have ends the path of a table:
-    /// what has it is written on one line.
-    fn tables(&self) -> Vec<(Vec<&'a str>, Vec<Id>)> {
-        let mut tables: Vec<(Vec<&str>, Vec<Id>)> = Vec::new();
-        let mut places: HashMap<Vec<&str>, usize> = HashMap::new();
-        let mut last = None;
-        for id in self.ids.iter().filter(|id| !self.is_imports(**id)) {
-            let node = self.tree.node(*id);
-            let is_leaf = matches!(node.content, Content::Leaf { .. });
-            // The next key of the same table, most of the time.
-            if let Some((parent, at)) = last
-                && self.tree.version() == 2
-                && is_leaf
-                && parent == node.parent
-                && let Some((_, ids)) = tables.get_mut(at)
-            {
-                let ids: &mut Vec<Id> = ids;
-                ids.push(*id);
-                continue;
+    /// The keys to write and the tables that are merely there, sorted: tables come
+    /// before those in them, and the settings alone determine the order, so that
+    /// the text is the same once it has been read again. Config version 3 has in one
+    /// table what is in several here, and the other way round. The keys of one of
+    /// these stay as they were.
+    fn tables(&self) -> Vec<Written<'a>> {
+        let ids = self.ids.iter().filter(|id| !self.is_imports(**id));
+        let mut tables: Vec<Written<'a>> = ids.map(|id| Written::of(self.tree, *id)).collect();
+        tables.sort_by(|a, b| a.header().cmp(b.header()));
+        for keys in tables.chunk_by_mut(|a, b| a.header() == b.header()) {
+            let parent = |key: &Written<'_>| self.tree.node(key.id).parent;
+            let mut parents = keys.iter().map(parent);
+            let first = parents.next();
+            if parents.any(|parent| Some(parent) != first) {
+                keys.sort_by_cached_key(|key| self.tree.path(parent(key)));
             }
-            let mut path = self.tree.written_path(*id);
-            if is_leaf {
-                path.pop();
-            }
-            let in_header = |key: &&str| write::is_portable_in_header(key);
-            path.truncate(path.iter().take_while(|key| in_header(key)).count());
-            let at = *places.entry(path.clone()).or_insert_with(|| {
-                tables.push((path, Vec::new()));
-                tables.len() - 1
-            });
-            if let Some((_, ids)) = tables.get_mut(at) {
-                ids.push(*id);
-            }
-            last = is_leaf.then_some((node.parent, at));
         }
-        self.in_order(&mut tables);
         tables
     }
 
-    /// Brings tables into an order that the settings alone determine, tables
-    /// before those in them, so that the text is the same once it has been read
-    /// again: config version 3 has in one table what is in several here, and the
-    /// other way round. The keys of one of these stay as they were.
-    fn in_order(&self, tables: &mut [(Vec<&'a str>, Vec<Id>)]) {
-        tables.sort_by(|(a, _), (b, _)| a.cmp(b));
-        for (_, ids) in tables {
-            let parent = |id: &Id| self.tree.node(*id).parent;
-            let mut parents = ids.iter().map(parent);
-            let first = parents.next();
-            if parents.any(|parent| Some(parent) != first) {
-                ids.sort_by_cached_key(|id| self.tree.path(parent(id)));
-            }
-        }
-    }
-
-    /// The comments above the header of a table, and the lines below it.
-    fn section(
-        &self,
-        header: &[&str],
-        ids: &[Id],
-        used: &mut Used,
-        redacted: bool,
-    ) -> (Vec<Cow<'a, str>>, Vec<Line<'a>>) {
-        let mut above = Vec::new();
-        let mut lines: Vec<Line<'a>> = Vec::new();
+    /// The lines of a table, and the comments above them.
+    fn section(&self, keys: &[Written<'a>], used: &mut Used) -> Section<'a> {
+        let header = keys.first().map_or(&[][..], Written::header);
+        let mut section = Section {
+            header: header.to_vec(),
+            above: Vec::new(),
+            lines: Vec::new(),
+        };
         let mut inline: HashMap<&str, usize> = HashMap::new();
-        for id in ids {
+        for Written { id, path, .. } in keys {
             let around = self.tables_around(*id, used);
-            let path = self.tree.written_path(*id);
-            let value = self.shown(*id, redacted);
+            let comments = |ids: Vec<Id>| ids.into_iter().flat_map(|id| self.comments_of(id));
+            let value = self.value(*id);
             let Some((key, below)) = path.get(header.len()..).and_then(<[_]>::split_first) else {
-                above.extend(around);
+                section.above.extend(comments(around));
                 continue;
             };
+            let place = self.tree.node(*id).place();
             let value = match value {
                 Some(value) if below.is_empty() => {
-                    above.extend(around);
-                    let comments = self.comments_of(&[*id], redacted);
-                    lines.push(Line {
-                        key,
-                        value,
-                        comments,
-                    });
+                    section.above.extend(comments(around));
+                    let comments = self.comments_of(*id).collect();
+                    section.lines.push(Line::new(key, value, place, comments));
                     continue;
                 }
                 Some(value) => value.into_owned(),
@@ -237,26 +184,19 @@ impl<'a> Sheet<'a> {
             };
             let is_inside = |at: &Id| self.tree.written_path(*at).len() > header.len();
             let (mut inside, outside): (Vec<Id>, Vec<Id>) = around.into_iter().partition(is_inside);
-            above.extend(outside);
+            section.above.extend(comments(outside));
             inside.extend(self.tree.value(*id).map(|_| *id));
             let at = *inline.entry(key).or_insert_with(|| {
-                lines.push(Line {
-                    key,
-                    value: Cow::Owned(Value::Table(Table::new())),
-                    comments: Vec::new(),
-                });
-                lines.len() - 1
+                section.lines.push(Line::of_table(key));
+                section.lines.len() - 1
             });
-            if let Some(line) = lines.get_mut(at)
-                && let Value::Table(table) = line.value.to_mut()
-            {
-                line.comments.extend(self.comments_of(&inside, redacted));
-                let below = shown_names(below, redacted);
-                let below: Vec<&str> = below.iter().map(AsRef::as_ref).collect();
-                put_at(table, &below, value);
+            if let Some(line) = section.lines.get_mut(at) {
+                let inside = comments(inside).collect();
+                line.add_comments(inside);
+                line.put(below, value, place);
             }
         }
-        (self.comments_of(&above, redacted), lines)
+        section
     }
 
     /// The tables that a node is in, or is, outermost first: those that no
@@ -276,15 +216,11 @@ impl<'a> Sheet<'a> {
     }
 
     /// The value to write.
-    fn shown(&self, id: Id, redacted: bool) -> Option<Cow<'a, Value>> {
+    fn value(&self, id: Id) -> Option<Cow<'a, Value>> {
         let value = self.tree.value(id)?;
         let node = self.tree.node(id);
         let listed = self.plugin_ids(node.parent, &node.key, value);
-        let value = listed.map_or(Cow::Borrowed(value), Cow::Owned);
-        Some(match redacted {
-            true => Cow::Owned(shown::by_place(node.place(), value.into_owned())),
-            false => value,
-        })
+        Some(listed.map_or(Cow::Borrowed(value), Cow::Owned))
     }
 
     /// The plugin ids in a list as the target's config version has them.
@@ -296,37 +232,189 @@ impl<'a> Sheet<'a> {
             .then(|| address::with_ids(value, |id| address::plugin_id(version, id)))
     }
 
-    /// The comments of nodes, without the header of an earlier migration.
-    fn comments_of(&self, ids: &[Id], redacted: bool) -> Vec<Cow<'a, str>> {
-        let ids = ids.iter();
-        let lines = ids.flat_map(|id| self.files.comments(self.tree, *id));
-        let lines = lines.filter(|line| !line.starts_with(HEADER)).collect();
-        shown_comments(lines, redacted)
+    /// The comments of a node, without the header of an earlier migration.
+    fn comments_of(&self, id: Id) -> impl Iterator<Item = &'a str> + use<'a> {
+        let lines = self.files.comments(self.tree, id).into_iter();
+        lines.filter(|line| !line.starts_with(HEADER))
     }
+}
+
+/// A key to write, or a table that is merely there.
+struct Written<'a> {
+    id: Id,
+    path: Vec<&'a str>,
+    /// So many names of the path are those of the table that it is written in.
+    in_header: usize,
+}
+
+impl<'a> Written<'a> {
+    /// A name that no header can have ends the path of the table: what has it is
+    /// written on one line.
+    fn of(tree: &'a Tree, id: Id) -> Self {
+        let path = tree.written_path(id);
+        let is_leaf = matches!(tree.node(id).content, Content::Leaf { .. });
+        let tables = path.len() - usize::from(is_leaf);
+        let in_header = |key: &&&str| write::is_portable_in_header(key);
+        let in_header = path.iter().take(tables).take_while(in_header).count();
+        Written {
+            id,
+            path,
+            in_header,
+        }
+    }
+
+    fn header(&self) -> &[&'a str] {
+        self.path.get(..self.in_header).unwrap_or_default()
+    }
+}
+
+/// All that a drop-in says.
+pub(super) struct Page<'a> {
+    header: String,
+    /// Comments about the file, as are those at its end.
+    top: Vec<&'a str>,
+    version: Option<Value>,
+    imports: Option<Line<'a>>,
+    sections: Vec<Section<'a>>,
+    end: Vec<&'a str>,
+}
+
+/// A table, and the comments above its header.
+struct Section<'a> {
+    header: Vec<&'a str>,
+    above: Vec<&'a str>,
+    lines: Vec<Line<'a>>,
 }
 
 /// A key of a table, with its value and comments.
 struct Line<'a> {
     key: &'a str,
     value: Cow<'a, Value>,
-    comments: Vec<Cow<'a, str>>,
+    /// What is shown in place of the value.
+    shown: Option<Value>,
+    /// Those of each key that is written here, in front of all of them.
+    comments: Vec<Vec<&'a str>>,
 }
 
-/// Comments to write, or what stands for them.
-fn shown_comments(lines: Vec<&str>, redacted: bool) -> Vec<Cow<'_, str>> {
-    match redacted {
-        true => shown::comment(lines).map(Cow::Owned).into_iter().collect(),
-        false => lines.into_iter().map(Cow::Borrowed).collect(),
+impl<'a> Line<'a> {
+    fn new(
+        key: &'a str,
+        value: Cow<'a, Value>,
+        place: Option<Place>,
+        comments: Vec<&'a str>,
+    ) -> Self {
+        let mut line = Line {
+            key,
+            shown: shown::in_place_of(place, &value),
+            value,
+            comments: Vec::new(),
+        };
+        line.add_comments(comments);
+        line
+    }
+
+    fn add_comments(&mut self, comments: Vec<&'a str>) {
+        if !comments.is_empty() {
+            self.comments.push(comments);
+        }
+    }
+
+    /// A table on one line, with nothing in it so far.
+    fn of_table(key: &'a str) -> Self {
+        Line {
+            key,
+            value: Cow::Owned(Value::Table(Table::new())),
+            shown: Some(Value::Table(Table::new())),
+            comments: Vec::new(),
+        }
+    }
+
+    /// Puts a value into it, if it is a table.
+    fn put(&mut self, path: &[&str], value: Value, place: Option<Place>) {
+        if let Some(Value::Table(shown)) = &mut self.shown {
+            let names = shown::names(path);
+            let names: Vec<&str> = names.iter().map(AsRef::as_ref).collect();
+            put_at(shown, &names, shown::by_place(place, value.clone()));
+        }
+        if let Value::Table(table) = self.value.to_mut() {
+            put_at(table, path, value);
+        }
     }
 }
 
-/// Names to write, or what may be shown of them.
-fn shown_names<'a>(names: &[&'a str], redacted: bool) -> Vec<Cow<'a, str>> {
-    let names = names.iter();
-    names.map(|name| shown_name(name, redacted)).collect()
+impl Page<'_> {
+    /// Whether not all of it is to be shown.
+    pub(super) fn hides_anything(&self) -> bool {
+        let is_hidden = |name: &str| matches!(shown::name(name), Cow::Owned(_));
+        let in_line = |line: &Line<'_>| {
+            line.shown.is_some() || !line.comments.is_empty() || is_hidden(line.key)
+        };
+        let in_section = |section: &Section<'_>| {
+            let names = &section.header;
+            !section.above.is_empty()
+                || names.iter().any(|name| is_hidden(name))
+                || section.lines.iter().any(in_line)
+        };
+        !self.top.is_empty()
+            || !self.end.is_empty()
+            || self.imports.iter().any(in_line)
+            || self.sections.iter().any(in_section)
+    }
+
+    /// The text to write, or the one to show.
+    pub(super) fn text(&self, redacted: bool) -> String {
+        let mut writer = Writer::default();
+        writer.comment(&self.header);
+        let top = comments(&self.top, redacted);
+        top.iter().for_each(|line| writer.comment(line));
+        if !top.is_empty() {
+            writer.blank();
+        }
+        if let Some(version) = &self.version {
+            writer.key("version", version, &[]);
+        }
+        let write = |writer: &mut Writer, line: &Line<'_>| {
+            let key = name(line.key, redacted);
+            let value = line.shown.as_ref().filter(|_| redacted);
+            let value = value.unwrap_or(&line.value);
+            let each = line.comments.iter();
+            let comments: Vec<_> = each.flat_map(|lines| comments(lines, redacted)).collect();
+            writer.key(&key, value, &comments);
+        };
+        if let Some(imports) = &self.imports {
+            write(&mut writer, imports);
+        }
+        for section in &self.sections {
+            let header = section.header.iter().map(|key| name(key, redacted));
+            let header: Vec<Cow<'_, str>> = header.collect();
+            if !header.is_empty() {
+                writer.open(&header, &comments(&section.above, redacted));
+            }
+            for line in &section.lines {
+                write(&mut writer, line);
+            }
+        }
+        if !self.end.is_empty() {
+            writer.blank();
+            for line in comments(&self.end, redacted) {
+                writer.comment(&line);
+            }
+        }
+        writer.finish()
+    }
 }
 
-fn shown_name(name: &str, redacted: bool) -> Cow<'_, str> {
+/// Comments to write, or what stands for them.
+fn comments<'a>(lines: &[&'a str], redacted: bool) -> Vec<Cow<'a, str>> {
+    let lines = lines.iter().copied();
+    match redacted {
+        true => shown::comment(lines).map(Cow::Owned).into_iter().collect(),
+        false => lines.map(Cow::Borrowed).collect(),
+    }
+}
+
+/// A name to write, or what may be shown of it.
+fn name(name: &str, redacted: bool) -> Cow<'_, str> {
     match redacted {
         true => shown::name(name),
         false => Cow::Borrowed(name),
