@@ -1,5 +1,6 @@
 //! Comparing what is in effect, key by key, with defaults filled in.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fmt;
 
@@ -62,7 +63,10 @@ pub(super) fn between(
 }
 
 /// The keys of both tables, and more, in order and each once.
-fn union(tables: [Option<&Table>; 2], more: impl Iterator<Item = &'static str>) -> Vec<&str> {
+fn union<'t>(
+    tables: [Option<&'t Table>; 2],
+    more: impl Iterator<Item = &'static str>,
+) -> Vec<&'t str> {
     let [mut first, mut second] = tables.map(|table| {
         let keys = table.into_iter().flat_map(|table| table.keys());
         keys.map(String::as_str).peekable()
@@ -95,15 +99,15 @@ fn union(tables: [Option<&Table>; 2], more: impl Iterator<Item = &'static str>) 
 /// would need much of a small stack.
 const DEEPEST: usize = 24;
 
-struct Walk {
+struct Walk<'t> {
     releases: [Release; 2],
     unknown: Unknown,
-    path: Vec<String>,
+    path: Vec<&'t str>,
     found: Vec<Difference>,
 }
 
-impl Walk {
-    fn tables(&mut self, places: [Option<Place>; 2], tables: [Option<&Table>; 2]) {
+impl<'t> Walk<'t> {
+    fn tables(&mut self, places: [Option<Place>; 2], tables: [Option<&'t Table>; 2]) {
         let sides = places.iter().zip(self.releases);
         let entries = sides.flat_map(|(place, release)| {
             let place = place.iter();
@@ -130,13 +134,13 @@ impl Walk {
                 child(first, before, tables[0], values[0], key),
                 child(second, after, tables[1], values[1], key),
             ];
-            self.path.push(key.to_owned());
+            self.path.push(key);
             self.values(children, values);
             self.path.pop();
         }
     }
 
-    fn values(&mut self, places: [Option<Place>; 2], values: [Option<&Value>; 2]) {
+    fn values(&mut self, places: [Option<Place>; 2], values: [Option<&'t Value>; 2]) {
         // To one release, what is set to the same is the same.
         let [before, after] = self.releases;
         if let ([Some(a), Some(b)], true) = (values, before == after)
@@ -174,9 +178,9 @@ impl Walk {
                 self.exists(second, values[1]),
             ];
             if matters && a != b {
-                let shown = |value: Option<&Value>, exists: bool| {
-                    let built_in = || exists.then(|| Value::Table(Table::new()));
-                    value.cloned().or_else(built_in)
+                let shown = |value: Option<&'t Value>, exists: bool| {
+                    let built_in = || exists.then(|| Cow::Owned(Value::Table(Table::new())));
+                    value.map(Cow::Borrowed).or_else(built_in)
                 };
                 self.differ([shown(values[0], a), shown(values[1], b)]);
                 return;
@@ -191,11 +195,14 @@ impl Walk {
                 return;
             }
         }
-        let default = |place: Option<Place>, release| place?.state(release).printed();
         let [before, after] = self.releases;
-        let a = values[0].cloned().or_else(|| default(first, before));
-        let b = values[1].cloned().or_else(|| default(second, after));
-        if !same(place, a.as_ref(), b.as_ref(), self.releases) {
+        let in_effect = |value: Option<&'t Value>, place: Option<Place>, release| {
+            let default = || place?.state(release).printed().map(Cow::Owned);
+            value.map(Cow::Borrowed).or_else(default)
+        };
+        let a = in_effect(values[0], first, before);
+        let b = in_effect(values[1], second, after);
+        if !same(place, a.as_deref(), b.as_deref(), self.releases) {
             self.differ([a, b]);
         }
     }
@@ -204,12 +211,11 @@ impl Walk {
         value.is_some() || place.is_some_and(|place| place.is_entry())
     }
 
-    fn differ(&mut self, [before, after]: [Option<Value>; 2]) {
-        let path: Vec<&str> = self.path.iter().map(String::as_str).collect();
-        let place = Config::place_of(&path);
-        let redacted = |value: Value| Redacted::new(place, value);
+    fn differ(&mut self, [before, after]: [Option<Cow<'_, Value>>; 2]) {
+        let place = Config::place_of(&self.path);
+        let redacted = |value: Cow<'_, Value>| Redacted::new(place, value.into_owned());
         self.found.push(Difference {
-            path: self.path.clone(),
+            path: self.path.iter().map(|key| (*key).to_owned()).collect(),
             before: before.map(redacted),
             after: after.map(redacted),
         });
