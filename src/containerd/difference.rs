@@ -63,10 +63,7 @@ pub(super) fn between(
 }
 
 /// The keys of both tables, and more, in order and each once.
-fn union<'t>(
-    tables: [Option<&'t Table>; 2],
-    more: impl Iterator<Item = &'static str>,
-) -> Vec<&'t str> {
+fn union(tables: [Option<&Table>; 2], more: impl Iterator<Item = &'static str>) -> Vec<&str> {
     let [mut first, mut second] = tables.map(|table| {
         let keys = table.into_iter().flat_map(|table| table.keys());
         keys.map(String::as_str).peekable()
