@@ -113,8 +113,15 @@ fn without_scheme(text: &str) -> Option<(&str, &str)> {
 /// Whether a name looks like one: of a handler, a plugin, a setting, a file, or
 /// of a registry host, with scheme, port and path.
 fn is_name(name: &str) -> bool {
-    if !name.contains([':', '[']) {
-        return name.len() <= LONGEST_NAME && name.chars().all(is_in_path);
+    if name.len() > LONGEST_NAME {
+        return false;
+    }
+    // Most are nothing else.
+    if name
+        .bytes()
+        .all(|byte| byte.is_ascii() && is_in_path(char::from(byte)))
+    {
+        return true;
     }
     let (_, place) = without_scheme(name).unwrap_or(("", name));
     let (host, path) = match place.split_once('/') {
@@ -140,7 +147,7 @@ fn is_name(name: &str) -> bool {
             None => host.chars().all(is_in_path),
         },
     };
-    name.len() <= LONGEST_NAME && is_host && path.chars().all(is_in_path)
+    is_host && path.chars().all(is_in_path)
 }
 
 /// A name as it may be shown.
@@ -183,7 +190,26 @@ pub(crate) fn hidden_path(path: &[&str]) -> Option<String> {
 /// or the place of something that is to be filled in: no blanks, no quotes,
 /// nothing that is set to anything, no user.
 fn is_plain(mut text: &str) -> bool {
-    let is_part = |c: char| is_word(c) || "/:+~%,*\\[]<>{}$".contains(c);
+    let is_sign = |c: char| {
+        matches!(
+            c,
+            '/' | ':'
+                | '+'
+                | '~'
+                | '%'
+                | ','
+                | '*'
+                | '\\'
+                | '['
+                | ']'
+                | '<'
+                | '>'
+                | '{'
+                | '}'
+                | '$'
+        )
+    };
+    let is_part = |c: char| is_word(c) || is_sign(c);
     loop {
         let end = text.find(|c| !is_part(c)).unwrap_or(text.len());
         let (before, behind) = text.split_at_checked(end).unwrap_or((text, ""));

@@ -84,7 +84,9 @@ impl Writer {
         }
     }
 
-    pub(crate) fn finish(self) -> String {
+    /// The text. It may be kept for long: without room to grow.
+    pub(crate) fn finish(mut self) -> String {
+        self.text.shrink_to_fit();
         self.text
     }
 }
@@ -132,9 +134,10 @@ pub(crate) fn is_portable_in_header(key: &str) -> bool {
 
 fn write_key(out: &mut String, key: &str) {
     let bare = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'-';
+    let escaped = |b: u8| b == b'"' || b == b'\\';
     if !key.is_empty() && key.bytes().all(bare) {
         out.push_str(key);
-    } else if key.contains(['"', '\\']) && !key.contains('\'') && !key.chars().any(char::is_control)
+    } else if key.bytes().any(escaped) && !key.contains('\'') && !key.chars().any(char::is_control)
     {
         out.push('\'');
         out.push_str(key);

@@ -88,18 +88,18 @@ impl Changes {
         let by_release = ByRelease::of(running, target);
         let mut differences = before.setting_differences(after);
         one_form_of_lists(&mut differences, [before, after], target);
-        let located: Vec<(Difference, Option<Id>)> = differences
-            .into_iter()
+        let nodes: Vec<Option<Id>> = differences
+            .iter()
             .map(|difference| {
                 let path: Vec<&str> = difference.path.iter().map(String::as_str).collect();
-                let node = tree.find(&path);
-                (difference, node)
+                tree.find(&path)
             })
             .collect();
         let tree = &*tree;
         let input = Input::new(tree);
-        for (difference, node) in located {
-            let path: Vec<&str> = difference.path.iter().map(String::as_str).collect();
+        for (difference, node) in differences.into_iter().zip(nodes) {
+            let whole_path = difference.path;
+            let path: Vec<&str> = whole_path.iter().map(String::as_str).collect();
             let compare = Compare {
                 node,
                 running,
@@ -110,25 +110,29 @@ impl Changes {
                 input: &input,
                 path: &path,
             };
-            let Some(mut difference) = compare.real(&difference) else {
+            let sides = [difference.before, difference.after];
+            let Some(sides) = compare.real(sides) else {
                 continue;
             };
-            let is_of_release = by_release.brings(&difference);
+            let is_of_release = by_release.brings(&whole_path, &sides);
             let address = address::of(target.dialect(), &path);
             let (key, whole_key) = shown::path_and_behind(&address);
-            let change = |reason| Change {
-                key,
-                whole_key,
-                before: difference.before.take(),
-                after: difference.after.take(),
-                reason,
+            let change = |reason| {
+                let [before, after] = sides;
+                Change {
+                    key,
+                    whole_key,
+                    before,
+                    after,
+                    reason,
+                }
             };
             if is_of_release {
                 let reason = by_release.reason(&path);
                 changes.by_release.push(change(reason));
             } else if let Some(reason) = compare.reason() {
                 changes.by_migration.push(change(reason));
-                changes.found.insert(difference.path);
+                changes.found.insert(whole_path);
             }
         }
         changes
@@ -159,14 +163,14 @@ impl<'a> ByRelease<'a> {
     }
 
     /// Whether a difference is there whatever the input says.
-    fn brings(&self, difference: &Difference) -> bool {
-        let same = |a: &Option<Redacted>, b: &Option<Redacted>| {
-            let [a, b] = [a, b].map(|side| side.as_ref().map(Redacted::expose));
+    fn brings(&self, path: &[String], sides: &[Option<Redacted>; 2]) -> bool {
+        let same = |(a, b): (Option<&Value>, Option<&Value>)| {
             let is_zero = |side: Option<&Value>| side.is_none_or(Value::is_zero);
             a == b || is_zero(a) && is_zero(b)
         };
-        self.differences.get(&difference.path).is_some_and(|own| {
-            same(&own.before, &difference.before) && same(&own.after, &difference.after)
+        self.differences.get(path).is_some_and(|own| {
+            let own = [&own.before, &own.after].map(value);
+            own.into_iter().zip(sides.each_ref().map(value)).all(same)
         })
     }
 
@@ -258,7 +262,7 @@ struct Compare<'a, 't> {
 
 impl Compare<'_, '_> {
     /// The difference as the two releases see it; `None` where it is none.
-    fn real(&self, difference: &Difference) -> Option<Difference> {
+    fn real(&self, mut sides: [Option<Redacted>; 2]) -> Option<[Option<Redacted>; 2]> {
         let place = Config::place_of(self.path)?;
         let sets = |side: &Effective| side.set_value(self.path).is_some();
         // Where nothing sets it, containerd makes it of the socket's path, which k0s
@@ -267,34 +271,38 @@ impl Compare<'_, '_> {
         if place.owned().is_some() || follows {
             return None;
         }
-        let mut difference = difference.clone();
         if self.is_plugin_list() && self.before.has_short_names() {
-            difference.before = difference
-                .before
-                .map(|names| Redacted::new(Some(place), uris(names.expose())));
+            let [before, _] = &mut sides;
+            *before = value(before).map(|names| Redacted::new(Some(place), uris(names)));
         }
-        let value = |side: &Option<Redacted>| side.as_ref().map(|side| side.expose().clone());
-        let (before, after) = (value(&difference.before), value(&difference.after));
-        let is_zero = |side: &Option<Value>| side.as_ref().is_none_or(Value::is_zero);
+        let [before, after] = sides.each_ref().map(value);
+        let is_zero = |side: Option<&Value>| side.is_none_or(Value::is_zero);
         // An entry says something by being there.
-        let tells =
-            place.is_entry() && matches!(after.as_ref().or(before.as_ref()), Some(Value::Table(_)));
-        let pod_sandbox = |side: &Option<Value>| {
-            let text = side.as_ref().and_then(Value::as_str).unwrap_or_default();
+        let tells = place.is_entry() && matches!(after.or(before), Some(Value::Table(_)));
+        let pod_sandbox = |side: Option<&Value>| {
+            let text = side.and_then(Value::as_str).unwrap_or_default();
             matches!(text, "" | "podsandbox")
         };
         let same = before == after
-            || is_zero(&before) && is_zero(&after) && !tells
-            || self.is_sandbox_mode() && pod_sandbox(&before) && pod_sandbox(&after)
-            || self.is_plugin_list() && names(&before) == names(&after)
-            || self.is_platform(&place, &before, &after);
+            || is_zero(before) && is_zero(after) && !tells
+            || self.is_sandbox_mode() && pod_sandbox(before) && pod_sandbox(after)
+            || self.is_plugin_list() && names(before) == names(after)
+            || self.is_platform(&place, before, after);
         if same {
             return None;
         }
-        if self.is_plugin_list() {
-            self.before.spell_ids(self.after, &mut difference);
+        if !self.is_plugin_list() {
+            return Some(sides);
         }
-        Some(difference)
+        let [before, after] = sides;
+        let path = self.path.iter().map(|key| (*key).to_owned()).collect();
+        let mut difference = Difference {
+            path,
+            before,
+            after,
+        };
+        self.before.spell_ids(self.after, &mut difference);
+        Some([difference.before, difference.after])
     }
 
     fn is_plugin_list(&self) -> bool {
@@ -308,9 +316,8 @@ impl Compare<'_, '_> {
 
     /// The machine's own platform, which a dump of it names and the declared
     /// default cannot.
-    fn is_platform(&self, place: &Place, before: &Option<Value>, after: &Option<Value>) -> bool {
-        let is_default = |side: &Option<Value>, release| {
-            let side = side.as_ref();
+    fn is_platform(&self, place: &Place, before: Option<&Value>, after: Option<&Value>) -> bool {
+        let is_default = |side: Option<&Value>, release| {
             side.is_none_or(|value| place.is_of_host(value) || place.is_default(value, release))
         };
         let of_host = |value: &Value| place.is_of_host(value);
@@ -370,7 +377,7 @@ impl Compare<'_, '_> {
                 Some(names) if self.before.has_short_names() => Some(uris(&names)),
                 names => names,
             };
-            let is_subset = names(&of(self.after)).is_subset(&names(&before));
+            let is_subset = names(of(self.after).as_ref()).is_subset(&names(before.as_ref()));
             let reason = if is_subset {
                 FEWER_PLUGINS
             } else {
@@ -440,8 +447,13 @@ fn uris(names: &Value) -> Value {
     Value::Array(uris.map(|uri| Value::String(uri.to_owned())).collect())
 }
 
-fn names(list: &Option<Value>) -> BTreeSet<&str> {
-    let items = list.as_ref().and_then(Value::as_array).unwrap_or_default();
+/// The whole value of a side.
+fn value(side: &Option<Redacted>) -> Option<&Value> {
+    side.as_ref().map(Redacted::expose)
+}
+
+fn names(list: Option<&Value>) -> BTreeSet<&str> {
+    let items = list.and_then(Value::as_array).unwrap_or_default();
     items.iter().filter_map(Value::as_str).collect()
 }
 
