@@ -441,7 +441,10 @@ impl<'t> Scan<'t> {
 
 /// What no bare key or number goes beyond.
 fn ends_atom(byte: u8) -> bool {
-    b".=,[]{} \t#\r\n".contains(&byte)
+    matches!(
+        byte,
+        b'.' | b'=' | b',' | b'[' | b']' | b'{' | b'}' | b' ' | b'\t' | b'#' | b'\r' | b'\n'
+    )
 }
 
 #[cfg(test)]

@@ -317,17 +317,17 @@ fn is_extra(tree: &Tree, entry: Id, target: Release) -> bool {
 pub(super) fn is_bare_entry(tree: &Tree, id: Id, target: Release) -> bool {
     let node = tree.node(id);
     let matters = node.place().is_some_and(|place| place.presence_matters());
+    if !matters || node.is_made {
+        return false;
+    }
     // An import replaces a built-in entry by one with nothing in it.
     let is_whole = tree.node(node.parent).parent == ROOT;
     let changes = match is_whole {
         true => !edits::entry_is_built_in(tree, id, target),
         false => is_extra(tree, id, target),
     };
-    if !matters || node.is_made || !changes {
-        return false;
-    }
     // Proxy plugins without a type are not written.
-    if tree.path(node.parent) == ["proxy_plugins"] {
+    if !changes || tree.path(node.parent) == ["proxy_plugins"] {
         return false;
     }
     let inner_entry = |inner: Id| inner != id && is_bare_entry(tree, inner, target);
