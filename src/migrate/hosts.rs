@@ -523,8 +523,10 @@ impl Moved {
             }
             let stand_in = shown::comment(comments.iter().copied());
             let stand_in = stand_in.map_or_else(String::new, |line| format!("{line}\n"));
-            let body_shown = file.file.shown().to_toml(target.containerd());
-            let sensitive = !comments.is_empty() || body_shown != body;
+            let shown = Some(file.file.shown()).filter(|shown| *shown != file.file);
+            let sensitive = !comments.is_empty() || shown.is_some();
+            let body_shown = shown.map(|shown| shown.to_toml(target.containerd()));
+            let body_shown = body_shown.as_deref().unwrap_or(&body);
             let comments: String = comments
                 .iter()
                 .map(|line| format!("{}\n", line.trim_end()))

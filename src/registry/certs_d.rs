@@ -327,12 +327,12 @@ impl<'a> Asked<'a> {
             settings,
             skip_verify,
         } = self;
-        let mut endpoint = Endpoint::new(&url.scheme, &url.host, &url.path, capabilities);
+        let mut endpoint = Endpoint::new(url, capabilities);
         let has_tls =
             skip_verify.is_some() || !settings.ca.is_empty() || !settings.client.is_empty();
-        let port = split_port(&url.host).map_or("", |(_, port)| port);
+        let port = split_port(&endpoint.host).map_or("", |(_, port)| port);
         endpoint.https_first =
-            has_tls && url.scheme == "http" && port != "80" && tries_https_first(release);
+            has_tls && endpoint.scheme == "http" && port != "80" && tries_https_first(release);
         if endpoint.speaks_tls() {
             let absolute = |file: &String| absolute(base, file);
             endpoint.ca = settings.ca.iter().map(absolute).collect();

@@ -3,10 +3,10 @@
 //! What is said about all registry hosts may be long, and many hosts may lead to
 //! it: on either side it is worked out once.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use super::certs_d::CertsD;
-use super::endpoint::Endpoint;
+use super::endpoint::{Endpoint, tried_by_url};
 use super::settings::{ANY, PullError, endpoints, mirrored, registry_itself};
 use crate::config::Registry;
 use crate::containerd::Release;
@@ -16,40 +16,49 @@ use crate::containerd::Release;
 struct Tries {
     list: Vec<Endpoint>,
     /// Their places, by URL.
-    by_url: BTreeMap<String, Vec<usize>>,
+    by_url: Vec<usize>,
 }
 
 impl Tries {
-    fn of(list: Vec<Endpoint>) -> Self {
-        let mut tries = Tries::default();
-        for endpoint in list {
-            if tries.gains(&endpoint) {
-                let places = tries.by_url.entry(endpoint.to_string()).or_default();
-                places.push(tries.list.len());
-                tries.list.push(endpoint);
+    fn of(mut list: Vec<Endpoint>) -> Self {
+        let tried = tried_by_url(&list);
+        let mut by_url: Vec<usize> = tried.into_iter().map(|(at, _)| at).collect();
+        if by_url.len() < list.len() {
+            let mut kept = by_url.clone();
+            kept.sort_unstable();
+            let mut places = 0..;
+            list.retain(|_| {
+                places
+                    .next()
+                    .is_some_and(|at| kept.binary_search(&at).is_ok())
+            });
+            for at in &mut by_url {
+                *at = kept.partition_point(|kept| kept < at);
             }
         }
-        tries
+        Tries { list, by_url }
     }
 
     /// Whether an endpoint behind them makes a difference.
     fn gains(&self, endpoint: &Endpoint) -> bool {
-        let earlier = || {
-            let places = self.by_url.get(&endpoint.to_string());
-            places.into_iter().flatten()
-        };
+        let url = |at: &usize| self.list.get(*at).map(Endpoint::url);
+        let from = self
+            .by_url
+            .partition_point(|at| url(at) < Some(endpoint.url()));
+        let same = self.by_url.get(from..).unwrap_or_default().iter();
+        let mut same = same.take_while(|at| url(at) == Some(endpoint.url()));
         let is_like = |at: &usize| {
             self.list
                 .get(*at)
                 .is_some_and(|one| one.pulls_like(endpoint))
         };
-        !endpoint.is_dead() && !earlier().any(is_like)
+        !endpoint.is_dead() && !same.any(is_like)
     }
 }
 
 /// A list for one registry host: what is said about it, or about all of them,
 /// and what comes behind that for this one.
-struct List<'c> {
+pub(super) struct List<'c> {
     shared: Option<&'c Tries>,
     own: Tries,
     last: Option<Endpoint>,
@@ -76,11 +85,11 @@ impl<'c> List<'c> {
         self.shared.unwrap_or(&self.own)
     }
 
-    fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.tries().list.len() + usize::from(self.last.is_some())
     }
 
-    fn iter(&self) -> impl Iterator<Item = &Endpoint> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Endpoint> {
         self.tries().list.iter().chain(&self.last)
     }
 }
@@ -132,7 +141,10 @@ impl<'c> Comparison<'c> {
     }
 
     /// What containerd tries for a registry host by the settings.
-    fn before(&self, host: &str) -> Result<List<'_>, PullError> {
+    ///
+    /// # Errors
+    /// If it refuses every pull from the host.
+    pub(super) fn before(&self, host: &str) -> Result<List<'_>, PullError> {
         match &self.any {
             Some((any, hosts)) if !self.settings.mirrors.contains_key(host) => {
                 let last = match hosts.contains(host) {
@@ -163,20 +175,22 @@ impl<'c> Comparison<'c> {
     /// # Errors
     /// If containerd refuses every pull from the host by the settings.
     pub(super) fn is_same(&self, host: &str) -> Result<bool, PullError> {
-        let (before, after) = (self.before(host)?, self.after(host));
+        let before = self.before(host)?;
+        Ok(self.is_same_after(host, &before))
+    }
+
+    /// Whether the files make the same pulls for a registry host as the settings,
+    /// by which it makes these.
+    pub(super) fn is_same_after(&self, host: &str, before: &List<'_>) -> bool {
+        let after = self.after(host);
         if before.len() != after.len() {
-            return Ok(false);
+            return false;
         }
         let (compared, alike) = match before.shared.is_some() && after.shared.is_some() {
             true => self.common,
             false => (0, true),
         };
         let mut rest = before.iter().zip(after.iter()).skip(compared);
-        Ok(alike && rest.all(|(a, b)| a.pulls_like(b)))
-    }
-
-    /// How many endpoints the settings have for a registry host.
-    pub(super) fn count(&self, host: &str) -> Result<usize, PullError> {
-        self.before(host).map(|before| before.len())
+        alike && rest.all(|(a, b)| a.pulls_like(b))
     }
 }

@@ -14,7 +14,7 @@ use super::compare::Comparison;
 use super::endpoint::{Capability, Endpoint, is_registry_host, tried, upstream};
 use super::hosts_toml::{Host, HostSettings, HostsToml};
 use super::remark::{Remark, RemarkKind, mirror_of, tls_of};
-use super::settings::{ANY, endpoints, hosts_named, mirrored, urls};
+use super::settings::{ANY, hosts_named, mirrored, urls};
 use crate::config::Registry;
 use crate::containerd::Release;
 use crate::containerd::url::Url;
@@ -169,8 +169,10 @@ impl Conversion {
             && let Ok(list) = mirrored(&self.settings, ANY, self.from)
             && !list.is_empty()
         {
-            let file = file(tried(&list).into_iter(), None, to);
-            self.add(DEFAULT, &list, file);
+            let tried = tried(&list);
+            let file = file(&tried, None, to);
+            let converted = self.converted(DEFAULT, &tried, file);
+            self.files.push(converted);
         }
         let texts: Vec<String> = self
             .files
@@ -189,32 +191,32 @@ impl Conversion {
         let mut others = Vec::new();
         for name in &self.hosts {
             // Without errors, as those have been taken out.
-            if !matches!(comparison.is_same(name), Ok(false)) {
+            let Ok(before) = comparison.before(name) else {
+                continue;
+            };
+            if comparison.is_same_after(name, &before) {
                 continue;
             }
-            written += comparison.count(name).unwrap_or_default();
+            written += before.len();
             if written > limit {
                 return Err(TooLarge { limit });
             }
-            others.push(name.clone());
+            others.push(name);
         }
-        for name in others {
-            let Ok(list) = endpoints(&self.settings, &name, self.from) else {
-                continue;
-            };
-            let mut hosts = tried(&list);
-            let last = hosts.pop();
-            let file = file(
-                hosts.into_iter(),
-                last.map(|last| (last, name.as_str())),
-                to,
-            );
-            self.add(&name, &list, file);
-        }
+        let file = |name: &String| {
+            let before = comparison.before(name).ok()?;
+            let list: Vec<&Endpoint> = before.iter().collect();
+            let (last, hosts) = list.split_last()?;
+            let file = file(hosts, Some((last, name)), to);
+            Some(self.converted(name, &list, file))
+        };
+        let mut others = others.into_iter().filter_map(file).collect();
+        self.files.append(&mut others);
         Ok(())
     }
 
-    fn add(&mut self, host: &str, list: &[Endpoint], file: HostsToml) {
+    /// The file for a registry host that makes these tries, and what it stands for.
+    fn converted(&self, host: &str, list: &[&Endpoint], file: HostsToml) -> ConvertedFile {
         let mut sources = BTreeSet::new();
         let mirrors = &self.settings.mirrors;
         let mirror = [host, ANY]
@@ -223,12 +225,12 @@ impl Conversion {
         sources.extend(mirror.map(mirror_of));
         let secured = list.iter().filter(|endpoint| endpoint.has_tls_settings());
         sources.extend(secured.map(|endpoint| tls_of(&endpoint.host)));
-        self.files.push(ConvertedFile {
+        ConvertedFile {
             host: host.to_owned(),
             path: format!("{}/{FILE}", folder_of(host)),
             file,
             sources,
-        });
+        }
     }
 
     /// Says which settings no file stands for, because containerd does the same
@@ -286,12 +288,11 @@ impl Conversion {
 
 /// The file that leads to some hosts, and then to a last one for the images of
 /// a registry host.
-fn file<'e>(
-    hosts: impl Iterator<Item = &'e Endpoint>,
-    last: Option<(&Endpoint, &str)>,
-    to: Release,
-) -> HostsToml {
-    let mut file = HostsToml::default();
+fn file(hosts: &[&Endpoint], last: Option<(&Endpoint, &str)>, to: Release) -> HostsToml {
+    let mut file = HostsToml {
+        hosts: Vec::with_capacity(hosts.len()),
+        ..HostsToml::default()
+    };
     let mirror: Vec<Capability> = Capability::of_mirrors(to).into_iter().collect();
     for endpoint in hosts {
         let (url, settings) = written(endpoint, mirror.clone());

@@ -62,12 +62,13 @@ pub(super) fn look(settings: &Registry, used: Use) -> Vec<Remark> {
     let mut look = Look {
         settings,
         used,
-        asked: Asked::of(settings),
+        asked: Asked::default(),
         remarks: Vec::new(),
     };
     for (name, mirror) in settings.mirrors.iter() {
         look.mirror(name, mirror);
     }
+    look.asked.name_hosts();
     for (host, config) in settings.configs.iter() {
         if has_credentials(&config.auth) {
             look.config(auth_of(host), host, host, Entry::Credentials);
@@ -142,7 +143,6 @@ struct Look<'s> {
 
 impl Look<'_> {
     fn mirror(&mut self, name: &str, mirror: &Mirror) {
-        let path = mirror_of(name);
         if !is_looked_up(name) {
             let cure = Some(usual(&host_meant(name))).filter(|host| is_looked_up(host));
             let mut message = format!(
@@ -153,17 +153,21 @@ impl Look<'_> {
                 message.push_str("; only * by itself stands for hosts without an entry");
             }
             let cure = self.cure(&mut message, cure, mirror_of);
-            let remark = Remark::new(path, RemarkKind::NeverLookedUp, message);
+            let remark = Remark::new(mirror_of(name), RemarkKind::NeverLookedUp, message);
             self.remarks.push(Remark { cure, ..remark });
             return;
         }
         self.spelling_of_mirror(name);
         let mut said = BTreeSet::new();
-        let texts = mirror.endpoint.iter().flatten();
-        let remarks = texts.flat_map(|text| self.endpoint(name, text));
-        let remarks = remarks.filter(|remark| said.insert(remark.kind));
-        let remarks: Vec<Remark> = remarks.collect();
-        self.remarks.extend(remarks);
+        for text in mirror.endpoint.iter().flatten() {
+            let examined = examine(text);
+            let remarks = self.endpoint(name, text, &examined).into_iter().flatten();
+            let remarks = remarks.filter(|remark| said.insert(remark.kind));
+            self.remarks.extend(remarks);
+            if let Some(url) = examined.url {
+                self.asked.add(name, url);
+            }
+        }
     }
 
     /// Images of a registry host that is hardly ever written like this.
@@ -182,12 +186,15 @@ impl Look<'_> {
     }
 
     /// What there is to say of one endpoint.
-    fn endpoint(&self, name: &str, text: &str) -> Vec<Remark> {
+    fn endpoint(&self, name: &str, text: &str, examined: &Examined) -> [Option<Remark>; 2] {
         let Examined {
             url,
             fault,
             left_out,
-        } = examine(text);
+        } = examined;
+        if fault.is_none() && left_out.is_empty() {
+            return [None, None];
+        }
         let remark = |kind, message| Remark::new(mirror_of(name), kind, message);
         let shown = shown::text(text);
         let asks = |url: &Url| {
@@ -200,7 +207,7 @@ impl Look<'_> {
         };
         let converted = self.used == Use::Converted;
         let host = url.as_ref().map_or("", |url| &url.host);
-        let of_fault = match (fault, &url) {
+        let of_fault = match (*fault, url) {
             (None, _) => None,
             (Some(Fault::Refused(hint)), _) => {
                 let message = format!(
@@ -245,7 +252,7 @@ impl Look<'_> {
             .first()
             .filter(|_| is_one_url)
             .and_then(|part| self.left_out(name, *part, &shown, host));
-        of_fault.into_iter().chain(of_parts).collect()
+        [of_fault, of_parts]
     }
 
     /// An endpoint at which every try fails.
@@ -340,11 +347,13 @@ impl Look<'_> {
         if hub == DOCKER_HUB {
             return Some(upstream(&hub).to_owned());
         }
+        if self.asked.endpoints.contains_key(meant) {
+            return Some(meant.to_owned());
+        }
         let near = self.asked.by_name.get(&name_of(meant).to_ascii_lowercase());
         let is_asked = || self.asked.is_asked(self.settings, meant).is_some();
-        let exact = self.asked.endpoints.contains_key(meant);
-        let near = near.filter(|_| !exact).map(|near| (*near).to_owned());
-        near.or_else(|| is_asked().then(|| meant.to_owned()))
+        near.cloned()
+            .or_else(|| is_asked().then(|| meant.to_owned()))
     }
 
     /// Adds to a message where the setting belongs.
@@ -419,6 +428,7 @@ fn usual(host: &str) -> String {
 }
 
 /// Which hosts are asked.
+#[derive(Default)]
 struct Asked {
     /// Those of endpoints, and whether one of them is over TLS.
     endpoints: BTreeMap<String, bool>,
@@ -429,29 +439,28 @@ struct Asked {
 }
 
 impl Asked {
-    fn of(settings: &Registry) -> Self {
-        let mut endpoints: BTreeMap<String, bool> = BTreeMap::new();
-        let mirrors = settings.mirrors.iter();
-        for (_, mirror) in mirrors.filter(|(name, _)| is_looked_up(name)) {
-            for url in urls(mirror) {
-                let over_tls = url.scheme == "https";
-                *endpoints.entry(url.host).or_default() |= over_tls;
-            }
+    /// Adds an endpoint of an entry of `mirrors` that is looked up.
+    fn add(&mut self, entry: &str, url: Url) {
+        if entry == ANY {
+            self.any.insert(url.host.clone());
         }
-        let by_name = endpoints.keys();
-        let by_name = by_name.map(|host| (name_of(host).to_ascii_lowercase(), host.clone()));
-        let any = settings.mirrors.get(ANY);
-        Asked {
-            by_name: by_name.collect(),
-            any: any.into_iter().flat_map(urls).map(|url| url.host).collect(),
-            endpoints,
-        }
+        *self.endpoints.entry(url.host).or_default() |= url.scheme == "https";
+    }
+
+    /// Finds hosts by their names from now on, of which all are there.
+    fn name_hosts(&mut self) {
+        let hosts = self.endpoints.keys();
+        let by_name = hosts.map(|host| (name_of(host).to_ascii_lowercase(), host.clone()));
+        self.by_name = by_name.collect();
     }
 
     /// Whether a host is asked for any image, and if so, whether over TLS. The
     /// registry itself is asked unless an endpoint has its name.
     fn is_asked(&self, settings: &Registry, host: &str) -> Option<bool> {
         let as_endpoint = self.endpoints.get(host).copied();
+        if as_endpoint == Some(true) {
+            return as_endpoint;
+        }
         let own = is_registry_host(host) && upstream(host) == host;
         let hub = (host == upstream(DOCKER_HUB)).then_some(DOCKER_HUB);
         let mut names = own.then_some(host).into_iter().chain(hub);
@@ -462,7 +471,7 @@ impl Asked {
         let over_tls = default_scheme(host) == "https";
         match (as_endpoint, as_upstream) {
             (None, false) => None,
-            (endpoint, upstream) => Some(endpoint == Some(true) || upstream && over_tls),
+            (_, upstream) => Some(upstream && over_tls),
         }
     }
 }

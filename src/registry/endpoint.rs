@@ -8,7 +8,7 @@ use crate::airgap::ImageReference;
 use crate::config::Secret;
 use crate::containerd::Release;
 use crate::containerd::releases::V2_2;
-use crate::containerd::url::{clean, is_localhost};
+use crate::containerd::url::{Url, clean, is_localhost};
 use crate::shown;
 
 /// What a registry endpoint is asked for.
@@ -139,18 +139,15 @@ impl fmt::Debug for Endpoint {
 }
 
 impl Endpoint {
-    /// An endpoint without any TLS settings. `path` is as containerd has it;
-    /// joining it with the image's name, containerd cleans it.
-    pub(super) fn new(
-        scheme: &str,
-        host: &str,
-        path: &str,
-        capabilities: BTreeSet<Capability>,
-    ) -> Self {
+    /// An endpoint without any TLS settings. Joining the path with the image's
+    /// name, containerd cleans it.
+    pub(super) fn new(url: Url, capabilities: BTreeSet<Capability>) -> Self {
+        let Url { scheme, host, path } = url;
+        let is_clean = path == "/v2";
         Endpoint {
-            scheme: scheme.to_owned(),
-            host: host.to_owned(),
-            path: clean(path),
+            scheme,
+            host,
+            path: if is_clean { path } else { clean(&path) },
             capabilities,
             ca: Vec::new(),
             client: Vec::new(),
@@ -181,11 +178,29 @@ impl Endpoint {
         let pull = |endpoint: &Endpoint| {
             [Capability::Pull, Capability::Resolve].map(|one| endpoint.capabilities.contains(&one))
         };
-        let but_capabilities = |endpoint: &Endpoint| Endpoint {
-            capabilities: BTreeSet::new(),
-            ..endpoint.clone()
-        };
-        pull(self) == pull(other) && but_capabilities(self) == but_capabilities(other)
+        let Endpoint {
+            scheme: _,
+            host: _,
+            path: _,
+            capabilities: _,
+            ca,
+            client,
+            skip_verify,
+            https_first,
+            header,
+        } = self;
+        self.url() == other.url()
+            && pull(self) == pull(other)
+            && *ca == other.ca
+            && *client == other.client
+            && *skip_verify == other.skip_verify
+            && *https_first == other.https_first
+            && *header == other.header
+    }
+
+    /// The parts of its URL.
+    pub(super) fn url(&self) -> [&str; 3] {
+        [&self.scheme, &self.host, &self.path]
     }
 }
 
@@ -211,13 +226,23 @@ pub(super) fn is_dead(scheme: &str, host: &str) -> bool {
 
 /// The endpoints that make a difference.
 pub(super) fn tried(list: &[Endpoint]) -> Vec<&Endpoint> {
-    let mut earlier: BTreeMap<String, Vec<&Endpoint>> = BTreeMap::new();
-    let mut tried = Vec::new();
-    for endpoint in list.iter().filter(|endpoint| !endpoint.is_dead()) {
-        let same = earlier.entry(endpoint.to_string()).or_default();
-        if !same.iter().any(|earlier| earlier.pulls_like(endpoint)) {
-            same.push(endpoint);
-            tried.push(endpoint);
+    let mut tried = tried_by_url(list);
+    tried.sort_unstable_by_key(|(at, _)| *at);
+    tried.into_iter().map(|(_, endpoint)| endpoint).collect()
+}
+
+/// The same with their places in the list, by URL.
+pub(super) fn tried_by_url(list: &[Endpoint]) -> Vec<(usize, &Endpoint)> {
+    let places = list.iter().enumerate();
+    let mut all: Vec<_> = places.filter(|(_, one)| !one.is_dead()).collect();
+    // Of the same the first comes first.
+    all.sort_by_key(|(_, endpoint)| endpoint.url());
+    let mut tried: Vec<(usize, &Endpoint)> = Vec::with_capacity(all.len());
+    for (at, endpoint) in all {
+        let earlier = tried.iter().rev().map(|(_, earlier)| *earlier);
+        let mut same = earlier.take_while(|earlier| earlier.url() == endpoint.url());
+        if !same.any(|earlier| earlier.pulls_like(endpoint)) {
+            tried.push((at, endpoint));
         }
     }
     tried
@@ -289,7 +314,10 @@ mod tests {
 
     #[test]
     fn trying_again_changes_nothing() {
-        let endpoint = |host: &str| Endpoint::new("https", host, "/v2", Capability::all(V2_2));
+        let endpoint = |host: &str| {
+            let [scheme, host, path] = ["https", host, "/v2"].map(str::to_owned);
+            Endpoint::new(Url { scheme, host, path }, Capability::all(V2_2))
+        };
         let (a, b) = (endpoint("a"), endpoint("b"));
         let dead = endpoint("");
         assert!(same_pulls(

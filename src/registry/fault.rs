@@ -1,5 +1,7 @@
 //! What is wrong with the text of an endpoint.
 
+use std::borrow::Cow;
+
 use super::endpoint::is_dead;
 use super::settings;
 use crate::containerd::url::{Part, Url, clean, left_out, split_port};
@@ -47,19 +49,18 @@ pub(super) struct Examined {
 }
 
 pub(super) fn examine(text: &str) -> Examined {
-    let url = settings::read(text);
+    let whole = settings::with_scheme(text);
+    let url = whole.as_deref().and_then(Url::parse);
     let fault = match &url {
         None => Some(Fault::Refused(hint(text, None))),
         Some(url) => fault(text, url),
     };
-    let left_out = match url {
-        Some(_) => settings::with_scheme(text).map_or_else(Vec::new, |text| left_out(&text)),
-        None => Vec::new(),
-    };
+    let may_leave_out = |whole: &Cow<'_, str>| whole.contains(['@', '?', '#']);
+    let whole = whole.filter(|whole| url.is_some() && may_leave_out(whole));
     Examined {
+        left_out: whole.map_or_else(Vec::new, |whole| left_out(&whole)),
         url,
         fault,
-        left_out,
     }
 }
 
@@ -76,9 +77,10 @@ fn fault(text: &str, url: &Url) -> Option<Fault> {
     if is_dead(&url.scheme, &url.host) {
         return Some(Fault::Scheme);
     }
-    let path = clean(&url.path);
-    match path.as_str() {
-        _ if url.path.is_empty() => None,
+    if url.path.is_empty() {
+        return None;
+    }
+    match clean(&url.path).as_str() {
         "/" => Some(Fault::Slash),
         path if path.split('/').any(|part| part == "v2") => None,
         _ => Some(Fault::Path),

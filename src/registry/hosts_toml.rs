@@ -347,9 +347,9 @@ pub(super) fn read(text: &str) -> Result<Read, HostsTomlError> {
     let parsed = toml_edit::Document::parse(text)
         .map_err(|error| HostsTomlError::Syntax(error.message().to_owned()))?;
     let mut file = HostsToml::default();
-    let mut headed = Vec::new();
     let mut brackets = None;
     let mut own = Table::new();
+    let mut placed = Vec::new();
     for (key, item) in parsed.as_table() {
         if key != "host" {
             own.extend(value_of(item).map(|value| (key.to_owned(), value)));
@@ -358,7 +358,6 @@ pub(super) fn read(text: &str) -> Result<Read, HostsTomlError> {
         let hosts = item
             .as_table_like()
             .ok_or_else(|| wrong("host", "a table"))?;
-        let mut placed = Vec::new();
         for (url, item) in hosts.iter() {
             let Some(Value::Table(settings)) = value_of(item) else {
                 return Err(wrong("host", "a table of tables"));
@@ -378,20 +377,22 @@ pub(super) fn read(text: &str) -> Result<Read, HostsTomlError> {
             };
             placed.push((place(item), host, headers));
         }
-        placed.sort_by_key(|(place, ..)| *place);
-        let mut tables: Vec<(usize, usize)> = placed
-            .iter_mut()
-            .enumerate()
-            .flat_map(|(at, (.., headers))| headers.drain(..).map(move |header| (header, at)))
-            .collect();
-        tables.sort_unstable();
-        headed = tables.into_iter().map(|(_, at)| at).collect();
-        headed.dedup();
-        file.hosts = placed.into_iter().map(|(_, host, _)| host).collect();
     }
+    let has_table = parsed.contains_key("host");
+    // It is much larger than what follows.
+    drop(parsed);
+    placed.sort_by_key(|(place, ..)| *place);
+    let mut tables: Vec<(usize, usize)> = placed
+        .iter_mut()
+        .enumerate()
+        .flat_map(|(at, (.., headers))| headers.drain(..).map(move |header| (header, at)))
+        .collect();
+    tables.sort_unstable();
+    let mut headed: Vec<usize> = tables.into_iter().map(|(_, at)| at).collect();
+    headed.dedup();
+    file.hosts = placed.into_iter().map(|(_, host, _)| host).collect();
     file.server = take(&mut own, "server", "a string", text_of)?;
     file.settings = HostSettings::read(own)?;
-    let has_table = parsed.contains_key("host");
     Ok(Read {
         file,
         headed,
@@ -571,7 +572,10 @@ impl HostSettings {
             override_path: take(table, "override_path", "a boolean", flag_of)? == Some(true),
             header: take(table, "header", "a table of strings", headers_of)?.unwrap_or_default(),
             dial_timeout: take(table, "dial_timeout", "a string", text_of)?,
-            other: std::mem::take(table),
+            // An empty one may still hold memory.
+            other: Some(std::mem::take(table))
+                .filter(|other| !other.is_empty())
+                .unwrap_or_default(),
         })
     }
 

@@ -1,5 +1,8 @@
 //! The endpoints that `registry.mirrors` and `registry.configs` lead to.
 
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+
 use super::endpoint::{Capability, ClientCertificate, Endpoint, default_scheme, upstream};
 use crate::config::{Mirror, Registry, Tls};
 use crate::containerd::Release;
@@ -67,12 +70,22 @@ pub fn endpoints(
     host: &str,
     release: Release,
 ) -> Result<Vec<Endpoint>, PullError> {
-    let name = if settings.mirrors.contains_key(host) {
-        host
-    } else {
-        ANY
+    let entry = match settings.mirrors.contains_key(host) {
+        true => host,
+        false => ANY,
     };
-    let mut list = mirrored(settings, name, release)?;
+    endpoints_by(settings, Some(entry), host, release)
+}
+
+/// The same by this entry of `mirrors`, or by none.
+pub(super) fn endpoints_by(
+    settings: &Registry,
+    entry: Option<&str>,
+    host: &str,
+    release: Release,
+) -> Result<Vec<Endpoint>, PullError> {
+    let list = entry.map(|entry| mirrored(settings, entry, release));
+    let mut list = list.transpose()?.unwrap_or_default();
     if !list.iter().any(|endpoint| endpoint.host == host) {
         list.push(registry_itself(settings, host, release)?);
     }
@@ -91,7 +104,7 @@ pub(super) fn registry_itself(
         host: upstream.to_owned(),
         path: String::new(),
     };
-    endpoint(settings, &url, release)
+    endpoint(settings, url, Capability::of_mirrors(release), release)
 }
 
 /// The endpoints of an entry of `mirrors`.
@@ -102,11 +115,12 @@ pub(super) fn mirrored(
 ) -> Result<Vec<Endpoint>, PullError> {
     let mirror = settings.mirrors.get(name);
     let urls = mirror.and_then(|mirror| mirror.endpoint.as_deref());
+    let capabilities = Capability::of_mirrors(release);
     let read = |text: &String| {
         let url = read(text).ok_or_else(|| PullError::Url {
             mirror: shown::name(name).into_owned(),
         })?;
-        endpoint(settings, &url, release)
+        endpoint(settings, url, capabilities.clone(), release)
     };
     urls.unwrap_or_default().iter().map(read).collect()
 }
@@ -116,12 +130,12 @@ pub(super) fn mirrored(
 pub(super) const ANY: &str = "*";
 
 /// An endpoint's text with the scheme that containerd gives it.
-pub(super) fn with_scheme(text: &str) -> Option<String> {
+pub(super) fn with_scheme(text: &str) -> Option<Cow<'_, str>> {
     if text.contains("://") {
-        return Some(text.to_owned());
+        return Some(Cow::Borrowed(text));
     }
     let host = Url::parse(&format!("dummy://{text}"))?.host;
-    Some(format!("{}://{text}", default_scheme(&host)))
+    Some(Cow::Owned(format!("{}://{text}", default_scheme(&host))))
 }
 
 /// The endpoints of a mirror that are URLs.
@@ -135,23 +149,23 @@ pub(super) fn read(text: &str) -> Option<Url> {
     with_scheme(text).and_then(|text| Url::parse(&text))
 }
 
-fn endpoint(settings: &Registry, url: &Url, release: Release) -> Result<Endpoint, PullError> {
-    let path = match url.path.as_str() {
-        "" => "/v2",
-        path => path,
-    };
-    let mut endpoint = Endpoint::new(
-        &url.scheme,
-        &url.host,
-        path,
-        Capability::of_mirrors(release),
-    );
-    let tls = settings.configs.get(&url.host).map(|config| &config.tls);
+fn endpoint(
+    settings: &Registry,
+    mut url: Url,
+    capabilities: BTreeSet<Capability>,
+    release: Release,
+) -> Result<Endpoint, PullError> {
+    if url.path.is_empty() {
+        url.path.push_str("/v2");
+    }
+    let mut endpoint = Endpoint::new(url, capabilities);
+    let tls = settings.configs.get(&endpoint.host);
+    let tls = tls.map(|config| &config.tls);
     let Some(tls) = tls.filter(|_| !release.is_2()) else {
         return Ok(endpoint);
     };
     let (ca, client) = files(tls).ok_or_else(|| PullError::HalfPair {
-        host: url.host.clone(),
+        host: endpoint.host.clone(),
     })?;
     // Plain HTTP stays plain.
     if endpoint.speaks_tls() {

@@ -2,8 +2,8 @@
 
 use super::certs_d::CertsD;
 use super::diagnose::is_looked_up;
-use super::endpoint::{Endpoint, is_registry_host, same_pulls};
-use super::settings::{ANY, PullError, endpoints, urls};
+use super::endpoint::{is_registry_host, same_pulls};
+use super::settings::{ANY, endpoints, endpoints_by, urls};
 use crate::config::{Mirror, Registry};
 use crate::containerd::Release;
 
@@ -40,65 +40,65 @@ const MORE_OF_ANY: usize = 16;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn unneeded_mirrors(settings: &Registry, from: Release, to: Release) -> Vec<String> {
-    let mut left = settings.clone();
-    let mut unneeded: Vec<(String, Mirror)> = Vec::new();
     // `*` first: what keeps it away from a host is needed as long as it is there.
-    let others = settings.mirrors.keys().filter(|name| *name != ANY);
-    let any = settings.mirrors.get_key_value(ANY).map(|(any, _)| any);
+    let mut any = settings.mirrors.contains_key(ANY).then_some(ANY);
+    let names = settings.mirrors.keys().map(String::as_str);
+    let others = names.filter(|name| *name != ANY);
+    let mut unneeded: Vec<&str> = Vec::new();
     for name in any.into_iter().chain(others) {
-        if is_out_of_proportion(&left, name) {
-            continue;
-        }
-        let host = if name == ANY { NOWHERE } else { name };
-        let pulls =
-            |settings: &Registry| [from, to].map(|release| endpoints(settings, host, release));
-        let before = pulls(&left);
-        let Some(mirror) = left.mirrors.remove(name) else {
-            continue;
-        };
-        let is_same = !is_looked_up(name) || alike(&before, &pulls(&left));
-        match is_same {
-            true => unneeded.push((name.clone(), mirror)),
-            false => drop(left.mirrors.insert(name.clone(), mirror)),
+        let is_same = !is_out_of_proportion(settings, any, name)
+            && (!is_looked_up(name) || is_same_without(settings, any, name, [from, to]));
+        if is_same {
+            any = any.filter(|any| *any != name);
+            unneeded.push(name);
         }
     }
-    if left.mirrors.is_empty() {
+    if unneeded.len() == settings.mirrors.len() {
         let no_files = CertsD::new("", []);
         let is_same = |name: &str| {
             let host = if name == ANY { NOWHERE } else { name };
             let asked = endpoints(settings, host, to);
             asked.is_ok_and(|asked| same_pulls(&asked, &no_files.endpoints(host, to)))
         };
-        unneeded.retain(|(name, _)| !is_looked_up(name) || is_same(name));
+        unneeded.retain(|name| !is_looked_up(name) || is_same(name));
     }
-    unneeded.into_iter().map(|(name, _)| name).collect()
+    unneeded.into_iter().map(str::to_owned).collect()
 }
 
 /// Whether an entry is taken to be needed without a look, as that would cost
 /// too much or tell too little.
-fn is_out_of_proportion(left: &Registry, name: &str) -> bool {
-    let length = |name: &str| {
-        let mirror = left.mirrors.get(name);
-        mirror
-            .and_then(|mirror| mirror.endpoint.as_ref())
-            .map_or(0, Vec::len)
-    };
-    let any = left.mirrors.get(ANY);
-    match name == ANY {
+fn is_out_of_proportion(settings: &Registry, any: Option<&str>, name: &str) -> bool {
+    let any = any.and_then(|any| settings.mirrors.get(any));
+    if name == ANY {
         // An endpoint with the name of a registry host keeps that from being
         // asked, so that a host named nowhere does not stand for all.
-        true => any.is_some_and(|any| urls(any).any(|url| is_registry_host(&url.host))),
-        false => length(ANY) > length(name).saturating_add(MORE_OF_ANY),
+        return any.is_some_and(|any| urls(any).any(|url| is_registry_host(&url.host)));
     }
+    let length = |mirror: Option<&Mirror>| {
+        let endpoints = mirror.and_then(|mirror| mirror.endpoint.as_ref());
+        endpoints.map_or(0, Vec::len)
+    };
+    length(any) > length(settings.mirrors.get(name)).saturating_add(MORE_OF_ANY)
 }
 
-type Pulls = [Result<Vec<Endpoint>, PullError>; 2];
-
-/// Whether the same endpoints are asked by both releases, and are at all.
-fn alike(before: &Pulls, after: &Pulls) -> bool {
-    before.iter().zip(after).all(|pair| match pair {
-        (Ok(before), Ok(after)) => same_pulls(before, after),
-        _ => false,
+/// Whether the same endpoints are asked by both releases without an entry, for which
+/// `any` is there instead, and are at all.
+fn is_same_without(
+    settings: &Registry,
+    any: Option<&str>,
+    name: &str,
+    releases: [Release; 2],
+) -> bool {
+    let (host, instead) = match name {
+        ANY => (NOWHERE, None),
+        name => (name, any),
+    };
+    releases.into_iter().all(|release| {
+        let asked = |entry| endpoints_by(settings, entry, host, release);
+        match (asked(Some(name)), asked(instead)) {
+            (Ok(before), Ok(after)) => same_pulls(&before, &after),
+            _ => false,
+        }
     })
 }
 
