@@ -54,11 +54,13 @@ fn keys(differences: &[Difference]) -> String {
     shown.collect::<Vec<_>>().join(", ")
 }
 
-/// Gives the configuration that is in effect with the drop-ins.
+/// Gives the configuration that is in effect with the drop-ins; `pristine` is the
+/// one without any.
 pub(crate) fn verify<'t>(
     target: &Target,
     drop_ins: &[DropIn],
     wanted: impl Iterator<Item = Wanted<'t>>,
+    pristine: &Effective,
 ) -> Result<Effective, VerifyError> {
     let files = drop_ins.iter();
     let files = files.map(|drop_in| (&drop_in.name, drop_in.text()));
@@ -83,7 +85,7 @@ pub(crate) fn verify<'t>(
     if let Some(file) = migrated {
         return Err(VerifyError::Migrated { file });
     }
-    let mut expected: Effective = k0s::assemble(release, image, &DropInSet::default())?.effective();
+    let mut expected = pristine.clone();
     for (path, value) in wanted {
         expected.set(&path, value);
     }

@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use super::Target;
-use super::running::{self, Running};
+use super::running::Running;
 use super::tree::{Content, Dropped, Id, Tree, Verdict, Why};
 use crate::config::known::{MadeList, RUNTIMES, SANDBOX_IMAGE, SANDBOX_MODE, TTRPC_ADDRESS};
 use crate::config::{Config, address};
@@ -74,18 +74,19 @@ impl Changes {
     }
 
     /// Compares a node with what it will be. There is nothing to compare where
-    /// it does not start now.
+    /// it does not start now. `pristine` is what the target has by itself.
     pub(super) fn between(
         running: &Running,
         after: &Effective,
         tree: &mut Tree,
         target: &Target,
+        pristine: Option<&Effective>,
     ) -> Changes {
         let mut changes = Changes::default();
         let Some(before) = &running.effective else {
             return changes;
         };
-        let by_release = ByRelease::of(running, target);
+        let by_release = ByRelease::of(running, target, pristine);
         let mut differences = before.setting_differences(after);
         one_form_of_lists(&mut differences, [before, after], target);
         let nodes: Vec<Option<Id>> = differences
@@ -147,13 +148,17 @@ struct ByRelease<'a> {
 }
 
 impl<'a> ByRelease<'a> {
-    fn of(running: &'a Running, target: &'a Target) -> Self {
-        let before = running.pristine();
-        let differences = running::pristine(target).map_or_else(Vec::new, |after| {
-            let mut differences = before.setting_differences(&after);
-            one_form_of_lists(&mut differences, [&before, &after], target);
-            differences
-        });
+    /// `pristine` is what the target has by itself, if k0s has drop-ins there.
+    fn of(running: &'a Running, target: &'a Target, pristine: Option<&Effective>) -> Self {
+        let is_other = running.target.release != target.release;
+        let differences = pristine
+            .filter(|_| is_other)
+            .map_or_else(Vec::new, |after| {
+                let before = running.pristine();
+                let mut differences = before.setting_differences(after);
+                one_form_of_lists(&mut differences, [&before, after], target);
+                differences
+            });
         let by_path = differences.into_iter();
         ByRelease {
             differences: by_path.map(|found| (found.path.clone(), found)).collect(),

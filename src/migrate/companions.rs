@@ -79,6 +79,8 @@ pub(super) fn list(tree: &Tree, files: Files<'_>, parts: &[(Concern, Id)]) -> Ve
 /// What the companions of pulls depend on, beside the settings that are kept.
 pub(super) struct Pulls<'a> {
     pub(super) target: &'a Target,
+    /// What the target has by itself, if k0s has drop-ins there.
+    pub(super) pristine: Option<&'a Effective>,
     pub(super) running: &'a Running,
     pub(super) origin: &'a Origin,
     pub(super) options: &'a Options,

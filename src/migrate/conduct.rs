@@ -154,8 +154,10 @@ pub(super) fn conduct(
     for file in &mut outside {
         findings.extend(file.findings(target));
     }
+    let pristine = running::pristine(target);
     let pulls = Pulls {
         target,
+        pristine: pristine.as_ref(),
         running: &running,
         origin: &origin,
         options,
@@ -190,7 +192,7 @@ pub(super) fn conduct(
     };
     expected = loaded.clone().or(expected);
     let changes = match expected.filter(|_| front.tells_changes()) {
-        Some(expected) => Changes::between(&running, &expected, tree, target),
+        Some(expected) => Changes::between(&running, &expected, tree, target, pristine.as_ref()),
         None => Changes::default(),
     };
     let (removed, situation) = front.situation(&parts, &drop_ins, &treatment);
@@ -213,6 +215,7 @@ pub(super) fn conduct(
         moved.files(tree, files, target, options, style.origin)
     });
     let proof = Proof {
+        pristine: pristine.as_ref(),
         input: &input,
         parts: &parts,
         drop_ins: &drop_ins,
@@ -381,9 +384,9 @@ fn complete(
     pulls: &Pulls<'_>,
     findings: &mut Vec<Finding>,
 ) -> Option<Effective> {
-    let (target, running) = (pulls.target, pulls.running);
-    let mut expected = running::expected(tree, target)?;
-    let left_out = dormant::leave_out(tree, files, &mut expected, running, target);
+    let (target, pristine) = (pulls.target, pulls.pristine?);
+    let mut expected = running::expected(tree, target, pristine);
+    let left_out = dormant::leave_out(tree, files, &mut expected, pulls.running, target, pristine);
     findings.extend(left_out);
     outside.iter().for_each(|file| file.add_to(&mut expected));
     pulls.add(tree, &mut expected);
@@ -392,6 +395,7 @@ fn complete(
 
 /// What is to be proven, and by what.
 struct Proof<'a> {
+    pristine: Option<&'a Effective>,
     input: &'a Input,
     parts: &'a Parts,
     drop_ins: &'a [DropIn],
@@ -407,7 +411,8 @@ impl Proof<'_> {
     /// is in effect with it.
     fn hold(&self) -> Result<Option<Effective>, String> {
         let wanted = wanted(&self.input.tree, self.parts);
-        let proven = verify::verify(self.target, self.drop_ins, wanted);
+        let pristine = self.pristine.ok_or("the target reads no drop-ins")?;
+        let proven = verify::verify(self.target, self.drop_ins, wanted, pristine);
         let after = proven.map_err(|error| error.to_string())?;
         if let Some(moved) = self.moved {
             moved.check(self.hosts_files, self.target, self.options)?;

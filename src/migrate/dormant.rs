@@ -17,6 +17,7 @@ pub(super) fn leave_out(
     expected: &mut Effective,
     running: &Running,
     target: &Target,
+    pristine: &Effective,
 ) -> Vec<Finding> {
     let now = running.target.containerd();
     let mut findings = Vec::new();
@@ -34,10 +35,8 @@ pub(super) fn leave_out(
         findings.push(files.finding(tree, id, Code::WithoutEffect, message.clone()));
         tree.judge(id, Verdict::Drop(Dropped::NoEffect, message));
     }
-    if !findings.is_empty()
-        && let Some(without) = running::expected(tree, target)
-    {
-        *expected = without;
+    if !findings.is_empty() {
+        *expected = running::expected(tree, target, pristine);
     }
     findings
 }

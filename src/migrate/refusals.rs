@@ -26,6 +26,9 @@ pub(super) fn find(
     effective: &Effective,
 ) -> Vec<Finding> {
     let refusals = effective.refusals();
+    if refusals.is_empty() {
+        return Vec::new();
+    }
     let before = running.effective.as_ref();
     let refused = before.map(Effective::refusals).unwrap_or_default();
     let mut refused_at: BTreeMap<Rule, BTreeSet<&[String]>> = BTreeMap::new();

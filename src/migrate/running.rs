@@ -100,14 +100,14 @@ pub(super) fn pristine(target: &Target) -> Option<Effective> {
     assembled.ok().map(|assembled| assembled.effective())
 }
 
-/// What will be in effect with all that is kept. `None` where k0s has no
-/// drop-ins.
-pub(super) fn expected(tree: &Tree, target: &Target) -> Option<Effective> {
-    let mut expected = pristine(target)?;
+/// What will be in effect with all that is kept, beside what the target has by
+/// itself.
+pub(super) fn expected(tree: &Tree, target: &Target, pristine: &Effective) -> Effective {
+    let mut expected = pristine.clone();
     for id in split::kept(tree, target.containerd()) {
         expected.set(&tree.path(id), tree.value(id));
     }
-    Some(expected)
+    expected
 }
 
 /// The release that the caller names; else the target, where it can have loaded

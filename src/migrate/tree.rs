@@ -527,7 +527,8 @@ impl Tree {
         key: impl Fn(&'t Node) -> &'t str,
         above: impl Fn(&'t Node) -> Id,
     ) -> Vec<&'t str> {
-        let mut path = Vec::new();
+        // Few settings are deeper.
+        let mut path = Vec::with_capacity(8);
         let mut at = id;
         while at != ROOT {
             let node = self.node(at);
