@@ -21,17 +21,11 @@ use allocation_counter::AllocationInfo;
 use containerd_dropins::airgap::ImageList;
 use containerd_dropins::diagnostic::Code;
 use containerd_dropins::k0s::{DropInSet, Release, assemble_within};
-use containerd_dropins::migrate::{
-    ExistingDropIns, Options, Plan, RegistryPolicy, Target, plan, plan_drop_ins,
-};
+use containerd_dropins::migrate::{Options, Plan, RegistryPolicy};
 use containerd_dropins::registry::{CertsD, HostsToml};
 use containerd_dropins::{Document, Limits, Size};
-
-#[path = "../tests/it/shapes.rs"]
-#[allow(dead_code)]
-mod shapes;
-
-use shapes::{SHAPES, Shape};
+use containerd_dropins_benches::shapes::{self, SHAPES, Shape};
+use containerd_dropins_benches::work::{self, DIRECTORY, Front};
 
 /// The ways through the library: `-` in front of a release stands for existing
 /// drop-ins, and `+` behind it for mirrors that are converted in any case.
@@ -41,7 +35,6 @@ const ROUTES: [&str; 7] = [
 /// Those of the table, for either front: each of the others does part of what they do.
 const LEGACY: [&str; 2] = ["1.30.4", "1.36.3+"];
 const DROP_INS: [&str; 1] = ["-1.36.3+"];
-const DIRECTORY: &str = "/etc/k0s/containerd.d";
 
 /// As much as the table has of each kind, unless the default limits let pass less.
 const TEXT: usize = 10_000_000;
@@ -57,11 +50,7 @@ fn no_limits() -> Limits {
 }
 
 fn parse(texts: &[String]) -> Vec<Document> {
-    let parse = |(at, text): (usize, &String)| {
-        let name = shapes::drop_in_name(DIRECTORY, at);
-        Document::parse_within(name, text.as_bytes(), no_limits()).unwrap()
-    };
-    texts.iter().enumerate().map(parse).collect()
+    work::parse(texts, no_limits())
 }
 
 fn migrated(documents: &[Document], route: &str) -> Plan {
@@ -71,14 +60,8 @@ fn migrated(documents: &[Document], route: &str) -> Plan {
         None => (options, route),
     };
     match route.strip_prefix('-') {
-        None => {
-            let (legacy, imported) = documents.split_first().unwrap();
-            plan(legacy, imported, &Target::find(route).unwrap(), &options)
-        }
-        Some(release) => {
-            let existing = ExistingDropIns::new(DIRECTORY, documents).unwrap();
-            plan_drop_ins(&existing, &Target::find(release).unwrap(), &options)
-        }
+        None => work::migrated(documents, Front::Legacy, route, &options),
+        Some(release) => work::migrated(documents, Front::DropIns, release, &options),
     }
 }
 
