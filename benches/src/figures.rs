@@ -383,7 +383,7 @@ pub fn written(rows: &[Row], made_by: &str) -> String {
             of = &row.of;
             let _ = write!(text, "\n[{of:?}]\n");
         }
-        let _ = writeln!(text, "{:?} = {:.3}", row.step, row.figure);
+        let _ = writeln!(text, "{:?} = {:.5}", row.step, row.figure);
     }
     text
 }
