@@ -1,6 +1,6 @@
 //! `hosts.toml`: what containerd is told about one registry host.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use super::endpoint::{Capability, ClientCertificate};
@@ -12,7 +12,13 @@ use crate::write::{self, Writer};
 use crate::{Exceeded, Limits};
 
 /// The first release that reads `dial_timeout`.
-const DIAL_TIMEOUT: Release = Release::new(2, 0, 7);
+pub(crate) const DIAL_TIMEOUT: Release = Release::new(2, 0, 7);
+
+/// The table with the hosts to try.
+const HOST: &str = "host";
+
+/// The key with the registry itself.
+const SERVER: &str = "server";
 
 /// A `hosts.toml` file, as a containerd release reads it.
 ///
@@ -218,18 +224,83 @@ impl HostsToml {
         }
     }
 
-    /// The text of a file that a containerd release reads as this one:
-    /// [`parse`](HostsToml::parse) for the same release gives it back.
+    /// The text of a file that a containerd release reads as this one, as far as it
+    /// can: [`parse`](HostsToml::parse) for the same release gives back what
+    /// [`for_release`](HostsToml::for_release) does, which is this file unless there
+    /// is in it what would make the release ignore all of it.
     ///
     /// containerd 1.x ignores a file without a table `host`, and does not
     /// understand brackets in the name of a table, which IPv6 addresses have: of
     /// such hosts every key is written on its own, as it keeps no order of inline
     /// tables (seen in 1.7.24). 2.x sees a host only where it has a table of its
-    /// own.
+    /// own. What a release does not look at (`override_path` before 1.6,
+    /// `dial_timeout` before 2.0.7) is written: it counts after an upgrade.
     pub fn to_toml(&self, release: Release) -> String {
+        self.for_release(release).written(release)
+    }
+
+    /// The file without what would make a containerd release ignore it as a whole,
+    /// so that what is left counts.
+    ///
+    /// - A capability that the release does not know (`referrers` before 2.2) goes.
+    ///   A host of which nothing is left would be asked for everything if it had no
+    ///   capabilities, so it goes, too. The server stays and is left with `push`,
+    ///   which CRI never does; without `server` its capabilities are not looked at.
+    /// - So does a `dial_timeout` that is no Go duration, from 2.0.7 on.
+    /// - Of hosts with the same URL the first stays: TOML has each table once.
+    /// - In [`other`](HostSettings::other) keys that are no other ones go; a key file
+    ///   without a name is none.
+    ///
+    /// By `parseHostConfig` in `remotes/docker/config` of containerd 1.5 to 2.3.
+    ///
+    /// ```
+    /// use containerd_dropins::registry::HostsToml;
+    ///
+    /// let text = r#"
+    /// [host."https://mirror.example"]
+    /// capabilities = ["pull", "referrers"]
+    /// [host."https://index.example"]
+    /// capabilities = ["referrers"]
+    /// "#;
+    /// let (old, new) = ("2.1.9".parse()?, "2.3.3".parse()?);
+    /// let file = HostsToml::parse(text, new)?;
+    /// assert!(HostsToml::parse(text, old).is_err());
+    /// assert_eq!(file.to_toml(old), "[host.\"https://mirror.example\"]\ncapabilities = [\"pull\"]\n");
+    /// assert_eq!(HostsToml::parse(&file.to_toml(old), old)?, file.for_release(old));
+    /// assert_eq!(file.for_release(new), file);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn for_release(&self, release: Release) -> HostsToml {
+        let mut urls = BTreeSet::new();
+        let host = |host: &Host| {
+            let (settings, is_asked) = host.settings.for_release(release);
+            let host = Host {
+                url: host.url.clone(),
+                settings,
+            };
+            is_asked.then_some(host)
+        };
+        let hosts = self.hosts.iter();
+        let hosts = hosts.filter(|host| urls.insert(&host.url)).filter_map(host);
+        let hosts = hosts.collect();
+        let (mut settings, is_asked) = self.settings.for_release(release);
+        if !is_asked {
+            settings.capabilities = vec![Capability::Push];
+        }
+        settings.other.retain(|key, _| key != HOST && key != SERVER);
+        HostsToml {
+            server: self.server.clone(),
+            settings,
+            hosts,
+        }
+    }
+
+    /// The text, if the release reads all of it.
+    fn written(&self, release: Release) -> String {
         let mut writer = Writer::default();
         if let Some(server) = &self.server {
-            writer.key("server", &Value::String(server.clone()), &[]);
+            writer.key(SERVER, &Value::String(server.clone()), &[]);
         }
         put_settings(&mut writer, &[], &self.settings);
         let in_headers = self
@@ -237,7 +308,7 @@ impl HostsToml {
             .iter()
             .all(|host| write::is_portable_in_header(&host.url));
         if !release.is_2() && (self.hosts.is_empty() || !in_headers) {
-            writer.open(&["host"], &[]);
+            writer.open(&[HOST], &[]);
             for host in &self.hosts {
                 let mut table = host.settings.to_table();
                 if table.is_empty() {
@@ -251,7 +322,7 @@ impl HostsToml {
             return writer.finish();
         }
         for host in &self.hosts {
-            let path = ["host", &host.url];
+            let path = [HOST, &host.url];
             writer.open(&path, &[]);
             put_settings(&mut writer, &path, &host.settings);
         }
@@ -351,16 +422,16 @@ pub(super) fn read(text: &str) -> Result<Read, HostsTomlError> {
     let mut own = Table::new();
     let mut placed = Vec::new();
     for (key, item) in parsed.as_table() {
-        if key != "host" {
+        if key != HOST {
             own.extend(value_of(item).map(|value| (key.to_owned(), value)));
             continue;
         }
         let hosts = item
             .as_table_like()
-            .ok_or_else(|| wrong("host", "a table"))?;
+            .ok_or_else(|| wrong(HOST, "a table"))?;
         for (url, item) in hosts.iter() {
             let Some(Value::Table(settings)) = value_of(item) else {
-                return Err(wrong("host", "a table of tables"));
+                return Err(wrong(HOST, "a table of tables"));
             };
             let settings = HostSettings::read(settings)?;
             let mut headers = Vec::new();
@@ -378,7 +449,7 @@ pub(super) fn read(text: &str) -> Result<Read, HostsTomlError> {
             placed.push((place(item), host, headers));
         }
     }
-    let has_table = parsed.contains_key("host");
+    let has_table = parsed.contains_key(HOST);
     // It is much larger than what follows.
     drop(parsed);
     placed.sort_by_key(|(place, ..)| *place);
@@ -391,7 +462,7 @@ pub(super) fn read(text: &str) -> Result<Read, HostsTomlError> {
     let mut headed: Vec<usize> = tables.into_iter().map(|(_, at)| at).collect();
     headed.dedup();
     file.hosts = placed.into_iter().map(|(_, host, _)| host).collect();
-    file.server = take(&mut own, "server", "a string", text_of)?;
+    file.server = take(&mut own, SERVER, "a string", text_of)?;
     file.settings = HostSettings::read(own)?;
     Ok(Read {
         file,
@@ -537,12 +608,35 @@ impl HostSettings {
         if let Some(one) = self.capabilities.iter().find(is_unknown) {
             return Err(HostsTomlError::Capability(one.as_str().to_owned()));
         }
+        match self.waits(release) {
+            true => Ok(()),
+            false => Err(HostsTomlError::DialTimeout),
+        }
+    }
+
+    /// Whether a release makes something of how long to wait, or does not look at it.
+    fn waits(&self, release: Release) -> bool {
         let timeout = self.dial_timeout.as_deref();
         let mut timeout = timeout.filter(|text| !text.is_empty() && release >= DIAL_TIMEOUT);
-        match timeout.take_if(|text| duration::parse(text).is_none()) {
-            None => Ok(()),
-            Some(_) => Err(HostsTomlError::DialTimeout),
+        timeout
+            .take_if(|text| duration::parse(text).is_none())
+            .is_none()
+    }
+
+    /// Without what a release does not understand, and whether the host is still
+    /// asked for anything.
+    fn for_release(&self, release: Release) -> (HostSettings, bool) {
+        let mut settings = self.clone();
+        settings.capabilities.retain(|one| one.known_in(release));
+        let is_asked = self.capabilities.is_empty() || !settings.capabilities.is_empty();
+        if !self.waits(release) {
+            settings.dial_timeout = None;
         }
+        for client in &mut settings.client {
+            client.key = client.key.take().filter(|key| !key.is_empty());
+        }
+        settings.other.retain(|key, _| !is_host_setting(key));
+        (settings, is_asked)
     }
 
     fn read(mut table: Table) -> Result<HostSettings, HostsTomlError> {
@@ -673,6 +767,56 @@ mod tests {
         let soon = "[host.m]\ndial_timeout = \"soon\"\n";
         assert_eq!(parse(soon, NEW), Err(HostsTomlError::DialTimeout));
         assert!(parse(soon, OLD).is_ok());
+    }
+
+    /// `parseHostConfig` returns an error for a word it does not know, and for no
+    /// words at all has the host do everything.
+    #[test]
+    fn what_would_break_the_file_is_not_written() {
+        let capable = |capabilities: &[Capability]| HostSettings {
+            capabilities: capabilities.to_vec(),
+            ..HostSettings::default()
+        };
+        let host = |url: &str, settings| Host {
+            url: url.to_owned(),
+            settings,
+        };
+        let index = capable(&[Capability::Referrers]);
+        let file = HostsToml {
+            server: Some("https://up".to_owned()),
+            settings: index.clone(),
+            hosts: vec![
+                host("a", capable(&[Capability::Referrers, Capability::Pull])),
+                host("b", index),
+                host("a", HostSettings::default()),
+            ],
+        };
+        let old = "server = \"https://up\"\ncapabilities = [\"push\"]\n\n[host.a]\ncapabilities = [\"pull\"]\n";
+        assert_eq!(file.to_toml(NEW), old);
+        let first = Release::new(2, 2, 0);
+        assert!(
+            file.to_toml(first)
+                .contains("[host.b]\ncapabilities = [\"referrers\"]\n")
+        );
+        assert_eq!(file.for_release(first).hosts, file.hosts[..2]);
+
+        // From 2.0.7 on the timeout is read.
+        let mut soon = HostsToml::default();
+        soon.settings.dial_timeout = Some("soon".to_owned());
+        let text = "dial_timeout = \"soon\"\n";
+        assert_eq!(soon.to_toml(Release::new(2, 0, 6)), text);
+        assert_eq!(soon.to_toml(DIAL_TIMEOUT), "");
+
+        // What stands among other keys is no other setting.
+        let mut odd = HostsToml::default();
+        for key in ["ca", "host", "server", "odd"] {
+            odd.settings.other.insert(key.to_owned(), Value::Integer(1));
+        }
+        assert_eq!(odd.to_toml(NEW), "odd = 1\n");
+        let mut pair = HostsToml::default();
+        pair.settings.client = vec![ClientCertificate::new("c", Some(String::new()))];
+        let read = HostsToml::parse(&pair.to_toml(NEW), NEW).unwrap();
+        assert_eq!(read.settings.client, [ClientCertificate::new("c", None)]);
     }
 
     /// 2.x goes by the first header, 1.x by the first key.

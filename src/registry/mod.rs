@@ -79,6 +79,8 @@ pub use certs_d::{CertsD, endpoints_in};
 pub use convert::{Conversion, ConvertedFile, TooLarge, Unsound, convert};
 pub use diagnose::diagnose;
 pub use endpoint::{Capability, ClientCertificate, Endpoint, is_registry_host, same_pulls};
+#[cfg(feature = "proptest1")]
+pub(crate) use hosts_toml::DIAL_TIMEOUT;
 pub(crate) use hosts_toml::is_host_setting;
 pub use hosts_toml::{Host, HostSettings, HostsToml, HostsTomlError};
 pub use remark::{Remark, RemarkKind};

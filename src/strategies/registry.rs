@@ -8,7 +8,8 @@ use proptest::sample::select;
 use super::values::{hosts, hosts_and, urls};
 use crate::config::{Mirror, Registry, RegistryHost, Secret};
 use crate::containerd::Release;
-use crate::registry::{Capability, ClientCertificate, Host, HostSettings, HostsToml};
+use crate::containerd::releases::V1_6;
+use crate::registry::{Capability, ClientCertificate, DIAL_TIMEOUT, Host, HostSettings, HostsToml};
 
 /// The settings under `registry` with mirrors, TLS and credentials, but without
 /// `config_path`.
@@ -216,8 +217,10 @@ fn host_settings() -> impl Strategy<Value = HostSettings> {
         0..2,
     );
     let verify = select(vec![None, Some(true), Some(false)]);
-    (capabilities, ca, client, header, verify, any::<bool>()).prop_map(
-        |(capabilities, ca, client, header, verify, path)| {
+    let timeout = select(vec![None, None, Some("10s"), Some("1m30s")]);
+    let plain = (any::<bool>(), timeout);
+    (capabilities, ca, client, header, verify, plain).prop_map(
+        |(capabilities, ca, client, header, verify, (path, timeout))| {
             let certificate = |(certificate, key): (&str, Option<&str>)| {
                 ClientCertificate::new(certificate, key.map(str::to_owned))
             };
@@ -232,6 +235,7 @@ fn host_settings() -> impl Strategy<Value = HostSettings> {
                 header: header.into_iter().map(lines).collect(),
                 skip_verify: verify,
                 override_path: path,
+                dial_timeout: timeout.map(str::to_owned),
                 ..HostSettings::default()
             }
         },
@@ -294,24 +298,35 @@ pub fn hosts_toml_texts() -> impl Strategy<Value = String> {
 }
 
 /// Trees of `hosts.toml` files for a release: their texts, by their paths below the
-/// directory that `config_path` names.
+/// directory that `config_path` names. What the release does not read is not in
+/// them: `override_path` before 1.6, `dial_timeout` before 2.0.7, `referrers` before
+/// 2.2. containerd has `config_path` from 1.5 on.
 ///
 /// ```
-/// use containerd_dropins::registry::CertsD;
-/// use containerd_dropins::strategies::certs_ds;
+/// use containerd_dropins::registry::{CertsD, HostsToml};
+/// use containerd_dropins::strategies::{certs_ds, containerd_releases};
 /// use proptest::prelude::*;
 ///
-/// let files = certs_ds("2.3.3".parse()?);
-/// proptest!(ProptestConfig::with_cases(16), |(files in files)| {
+/// let trees = containerd_releases().prop_flat_map(|release| (Just(release), certs_ds(release)));
+/// let config = ProptestConfig { cases: 16, max_shrink_iters: 10_000, ..Default::default() };
+/// proptest!(config, |((release, files) in trees)| {
 ///     let texts = files.iter().map(|(path, text)| (path.as_str(), text.as_str()));
 ///     prop_assert_eq!(CertsD::new("/etc/certs.d", texts).errors().count(), 0);
+///     for text in files.values() {
+///         prop_assert!(HostsToml::parse(text, release).is_ok(), "{text}");
+///     }
 /// });
-/// # Ok::<(), containerd_dropins::containerd::ReleaseError>(())
 /// ```
 pub fn certs_ds(release: Release) -> impl Strategy<Value = BTreeMap<String, String>> {
     let host = hosts_and("_default");
     prop::collection::btree_map(host, hosts_tomls(), 0..4).prop_map(move |files| {
-        let file = |(host, file): (String, HostsToml)| {
+        let file = |(host, mut file): (String, HostsToml)| {
+            let hosts = file.hosts.iter_mut().map(|host| &mut host.settings);
+            for settings in hosts.chain([&mut file.settings]) {
+                settings.override_path &= release >= V1_6;
+                let timeout = settings.dial_timeout.take();
+                settings.dial_timeout = timeout.filter(|_| release >= DIAL_TIMEOUT);
+            }
             (format!("{host}/hosts.toml"), file.to_toml(release))
         };
         files.into_iter().map(file).collect()

@@ -20,8 +20,10 @@ use containerd_dropins::k0s::{self, Regime, assemble};
 use containerd_dropins::migrate::{
     Companion, Fate, LedgerEntry, Options, Plan, Redacted, Target, plan, plan_drop_ins,
 };
+use containerd_dropins::registry::{Capability, CertsD, Endpoint, HostsToml};
 use containerd_dropins::strategies::{
-    DropInFiles, DropInSets, LegacyFile, LegacyFiles, hostile_bytes, options, targets_of,
+    DropInFiles, DropInSets, LegacyFile, LegacyFiles, certs_ds, containerd_releases, hostile_bytes,
+    hosts_tomls, options, targets_of,
 };
 use containerd_dropins::value::{Table, Value};
 use containerd_dropins::{Config, Document};
@@ -1212,4 +1214,64 @@ fn the_typed_model_keeps_everything() {
             Ok(())
         },
     );
+}
+
+/// A `hosts.toml` is written so that each release reads it, and asks for images those
+/// that the last release asks, for the same.
+#[test]
+fn hosts_tomls_are_read_by_the_release_that_they_are_written_for() {
+    let asked = |text: &str, release: Release| {
+        let tree = CertsD::new("/c", [("registry.example/hosts.toml", text)]);
+        let all = tree.endpoints("registry.example", release).into_iter();
+        let of_pulls = |endpoint: &Endpoint| {
+            let can = |one| endpoint.capabilities.contains(&one);
+            (can(Capability::Pull), can(Capability::Resolve))
+        };
+        // What is asked for nothing is not asked.
+        all.map(|endpoint| (of_pulls(&endpoint), endpoint.to_string()))
+            .filter(|(of_pulls, _)| *of_pulls != (false, false))
+            .collect::<Vec<_>>()
+    };
+    let last = Release::new(2, 3, 4);
+    let same_paths = Release::new(1, 6, 0);
+    holds_in(
+        4,
+        (hosts_tomls(), containerd_releases()),
+        |(file, release)| {
+            let text = file.to_toml(release);
+            let read = HostsToml::parse(&text, release);
+            prop_assert_eq!(read.as_ref(), Ok(&file.for_release(release)), "{}", text);
+            if release >= Release::new(2, 2, 0) {
+                prop_assert_eq!(&file.for_release(release), &file);
+            }
+            if release >= same_paths {
+                prop_assert_eq!(
+                    asked(&text, release),
+                    asked(&file.to_toml(last), last),
+                    "{}",
+                    text
+                );
+            }
+            Ok(())
+        },
+    );
+}
+
+/// So are trees for a release, which stay as they are when they are written anew.
+#[test]
+fn trees_for_a_release_are_read_by_it() {
+    let trees = containerd_releases().prop_flat_map(|release| (Just(release), certs_ds(release)));
+    holds_in(4, trees, |(release, files)| {
+        for (path, text) in &files {
+            let file = HostsToml::parse(text, release);
+            prop_assert!(file.is_ok(), "{path}: {file:?}");
+            prop_assert_eq!(&file.unwrap_or_default().to_toml(release), text);
+            let reads =
+                |word: &str, since: &str| release >= since.parse().unwrap() || !text.contains(word);
+            prop_assert!(reads("override_path", "1.6.0"), "{text}");
+            prop_assert!(reads("dial_timeout", "2.0.7"), "{text}");
+            prop_assert!(reads("referrers", "2.2.0"), "{text}");
+        }
+        Ok(())
+    });
 }
