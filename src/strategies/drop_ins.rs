@@ -2,12 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 use proptest::prelude::*;
 
-use super::edits::{Choice, Maker, Note, add, choices, notes, with_notes};
+use super::edits::{Choice, Maker, Note, add, choices, notes, simpler_notes, with_notes};
 use super::plainest::below;
 use super::settings::{self, Edit, Leaf};
+use super::shrink::{each, shrinking, smaller, without};
+use super::values::otherwise;
 use crate::containerd::{Release, plugin};
 use crate::k0s;
 use crate::value::{Exposed, Table, Value};
@@ -163,14 +166,45 @@ impl DropInSets {
         let daemon = self.leaves.iter().filter(is_daemon).count();
         // Few settings, so that files meet; all of the daemon's among them.
         let among = if daemon == 0 { all } else { daemon };
-        let edit = (choices(all), below(2, 1)).prop_map(move |(choice, of_all)| match of_all {
-            0 => choice.of_first(among),
-            _ => choice,
-        });
+        let edit =
+            (choices(&self.leaves), below(2, 1)).prop_map(move |(choice, of_all)| match of_all {
+                0 => choice.of_first(among),
+                _ => choice,
+            });
         let edits = prop::collection::vec(edit, 1..8);
         let again = prop::collection::vec((below(4, 4), below(1000, 1)), 0..3);
         let files = prop::collection::vec((again, edits, notes()), 1..5);
-        files.prop_map(move |files| self.make(&files))
+        let made = Arc::new(self);
+        let simpler = Arc::clone(&made);
+        shrinking(files, move |files: &Vec<File>| simpler.simpler(files))
+            .prop_map(move |files| made.make(&files))
+    }
+
+    /// Fewer files, fewer settings in them, and plainer ones.
+    fn simpler(&self, files: &[File]) -> Vec<Vec<File>> {
+        let choice = |choice: &Choice| choice.simpler(&self.leaves, |_| true);
+        let repeated = |(back, number): &(usize, usize)| {
+            let nearer = (0..*back).map(|back| (back, *number));
+            let numbers = smaller(*number).into_iter().map(|number| (*back, number));
+            nearer.chain(numbers).collect()
+        };
+        let file = |(again, choices, notes): &File| {
+            let of = |again: &[_], choices: &[_], notes: &[_]| {
+                (again.to_vec(), choices.to_vec(), notes.to_vec())
+            };
+            let mut all = Vec::new();
+            let fewer = without(choices).into_iter().chain(each(choices, choice));
+            all.extend(fewer.map(|choices| of(again, &choices, notes)));
+            let fewer = without(again).into_iter().chain(each(again, repeated));
+            all.extend(fewer.map(|again| of(&again, choices, notes)));
+            let fewer = simpler_notes(notes).into_iter();
+            all.extend(fewer.map(|notes| of(again, choices, &notes)));
+            all
+        };
+        let mut all = without(files);
+        all.retain(|files| !files.is_empty());
+        all.extend(each(files, file));
+        all
     }
 
     fn make(&self, files: &[File]) -> DropInFiles {
@@ -192,7 +226,10 @@ impl DropInSets {
                 let before = all
                     .last()
                     .and_then(|file| file.get(back % file.len().max(1)));
-                let edit = before.map(|edit| otherwise(edit.clone(), *number));
+                let edit = before.map(|edit| Edit {
+                    path: edit.path.clone(),
+                    value: otherwise(&edit.value, *number),
+                });
                 edit.into_iter().for_each(|edit| add(&mut file, edit));
             }
             all.push(file);
@@ -219,16 +256,3 @@ impl DropInSets {
 
 /// What of the file before it sets, too, and how; its own edits; comments.
 type File = (Vec<(usize, usize)>, Vec<Choice>, Vec<Note>);
-
-/// The same setting with another value of its type.
-fn otherwise(mut edit: Edit, number: usize) -> Edit {
-    edit.value = match edit.value {
-        Value::Boolean(flag) => Value::Boolean(!flag),
-        Value::Integer(_) => Value::Integer(i64::try_from(number).unwrap_or_default() + 1001),
-        Value::String(text) if text.starts_with("/path/") => {
-            Value::String(format!("/path/{}", number + 1001))
-        }
-        other => other,
-    };
-    edit
-}

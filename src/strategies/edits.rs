@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::plainest::below;
 use super::settings::{Edit, Leaf};
+use super::shrink::{each, smaller, without};
 use super::values;
 use crate::containerd::Release;
 use crate::containerd::handler::spellings;
@@ -12,48 +13,109 @@ use crate::containerd::plugin;
 use crate::containerd::setting::Kind;
 use crate::value::{Table, Value};
 
-/// One edit, as numbers. It shrinks towards a plain value under a plain name, and
-/// towards the first setting if any will do.
+/// One edit, as numbers.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Choice {
     leaf: usize,
     content: Content,
     name: usize,
     spelling: usize,
+    /// Without what the setting does not do without.
+    alone: bool,
 }
 
 /// What a setting is set to.
 #[derive(Clone, Copy, Debug)]
 enum Content {
     /// A value of its type, by a number.
-    Plain(u32),
+    Plain(usize),
     /// The zero value of its type.
     Zero,
     /// What the release has by default, as somebody copies it from a dump.
     Default,
 }
 
-/// Edits of a number of settings.
-pub(super) fn choices(settings: usize) -> impl Strategy<Value = Choice> {
+/// Edits of settings. Those that decide from where images are pulled come more often
+/// than others: there are few of them, and much depends on them.
+pub(super) fn choices(leaves: &[&Leaf]) -> impl Strategy<Value = Choice> + use<> {
+    let count = leaves.len();
+    let decides = |leaf: &Leaf| ["mirrors", "tls"].iter().any(|key| leaf.path.contains(key));
+    let all = leaves.iter().enumerate();
+    let of_pulls = all.filter(|(_, leaf)| decides(leaf)).map(|(at, _)| at);
+    let of_pulls: Vec<usize> = of_pulls.collect();
+    let more = if of_pulls.is_empty() { 0 } else { count / 8 };
     let content = (below(10, 1), below(1000, 4)).prop_map(|(kind, number)| match kind {
         8 => Content::Zero,
         9 => Content::Default,
-        _ => Content::Plain(u32::try_from(number).unwrap_or_default()),
+        _ => Content::Plain(number),
     });
-    // A few of them in another spelling. No unions here: each costs half of the
-    // numbers that a fuzzer gives.
-    let spelling = below(24, 1).prop_map(|number: usize| number.saturating_sub(20));
-    (below(settings, 1), content, below(8, 8), spelling).prop_map(
-        |(leaf, content, name, spelling)| Choice {
-            leaf,
-            content,
-            name,
-            spelling,
+    // A few of them in another spelling, and a few alone. No unions here: each costs
+    // half of the numbers that a fuzzer gives.
+    (below(count + more, 1), content, below(8, 8), below(24, 1)).prop_map(
+        move |(leaf, content, name, spelling)| {
+            let again = leaf.checked_sub(count).unwrap_or_default();
+            let again = of_pulls.get(again % of_pulls.len().max(1));
+            Choice {
+                leaf: again.copied().filter(|_| leaf >= count).unwrap_or(leaf),
+                content,
+                name,
+                spelling: spelling.saturating_sub(20),
+                alone: spelling == 19,
+            }
         },
     )
 }
 
 impl Choice {
+    /// A setting with a plain value.
+    pub(super) fn plain(leaf: usize) -> Choice {
+        Choice {
+            leaf,
+            content: Content::Plain(0),
+            name: 0,
+            spelling: 0,
+            alone: false,
+        }
+    }
+
+    /// Simpler ones: the first setting that is there, or of the same table, a plain
+    /// value, a plain name, and nothing beside it.
+    pub(super) fn simpler(
+        &self,
+        leaves: &[&Leaf],
+        is_there: impl Fn(&Leaf) -> bool,
+    ) -> Vec<Choice> {
+        let mut all = Vec::new();
+        if let Some(own) = self.leaf(leaves) {
+            let mut firsts: Vec<usize> = Vec::new();
+            for depth in 0..own.path.len() {
+                let of_table = |leaf: &Leaf| leaf.path.get(..depth) == own.path.get(..depth);
+                let before = leaves.iter().take(self.leaf);
+                let first = before
+                    .clone()
+                    .position(|leaf| of_table(leaf) && is_there(leaf));
+                firsts.extend(first.filter(|first| !firsts.contains(first)));
+            }
+            all.extend(firsts.into_iter().map(|leaf| Choice { leaf, ..*self }));
+        }
+        if !self.alone {
+            let alone = true;
+            all.push(Choice { alone, ..*self });
+        }
+        let contents = match self.content {
+            Content::Plain(number) => smaller(number),
+            _ => vec![0],
+        };
+        let content = |number| Choice {
+            content: Content::Plain(number),
+            ..*self
+        };
+        all.extend(contents.into_iter().map(content));
+        all.extend((0..self.name).map(|name| Choice { name, ..*self }));
+        all.extend((0..self.spelling).map(|spelling| Choice { spelling, ..*self }));
+        all
+    }
+
     /// The same of the first so many settings.
     pub(super) fn of_first(mut self, settings: usize) -> Self {
         self.leaf %= settings.max(1);
@@ -118,9 +180,12 @@ impl Maker {
                     key.clone_from(&all.nth(choice.spelling).unwrap_or_default());
                 }
             }
+            // One half of a pair has every pull from the host fail.
+            [.., "tls", "cert_file"] => edits.push(text(&path, 6, "key_file", "/path/0")),
+            [.., "tls", "key_file"] => edits.push(text(&path, 6, "cert_file", "/path/0")),
             _ => {}
         }
-        edits.retain(|edit: &Edit| edit.path != path);
+        edits.retain(|edit: &Edit| edit.path != path && !choice.alone);
         edits.push(Edit { path, value });
         edits
     }
@@ -193,6 +258,17 @@ pub(super) fn notes() -> impl Strategy<Value = Vec<Note>> {
         2 => notes,
         _ => Vec::new(),
     })
+}
+
+/// Fewer notes, and plainer ones in earlier lines.
+pub(super) fn simpler_notes(notes: &[Note]) -> Vec<Vec<Note>> {
+    let simpler = |(at, kind): &Note| {
+        let at_first = smaller(*at).into_iter().map(|at| (at, *kind));
+        at_first.chain((0..*kind).map(|kind| (*at, kind))).collect()
+    };
+    let mut all = without(notes);
+    all.extend(each(notes, simpler));
+    all
 }
 
 /// Puts notes into a text that has one key a line.

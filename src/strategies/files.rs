@@ -1,22 +1,24 @@
 //! Legacy files whose edits are known.
 
 use std::fmt;
+use std::sync::Arc;
 
 use proptest::prelude::*;
 
-use super::edits::{Choice, Maker, Note, add, at, choices, notes, with_notes};
-use super::plainest::one_of;
+use super::dumps::{self, dump, items};
+use super::edits::{Choice, Maker, Note, add, at, choices, notes, simpler_notes, with_notes};
+use super::plainest::below;
 use super::secrets;
 use super::settings::{self, Edit, Leaf};
+use super::shrink::{each, shrinking, without};
 use crate::config::Config;
-use crate::config::declare::Declared;
 use crate::containerd::Release;
-use crate::containerd::load::{Effective, default_config};
+use crate::containerd::load::Effective;
 use crate::containerd::refusal::Refuses;
 use crate::containerd::releases::V1_7;
 use crate::document::Document;
 use crate::k0s;
-use crate::value::{Exposed, Table, Value};
+use crate::value::{Exposed, Table, Value, put_at};
 
 /// A legacy file, and what is known of it. `Debug` shows the text, so that a failing
 /// property prints a file that can be read.
@@ -222,55 +224,158 @@ impl LegacyFiles {
     /// When values are made, if neither sparse files nor dumps of the config
     /// versions are left; no release that is known prints version 1.
     pub fn strategy(self) -> impl Strategy<Value = LegacyFile> {
-        let bases = one_of(bases(&self.versions, self.sparse, self.dumps));
-        let edits = prop::collection::vec(choices(self.leaves.len()), 0..=self.most);
+        let bases = bases(&self.versions, self.sparse, self.dumps);
+        let edits = prop::collection::vec(choices(&self.leaves), 0..=self.most);
         let places = secrets::places(self.secret.is_some());
         let must_start = !self.any_text && self.secret.is_none();
-        // They shrink in this order: edits that do not matter go, and what is left
-        // gets a plainer base.
-        (edits, notes(), places, any::<bool>(), bases)
-            .prop_map(move |(choices, notes, places, boilerplate, base)| {
-                self.make(base, boilerplate, &choices, &notes, &places)
-            })
-            .prop_filter("containerd starts with it", move |file| {
-                !must_start || is_valid(file)
-            })
+        let of_bases = below(bases.len(), 0);
+        let parts = (edits, notes(), places, any::<bool>(), of_bases);
+        let maker = Arc::new((self, bases));
+        let simpler = Arc::clone(&maker);
+        let recipes = parts.prop_map(|(choices, notes, places, boilerplate, base)| Recipe {
+            choices,
+            notes,
+            places,
+            boilerplate,
+            base,
+            part: None,
+        });
+        shrinking(recipes, move |recipe: &Recipe| {
+            let (files, bases) = &*simpler;
+            files.simpler(recipe, bases)
+        })
+        .prop_filter_map("there is such a base", move |recipe| {
+            let (files, bases) = &*maker;
+            Some(files.make(*bases.get(recipe.base)?, &recipe))
+        })
+        .prop_filter("containerd starts with it", move |file| {
+            !must_start || is_valid(file)
+        })
     }
 
-    fn make(
-        &self,
-        base: Base,
-        boilerplate: bool,
-        choices: &[Choice],
-        notes: &[Note],
-        places: &[usize],
-    ) -> LegacyFile {
-        let wanted = |leaf: &&Leaf| {
-            leaf.is_read(base.version, base.containerd) && (self.conversions || !leaf.is_converted)
-        };
+    /// Whether an edit of a setting is one of files with a base.
+    fn has(&self, base: Base, leaf: &Leaf) -> bool {
+        leaf.is_read(base.version, base.containerd) && (self.conversions || !leaf.is_converted)
+    }
+
+    fn make(&self, base: Base, recipe: &Recipe) -> LegacyFile {
         let maker = Maker {
             release: base.containerd,
             any_text: self.any_text,
             spellings: self.conversions && !base.containerd.is_2(),
         };
         let mut edits: Vec<Edit> = Vec::new();
-        for choice in choices {
-            let leaf = choice.leaf(&self.leaves).filter(wanted);
+        for choice in &recipe.choices {
+            let leaf = choice.leaf(&self.leaves);
+            let leaf = leaf.filter(|leaf| self.has(base, leaf));
             let made = leaf.into_iter().flat_map(|leaf| maker.edits(leaf, choice));
             made.for_each(|edit| add(&mut edits, edit));
         }
         let secret = self.secret.as_deref().unwrap_or_default();
-        for place in places {
+        for place in &recipe.places {
             let made = secrets::edits(*place, secret).into_iter();
             made.for_each(|edit| add(&mut edits, edit));
         }
-        let mut file = base.file(edits, boilerplate);
-        file.text = with_notes(&file.text, notes);
-        if places.contains(&secrets::COMMENT) {
+        let mut file = base.file(edits, recipe.boilerplate, recipe.part.as_deref());
+        file.text = with_notes(&file.text, &recipe.notes);
+        if recipe.places.contains(&secrets::COMMENT) {
             file.text.push_str(&format!("# password = \"{secret}\"\n"));
         }
         file
     }
+
+    /// Fewer edits, a plainer base, plainer edits.
+    fn simpler(&self, recipe: &Recipe, bases: &[Base]) -> Vec<Recipe> {
+        let own = || recipe.clone();
+        let mut all = Vec::new();
+        if let Some(base) = bases.get(recipe.base) {
+            // What is nothing here would come to life with another base.
+            let is_there = |choice: &&Choice| {
+                let leaf = choice.leaf(&self.leaves);
+                leaf.is_some_and(|leaf| self.has(*base, leaf))
+            };
+            let choices: Vec<Choice> = recipe.choices.iter().filter(is_there).copied().collect();
+            let is_less = choices.len() < recipe.choices.len();
+            all.extend(is_less.then(|| Recipe { choices, ..own() }));
+        }
+        let fewer = without(&recipe.choices).into_iter();
+        all.extend(fewer.map(|choices| Recipe { choices, ..own() }));
+        let fewer = simpler_notes(&recipe.notes).into_iter();
+        all.extend(fewer.map(|notes| Recipe { notes, ..own() }));
+        let mut fewer = without(&recipe.places);
+        fewer.retain(|places| self.secret.is_none() || !places.is_empty());
+        fewer.extend(each(&recipe.places, |place| (0..*place).collect()));
+        all.extend(fewer.into_iter().map(|places| Recipe { places, ..own() }));
+        if recipe.boilerplate {
+            let boilerplate = false;
+            all.push(Recipe {
+                boilerplate,
+                ..own()
+            });
+        }
+        let plainer = (0..recipe.base).map(|base| Recipe {
+            base,
+            part: None,
+            ..own()
+        });
+        all.extend(plainer);
+        let Some(base) = bases.get(recipe.base) else {
+            return all;
+        };
+        all.extend(self.parts(recipe, *base));
+        let choice = |choice: &Choice| choice.simpler(&self.leaves, |leaf| self.has(*base, leaf));
+        let plainer = each(&recipe.choices, choice).into_iter();
+        all.extend(plainer.map(|choices| Recipe { choices, ..own() }));
+        all
+    }
+
+    /// Parts of a dump, if files need be none, and edits that stand for the few keys
+    /// of one.
+    fn parts(&self, recipe: &Recipe, base: Base) -> Vec<Recipe> {
+        let mut all = Vec::new();
+        if !(base.is_dump && self.sparse) {
+            return all;
+        }
+        let items = items(&dump(base.containerd));
+        let kept = match &recipe.part {
+            Some(part) => part.clone(),
+            None => (0..items.len()).collect(),
+        };
+        if recipe.part.is_some() && kept.len() <= FEW {
+            let items = kept.iter().filter_map(|at| items.get(*at).cloned());
+            let items: Vec<dumps::Item> = items.collect();
+            let instead = dumps::instead(&items, base.version, &self.leaves);
+            all.push(Recipe {
+                choices: [instead, recipe.choices.clone()].concat(),
+                base: 0,
+                part: None,
+                ..recipe.clone()
+            });
+        }
+        all.extend(without(&kept).into_iter().map(|part| Recipe {
+            part: Some(part),
+            ..recipe.clone()
+        }));
+        all
+    }
+}
+
+/// So many keys of a dump may become edits.
+const FEW: usize = 4;
+
+/// What a file is made of.
+#[derive(Clone, Debug)]
+struct Recipe {
+    choices: Vec<Choice>,
+    notes: Vec<Note>,
+    /// Of the secret.
+    places: Vec<usize>,
+    boilerplate: bool,
+    /// By its place in the list.
+    base: usize,
+    /// What of the dump is there, by places among its items, if not all. Files shrink
+    /// to it: it is no dump.
+    part: Option<Vec<usize>>,
 }
 
 /// What edits are put on.
@@ -323,13 +428,24 @@ fn bases(versions: &[i64], sparse: bool, dumps: bool) -> Vec<Base> {
 }
 
 impl Base {
-    fn file(self, mut edits: Vec<Edit>, boilerplate: bool) -> LegacyFile {
-        let dump = match self.is_dump {
+    fn file(self, edits: Vec<Edit>, boilerplate: bool, part: Option<&[usize]>) -> LegacyFile {
+        let is_dump = self.is_dump && part.is_none();
+        let all = match self.is_dump {
             true => dump(self.containerd),
             false => Table::new(),
         };
-        let mut table = dump.clone();
-        if self.is_dump && self.version > 1 {
+        let (dump, part) = match part {
+            None => (all, Table::new()),
+            Some(part) => (Table::new(), kept(&all, part)),
+        };
+        let mut all_edits = dumps::edits(&items(&part), self.version);
+        edits.into_iter().for_each(|edit| add(&mut all_edits, edit));
+        let mut edits = all_edits;
+        let mut table = match is_dump {
+            true => dump.clone(),
+            false => part,
+        };
+        if is_dump && self.version > 1 {
             table.insert("version".to_owned(), Value::Integer(self.version));
         }
         // As k0s's documentation had it before 1.27.
@@ -353,7 +469,7 @@ impl Base {
             address.is_some_and(|address| at(&dump, &address) != Some(&edit.value))
         });
         let mut text = Exposed::table(&table).to_toml();
-        if !self.is_dump && self.version > 1 {
+        if !is_dump && self.version > 1 {
             // Where a person writes it.
             let blank = if text.starts_with('[') { "\n" } else { "" };
             text = format!("version = {}\n{blank}{text}", self.version);
@@ -362,22 +478,19 @@ impl Base {
             text,
             version: self.version,
             containerd: self.containerd,
-            is_dump: self.is_dump,
+            is_dump,
             edits,
         }
     }
 }
 
-/// What `config default` of a release prints.
-fn dump(release: Release) -> Table {
-    let mut table = default_config(release);
-    if release.config_version() == 1 {
-        // Plugins have short names there.
-        table.insert("version".to_owned(), Value::Integer(2));
-        let mut config = Config::from_table(table);
-        config.version = Some(1);
-        table = config.to_table();
-        table.remove("version");
+/// A part of a dump.
+fn kept(dump: &Table, part: &[usize]) -> Table {
+    let items = items(dump);
+    let mut table = Table::new();
+    for (path, value) in part.iter().filter_map(|at| items.get(*at)) {
+        let path: Vec<&str> = path.iter().map(String::as_str).collect();
+        put_at(&mut table, &path, value.clone());
     }
     table
 }
@@ -409,7 +522,9 @@ pub fn settings() -> impl Strategy<Value = Edit> {
         any_text: true,
         spellings: false,
     };
-    choices(leaves.len()).prop_filter_map("there are settings", move |choice| {
+    let all = leaves.clone();
+    let simpler = move |choice: &Choice| choice.simpler(&all, |_| true);
+    shrinking(choices(&leaves), simpler).prop_filter_map("there are settings", move |choice| {
         maker.edits(choice.leaf(&leaves)?, &choice).pop()
     })
 }

@@ -39,6 +39,7 @@
 //! [proptest]: https://docs.rs/proptest/1
 
 mod drop_ins;
+mod dumps;
 mod edits;
 mod files;
 mod hostile;
@@ -47,6 +48,7 @@ mod registry;
 mod releases;
 mod secrets;
 mod settings;
+mod shrink;
 mod values;
 
 pub use drop_ins::{DropInFiles, DropInSets};

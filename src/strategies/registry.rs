@@ -1,10 +1,11 @@
 //! Registry settings, and `hosts.toml` files.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 use proptest::sample::select;
 
+use super::shrink::{each, shrinking, without};
 use super::values::{hosts, hosts_and, urls};
 use crate::config::{Mirror, Registry, RegistryHost, Secret};
 use crate::containerd::Release;
@@ -33,7 +34,7 @@ pub fn registries() -> impl Strategy<Value = Registry> {
             false => host,
         });
     let configs = prop::collection::btree_map(asked, registry_hosts(), 0..4);
-    (mirrors, configs).prop_map(|(mirrors, configs)| {
+    let settings = (mirrors, configs).prop_map(|(mirrors, configs)| {
         let mirror = |(host, endpoint): (String, Vec<String>)| {
             let mirror = Mirror {
                 endpoint: Some(endpoint),
@@ -46,7 +47,84 @@ pub fn registries() -> impl Strategy<Value = Registry> {
             configs: configs.into_iter().collect(),
             ..Registry::default()
         }
-    })
+    });
+    shrinking(settings, simpler)
+}
+
+/// Fewer hosts and settings, and plainer ones.
+fn simpler(settings: &Registry) -> Vec<Registry> {
+    let mirrors = listed(settings.mirrors.iter());
+    let configs = listed(settings.configs.iter());
+    let mirror = |(name, mirror): &(String, Mirror)| {
+        let urls = mirror.endpoint.clone().unwrap_or_default();
+        let mut lists = without(&urls);
+        lists.extend(each(&urls, |url| plainer(url, PLAIN_URLS)));
+        let named = plainer(name, PLAIN_HOSTS).into_iter();
+        let mut all: Vec<_> = named.map(|name| (name, mirror.clone())).collect();
+        all.extend(lists.into_iter().map(|urls| {
+            let mut mirror = mirror.clone();
+            mirror.endpoint = Some(urls);
+            (name.clone(), mirror)
+        }));
+        all
+    };
+    let config = |(name, config): &(String, RegistryHost)| {
+        let named = plainer(name, PLAIN_HOSTS).into_iter();
+        let mut all: Vec<_> = named.map(|name| (name, config.clone())).collect();
+        let mut add = |change: &dyn Fn(&mut RegistryHost)| {
+            let mut less = config.clone();
+            change(&mut less);
+            all.extend(Some((name.clone(), less)).filter(|(_, less)| less != config));
+        };
+        add(&|host| host.tls.ca_file = None);
+        add(&|host| host.tls.cert_file = None);
+        add(&|host| host.tls.key_file = None);
+        add(&|host| (host.tls.cert_file, host.tls.key_file) = (None, None));
+        add(&|host| host.tls.insecure_skip_verify = None);
+        add(&|host| host.auth.username = None);
+        add(&|host| host.auth.password = None);
+        add(&|host| (host.auth.username, host.auth.password) = (None, None));
+        add(&|host| host.auth.identitytoken = None);
+        all
+    };
+    let mut fewer_mirrors = without(&mirrors);
+    fewer_mirrors.extend(each(&mirrors, mirror));
+    let of_mirrors = fewer_mirrors.into_iter().filter_map(|list| {
+        let mut less = settings.clone();
+        less.mirrors = each_once(list)?.into_iter().collect();
+        Some(less)
+    });
+    let mut fewer_configs = without(&configs);
+    fewer_configs.extend(each(&configs, config));
+    let of_configs = fewer_configs.into_iter().filter_map(|list| {
+        let mut less = settings.clone();
+        less.configs = each_once(list)?.into_iter().collect();
+        Some(less)
+    });
+    of_mirrors.chain(of_configs).collect()
+}
+
+fn listed<'m, T: Clone + 'm>(map: impl Iterator<Item = (&'m String, &'m T)>) -> Vec<(String, T)> {
+    map.map(|(name, value)| (name.clone(), value.clone()))
+        .collect()
+}
+
+/// A list, unless a plainer name is there already.
+fn each_once<T>(list: Vec<(String, T)>) -> Option<Vec<(String, T)>> {
+    let names: BTreeSet<&String> = list.iter().map(|(name, _)| name).collect();
+    let is_each_once = names.len() == list.len();
+    is_each_once.then_some(list)
+}
+
+/// The plainest first.
+const PLAIN_HOSTS: &[&str] = &["registry.example", "docker.io", "mirror.example"];
+
+const PLAIN_URLS: &[&str] = &["https://mirror.example", "http://10.0.0.1:5000"];
+
+/// Those before a text, if it is among them.
+fn plainer(text: &str, all: &[&str]) -> Vec<String> {
+    let before = all.iter().take_while(|other| **other != text);
+    before.map(|other| (*other).to_owned()).collect()
 }
 
 fn host_of(url: String) -> String {

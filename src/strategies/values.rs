@@ -72,23 +72,23 @@ fn texts(path: &[&str]) -> Option<&'static [&'static str]> {
 }
 
 /// A value of a setting, by a number: the lower it is, the plainer the value.
-/// With `any_text` texts have what has to be escaped.
-pub(super) fn value(path: &[&str], kind: Kind, number: u32, any_text: bool) -> Value {
-    let text = |number: u32| {
-        let known = texts(path).filter(|_| !any_text);
-        let at = usize::try_from(number).unwrap_or_default();
-        match known {
-            Some(known) => known
-                .get(at % known.len().max(1))
-                .map_or_else(String::new, |text| (*text).to_owned()),
-            None if any_text => format!("text \"{number}\" \\ é\t#"),
-            None => format!("/path/{number}"),
-        }
+/// With `any_text` all texts but the first have what has to be escaped.
+pub(super) fn value(path: &[&str], kind: Kind, number: usize, any_text: bool) -> Value {
+    let text = |number: usize| match texts(path) {
+        _ if any_text => odd(number),
+        Some(known) => known
+            .get(number % known.len().max(1))
+            .map_or_else(String::new, |text| (*text).to_owned()),
+        None => format!("/path/{number}"),
     };
+    let int = |number: usize| i64::try_from(number).unwrap_or_default();
     match kind {
         Kind::Bool => Value::Boolean(number.is_multiple_of(2)),
-        Kind::Int => Value::Integer(i64::from(number % 1000) + 1),
-        Kind::Float => Value::Float(f64::from(number % 10 + 1) / 20.0),
+        Kind::Int => Value::Integer(int(number % 1000) + 1),
+        Kind::Float => {
+            let tenth = u32::try_from(number % 10 + 1).unwrap_or_default();
+            Value::Float(f64::from(tenth) / 20.0)
+        }
         Kind::Duration => Value::String(format!("{}m1s", number % 1000 + 1)),
         Kind::Strs => {
             let count = number % 3 + 1;
@@ -96,9 +96,33 @@ pub(super) fn value(path: &[&str], kind: Kind, number: u32, any_text: bool) -> V
             items.dedup();
             Value::Array(items.into_iter().map(Value::String).collect())
         }
-        Kind::Bytes => Value::Array(vec![Value::Integer(i64::from(number % 256))]),
+        Kind::Bytes => Value::Array(vec![Value::Integer(int(number % 256))]),
         _ => Value::String(text(number)),
     }
+}
+
+/// Any text, by a number.
+fn odd(number: usize) -> String {
+    match number {
+        0 => "a".to_owned(),
+        number => format!("text \"{number}\" \\ é\t#"),
+    }
+}
+
+/// Another value of the same type, by a number: the lower it is, the plainer.
+pub(super) fn otherwise(value: &Value, number: usize) -> Value {
+    let int = |number: usize| i64::try_from(number).unwrap_or_default() + 1;
+    let of = |number: usize| match value {
+        Value::Boolean(flag) => Value::Boolean(!flag),
+        Value::Integer(_) => Value::Integer(int(number)),
+        Value::String(text) if text.starts_with("/path/") => {
+            Value::String(format!("/path/{number}"))
+        }
+        Value::String(text) if *text == odd(0) || text.contains('\t') => Value::String(odd(number)),
+        other => other.clone(),
+    };
+    let made = of(number);
+    if made == *value { of(number + 1) } else { made }
 }
 
 /// Names for entries of maps: the plain ones first.
@@ -123,6 +147,7 @@ const HOSTS: &[&str] = &[
     "quay.io",
     "10.0.0.1:5000",
     "localhost:5000",
+    "mirror.example",
 ];
 
 /// What mirrors stand under: `*` is for all hosts that have none.
