@@ -46,6 +46,7 @@ mod tree;
 mod unknown;
 mod versions;
 mod windows;
+mod written;
 
 pub use changes::Change;
 pub use companions::Companion;

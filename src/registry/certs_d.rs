@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+use super::convert::Conversion;
 use super::endpoint::{Capability, ClientCertificate, Endpoint, upstream};
 use super::hosts_toml::{self, HostSettings, HostsTomlError, Read};
 use crate::containerd::Release;
@@ -116,6 +117,34 @@ impl CertsD {
             }
         }
         certs_d
+    }
+
+    /// The tree at `root` that a conversion makes, as its files are written for a
+    /// release. [`Conversion::check`] takes it.
+    ///
+    /// ```
+    /// use containerd_dropins::config::{Mirror, Registry};
+    /// use containerd_dropins::registry::{CertsD, convert};
+    ///
+    /// let mut mirror = Mirror::default();
+    /// mirror.endpoint = Some(vec!["https://mirror.example".to_owned()]);
+    /// let mut settings = Registry::default();
+    /// settings.mirrors.insert("docker.io".to_owned(), mirror);
+    ///
+    /// let (from, to) = ("1.7.24".parse()?, "2.3.3".parse()?);
+    /// let conversion = convert(&settings, from, to)?;
+    /// let tree = CertsD::of_conversion("/etc/certs.d", &conversion, to);
+    /// conversion.check(&tree, to)?;
+    /// assert_eq!(tree.endpoints("docker.io", to)[0].to_string(), "https://mirror.example/v2");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn of_conversion(root: &str, conversion: &Conversion, release: Release) -> Self {
+        let files = conversion.files.iter();
+        let texts: Vec<(&str, String)> = files
+            .map(|file| (file.path.as_str(), file.file.to_toml(release)))
+            .collect();
+        let texts = texts.iter();
+        Self::of_all(root, texts.map(|(path, text)| (*path, text.as_str())))
     }
 
     /// The files that containerd ignores, and why.

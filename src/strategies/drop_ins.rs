@@ -40,6 +40,32 @@ impl fmt::Debug for DropInFiles {
 }
 
 impl DropInFiles {
+    /// Of the edits of each setting the one that counts where the last file does,
+    /// with the file's name; k0s up to 1.35 has those of CRI prevail over others. What
+    /// is empty or zero is left out by containerd where it merges files.
+    ///
+    /// ```
+    /// use containerd_dropins::strategies::DropInSets;
+    /// use proptest::prelude::*;
+    ///
+    /// let config = ProptestConfig { cases: 16, max_shrink_iters: 10_000, ..Default::default() };
+    /// proptest!(config, |(drop_ins in DropInSets::of_version(3).strategy())| {
+    ///     for (name, edit) in drop_ins.winners() {
+    ///         let later = drop_ins.edits.range(name.to_owned()..).skip(1);
+    ///         let mut others = later.flat_map(|(_, edits)| edits);
+    ///         prop_assert!(others.all(|other| other.path != edit.path));
+    ///     }
+    /// });
+    /// ```
+    pub fn winners(&self) -> Vec<(&str, &Edit)> {
+        let mut last: BTreeMap<&[String], (&str, &Edit)> = BTreeMap::new();
+        for (name, edits) in &self.edits {
+            let edits = edits.iter();
+            last.extend(edits.map(|edit| (edit.path.as_slice(), (name.as_str(), edit))));
+        }
+        last.into_values().collect()
+    }
+
     /// The files as k0s has them, by name.
     ///
     /// # Panics
@@ -85,7 +111,8 @@ impl DropInFiles {
 ///
 /// let target = Target::find("v1.36.3+k0s.2")?;
 /// let sets = DropInSets::of_version(3).strategy();
-/// proptest!(ProptestConfig::with_cases(16), |(drop_ins in sets)| {
+/// let config = ProptestConfig { cases: 16, max_shrink_iters: 10_000, ..Default::default() };
+/// proptest!(config, |(drop_ins in sets)| {
 ///     let set = drop_ins.set();
 ///     prop_assert!(preflight(&set).is_empty());
 ///     let assembled = assemble(&target.release, target.pause_image(), &set);
@@ -203,6 +230,16 @@ impl DropInSets {
         };
         let mut all = without(files);
         all.retain(|files| !files.is_empty());
+        // A setting that comes again is the same elsewhere, too.
+        for from in files.iter().flat_map(|(_, choices, _)| choices) {
+            for to in choice(from).iter().filter(|to| from.is_moved(to)) {
+                let moved = |(again, choices, notes): &File| {
+                    let choices = choices.iter().map(|choice| choice.moved(from, to));
+                    (again.clone(), choices.collect(), notes.clone())
+                };
+                all.push(files.iter().map(moved).collect());
+            }
+        }
         all.extend(each(files, file));
         all
     }

@@ -1,5 +1,7 @@
 //! How numbers become edits.
 
+use std::mem::discriminant;
+
 use proptest::prelude::*;
 
 use super::plainest::below;
@@ -88,14 +90,20 @@ impl Choice {
         let mut all = Vec::new();
         if let Some(own) = self.leaf(leaves) {
             let mut firsts: Vec<usize> = Vec::new();
-            for depth in 0..own.path.len() {
-                let of_table = |leaf: &Leaf| leaf.path.get(..depth) == own.path.get(..depth);
-                let before = leaves.iter().take(self.leaf);
-                let first = before
-                    .clone()
-                    .position(|leaf| of_table(leaf) && is_there(leaf));
+            let mut add = |is_like: &dyn Fn(&Leaf) -> bool| {
+                let mut before = leaves.iter().take(self.leaf);
+                let first = before.position(|leaf| is_there(leaf) && is_like(leaf));
                 firsts.extend(first.filter(|first| !firsts.contains(first)));
+            };
+            add(&|_| true);
+            add(&|leaf| discriminant(&leaf.kind) == discriminant(&own.kind));
+            for depth in 1..own.path.len() {
+                add(&|leaf| leaf.path.get(..depth) == own.path.get(..depth));
             }
+            // The same of another table, and the table of the same name elsewhere.
+            let end = |leaf: &Leaf, at: usize| leaf.path.iter().rev().nth(at).copied();
+            add(&|leaf| end(leaf, 0) == end(own, 0));
+            add(&|leaf| end(leaf, 1) == end(own, 1));
             all.extend(firsts.into_iter().map(|leaf| Choice { leaf, ..*self }));
         }
         if !self.alone {
@@ -114,6 +122,32 @@ impl Choice {
         all.extend((0..self.name).map(|name| Choice { name, ..*self }));
         all.extend((0..self.spelling).map(|spelling| Choice { spelling, ..*self }));
         all
+    }
+
+    /// Whether another is of another setting.
+    pub(super) fn is_moved(&self, to: &Choice) -> bool {
+        (self.leaf, self.name) != (to.leaf, to.name)
+    }
+
+    /// The same setting as another, if it is of the one that the other was.
+    pub(super) fn moved(self, from: &Choice, to: &Choice) -> Choice {
+        let is_of_it = (self.leaf, self.name) == (from.leaf, from.name);
+        let (leaf, name) = match is_of_it {
+            true => (to.leaf, to.name),
+            false => (self.leaf, self.name),
+        };
+        Choice { leaf, name, ..self }
+    }
+
+    /// The handler that there is without being set.
+    pub(super) fn runc(leaves: &[&Leaf]) -> Option<Choice> {
+        let is_type = |leaf: &&Leaf| leaf.path.ends_with(&["runtimes", "*", "runtime_type"]);
+        let leaf = leaves.iter().position(is_type)?;
+        let name = values::HANDLERS.iter().position(|name| *name == "runc")?;
+        Some(Choice {
+            name,
+            ..Choice::plain(leaf)
+        })
     }
 
     /// The same of the first so many settings.

@@ -11,13 +11,14 @@ use super::plainest::below;
 use super::secrets;
 use super::settings::{self, Edit, Leaf};
 use super::shrink::{each, shrinking, without};
-use crate::config::Config;
+use crate::config::{Config, Registry};
 use crate::containerd::Release;
 use crate::containerd::load::Effective;
 use crate::containerd::refusal::Refuses;
 use crate::containerd::releases::V1_7;
 use crate::document::Document;
 use crate::k0s;
+use crate::migrate::{LedgerEntry, Plan};
 use crate::value::{Exposed, Table, Value, put_at};
 
 /// A legacy file, and what is known of it. `Debug` shows the text, so that a failing
@@ -67,6 +68,59 @@ impl LegacyFile {
         Document::parse(k0s::CONFIG_FILE, self.text.as_bytes()).expect("a written file parses")
     }
 
+    /// A file of version 2 with registry settings and nothing else, for containerd
+    /// 1.7.20. It is printed as text, which a [`Registry`] is not.
+    ///
+    /// ```
+    /// use containerd_dropins::migrate::{Options, RegistryPolicy, Target, plan};
+    /// use containerd_dropins::strategies::{LegacyFile, registries};
+    /// use proptest::prelude::*;
+    ///
+    /// let target = Target::find("v1.36.3+k0s.2")?;
+    /// let convert = Options::default().registry(RegistryPolicy::Convert);
+    /// let files = registries().prop_map(|settings| LegacyFile::of_registry(&settings));
+    /// let config = ProptestConfig { cases: 16, max_shrink_iters: 10_000, ..Default::default() };
+    /// proptest!(config, |(file in files)| {
+    ///     let plan = plan(&file.document(), &[], &target, &convert);
+    ///     prop_assert_eq!(plan.certs_d().errors().count(), 0, "{}", plan);
+    /// });
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn of_registry(settings: &Registry) -> LegacyFile {
+        let mut config = Config::default();
+        config.version = Some(2);
+        config.plugins.cri.registry = settings.clone();
+        LegacyFile {
+            text: config.to_toml(),
+            version: 2,
+            containerd: Release::new(1, 7, 20),
+            is_dump: false,
+            edits: dumps::edits(&items(&config.to_table()), 2),
+        }
+    }
+
+    /// What a plan for the file says of one of its edits.
+    ///
+    /// ```
+    /// use containerd_dropins::migrate::{Options, plan};
+    /// use containerd_dropins::strategies::{LegacyFiles, targets};
+    /// use proptest::prelude::*;
+    ///
+    /// let config = ProptestConfig { cases: 16, max_shrink_iters: 10_000, ..Default::default() };
+    /// proptest!(config, |(file in LegacyFiles::new().strategy(), target in targets())| {
+    ///     let plan = plan(&file.document(), &[], &target, &Options::default());
+    ///     for edit in &file.edits {
+    ///         prop_assert!(file.entry(edit, &plan).is_some(), "{edit:?}");
+    ///     }
+    /// });
+    /// ```
+    pub fn entry<'p>(&self, edit: &Edit, plan: &'p Plan) -> Option<&'p LedgerEntry> {
+        let address = edit.address(self.version)?;
+        let address: Vec<&str> = address.iter().map(String::as_str).collect();
+        let (span, _) = self.document().span_of(&address)?;
+        plan.ledger.iter().find(|entry| entry.span == span)
+    }
+
     /// What containerd makes of the file by itself, with nothing that k0s adds.
     pub fn effective(&self) -> Effective {
         Effective::load(self.containerd, [self.document().to_table()])
@@ -74,14 +128,21 @@ impl LegacyFile {
 }
 
 /// Which legacy files are made: of all config versions, sparse ones and dumps, with
-/// comments and with k0s's documented boilerplate, that containerd starts with.
+/// comments and with k0s's documented boilerplate, that containerd starts with. Pulls
+/// may be refused ([`Refuses::Pull`]): a key without its certificate is such a file,
+/// for which plans are sound and warn.
+///
+/// A dump shrinks to a file with some of its keys, and then to one in which settings
+/// of the same name have plain values, unless only [`dumps`](LegacyFiles::dumps) are
+/// made. What a setting brings along goes where the file starts without.
 ///
 /// ```
 /// use containerd_dropins::strategies::LegacyFiles;
 /// use proptest::prelude::*;
 ///
 /// let files = LegacyFiles::new().versions(&[3]).sparse().at_most(3).strategy();
-/// proptest!(ProptestConfig::with_cases(16), |(file in files)| {
+/// let config = ProptestConfig { cases: 16, max_shrink_iters: 10_000, ..Default::default() };
+/// proptest!(config, |(file in files)| {
 ///     prop_assert_eq!(file.document().version(), Some(3));
 ///     for edit in &file.edits {
 ///         // Its path in this very file.
@@ -153,7 +214,8 @@ impl LegacyFiles {
     /// use proptest::prelude::*;
     ///
     /// let mirrors = LegacyFiles::new().only(|path| path.contains(&"mirrors"));
-    /// proptest!(ProptestConfig::with_cases(16), |(file in mirrors.strategy())| {
+    /// let config = ProptestConfig { cases: 16, max_shrink_iters: 10_000, ..Default::default() };
+    /// proptest!(config, |(file in mirrors.strategy())| {
     ///     prop_assert!(file.edits.iter().all(|edit| edit.path.ends_with(&["endpoint".into()])));
     /// });
     /// ```
@@ -171,8 +233,11 @@ impl LegacyFiles {
         self
     }
 
-    /// No settings that have a successor or another form in another release, and
-    /// no options in another spelling: what they become has another path.
+    /// No edits of settings that are declared to have a successor or another form in
+    /// another release, and no options in another spelling: what they become has
+    /// another path. What a dump has beside its edits stays, and what becomes of an
+    /// edit may depend on it: to containerd 1.2 `plugins.linux.runtime` is the runtime
+    /// of all handlers, and a plan for another release sets it for each.
     #[must_use]
     pub fn without_conversions(mut self) -> Self {
         self.conversions = false;
@@ -198,7 +263,8 @@ impl LegacyFiles {
     /// use proptest::prelude::*;
     ///
     /// let files = LegacyFiles::new().with_secret("hunter2hunter2").strategy();
-    /// proptest!(ProptestConfig::with_cases(16), |(file in files, target in targets())| {
+    /// let config = ProptestConfig { cases: 16, max_shrink_iters: 10_000, ..Default::default() };
+    /// proptest!(config, |(file in files, target in targets())| {
     ///     prop_assert!(file.text.contains("hunter2hunter2"));
     ///     let plan = plan(&file.document(), &[], &target, &Options::default());
     ///     prop_assert!(!plan.to_string().contains("hunter2hunter2"));
@@ -221,8 +287,8 @@ impl LegacyFiles {
     /// The strategy.
     ///
     /// # Panics
-    /// When values are made, if neither sparse files nor dumps of the config
-    /// versions are left; no release that is known prints version 1.
+    /// When values are made, if there is no file to make: `sparse` and `dumps` at once,
+    /// or no config version from 1 to 4.
     pub fn strategy(self) -> impl Strategy<Value = LegacyFile> {
         let bases = bases(&self.versions, self.sparse, self.dumps);
         let edits = prop::collection::vec(choices(&self.leaves), 0..=self.most);
@@ -322,6 +388,17 @@ impl LegacyFiles {
         let Some(base) = bases.get(recipe.base) else {
             return all;
         };
+        // Before containerd 2 whoever sets a handler has to set runc, too.
+        let others = bases.iter().take(recipe.base).enumerate();
+        let others = others.filter(|(_, other)| other.version != base.version);
+        if let Some(runc) = Choice::runc(&self.leaves) {
+            all.extend(others.map(|(base, _)| Recipe {
+                choices: [&recipe.choices[..], &[runc]].concat(),
+                base,
+                part: None,
+                ..own()
+            }));
+        }
         all.extend(self.parts(recipe, *base));
         let choice = |choice: &Choice| choice.simpler(&self.leaves, |leaf| self.has(*base, leaf));
         let plainer = each(&recipe.choices, choice).into_iter();
@@ -510,7 +587,8 @@ fn is_valid(file: &LegacyFile) -> bool {
 /// use containerd_dropins::strategies::settings;
 /// use proptest::prelude::*;
 ///
-/// proptest!(ProptestConfig::with_cases(16), |(edit in settings())| {
+/// let config = ProptestConfig { cases: 16, max_shrink_iters: 10_000, ..Default::default() };
+/// proptest!(config, |(edit in settings())| {
 ///     let path: Vec<&str> = edit.path.iter().map(String::as_str).collect();
 ///     prop_assert!((1..=4).any(|version| Config::address(version, &path).is_some()));
 /// });
@@ -535,7 +613,8 @@ pub fn settings() -> impl Strategy<Value = Edit> {
 /// use containerd_dropins::strategies::configs;
 /// use proptest::prelude::*;
 ///
-/// proptest!(ProptestConfig::with_cases(16), |(config in configs())| {
+/// let config = ProptestConfig { cases: 16, max_shrink_iters: 10_000, ..Default::default() };
+/// proptest!(config, |(config in configs())| {
 ///     let mut other = config.clone();
 ///     other.version = Some(4);
 ///     prop_assert!(other.to_toml().contains("version = 4"));

@@ -7,14 +7,24 @@
 //! files that a person would write to show the same: one setting, with a plain
 //! value, in a file without a base.
 //!
-//! A property of a tool that embeds the crate takes a few lines:
+//! ```toml
+//! [dev-dependencies]
+//! containerd-dropins = { version = "0.1", features = ["proptest1"] }
+//! proptest = "1"
+//! ```
+//!
+//! A property of a tool that embeds the crate takes a few lines. proptest stops to
+//! shrink after four steps for each case, which is too early for few cases: set
+//! `max_shrink_iters`, too.
+//!
 //!
 //! ```
 //! use containerd_dropins::migrate::{Options, plan};
 //! use containerd_dropins::strategies::{LegacyFiles, targets};
 //! use proptest::prelude::*;
 //!
-//! proptest!(ProptestConfig::with_cases(16), |(file in LegacyFiles::new().strategy(), target in targets())| {
+//! let config = ProptestConfig { cases: 16, max_shrink_iters: 10_000, ..Default::default() };
+//! proptest!(config, |(file in LegacyFiles::new().strategy(), target in targets())| {
 //!     let document = file.document();
 //!     let plan = plan(&document, &[], &target, &Options::default());
 //!     prop_assert!(plan.ledger.len() >= file.edits.len(), "{}", file.text);
@@ -34,7 +44,23 @@
 //! | [`odd_files`], [`files_of_mixed_versions`] | settings where they do not belong |
 //! | [`hostile_texts`], [`hostile_bytes`] | documents of any kind, most of which parse |
 //!
-//! What fails is printed as a person would want to read it: files as text.
+//! [`LegacyFile`], [`DropInFiles`] and [`Edit`] are printed as a person would want to
+//! read them, files as text: what is printed can be put into a file and tried. Of the
+//! others a message of the assertion should say it:
+//!
+//! | value | what to print |
+//! |---|---|
+//! | `String`, as of [`hostile_texts`] | `"{text}"`; `Debug` escapes it |
+//! | trees of [`certs_ds`] | the texts, for the same reason |
+//! | [`Registry`](crate::config::Registry) | [`LegacyFile::of_registry`]; `Debug` hides credentials |
+//! | [`Config`](crate::Config) | [`Config::to_toml`](crate::Config::to_toml) |
+//! | [`HostsToml`](crate::registry::HostsToml) | [`to_toml`](crate::registry::HostsToml::to_toml); `Debug` hides headers |
+//! | [`Target`](crate::migrate::Target) | its `release` |
+//! | [`Value`](crate::value::Value) | [`exposed`](crate::value::Value::exposed); else both sides of an assertion are `<hidden>` |
+//!
+//! What a plan makes of an edit [`LegacyFile::entry`] finds, what is in effect in its
+//! place [`Edit::value_in`], and which of several drop-ins has the last word
+//! [`DropInFiles::winners`].
 //!
 //! [proptest]: https://docs.rs/proptest/1
 

@@ -13,14 +13,17 @@ use crate::containerd::releases::V1_6;
 use crate::registry::{Capability, ClientCertificate, DIAL_TIMEOUT, Host, HostSettings, HostsToml};
 
 /// The settings under `registry` with mirrors, TLS and credentials, but without
-/// `config_path`.
+/// `config_path`. Some CA files are relative: whoever reads them starts from another
+/// directory. [`LegacyFile::of_registry`](super::LegacyFile::of_registry) makes files
+/// of them, which are printed as text.
 ///
 /// ```
 /// use containerd_dropins::registry::convert;
 /// use containerd_dropins::strategies::registries;
 /// use proptest::prelude::*;
 ///
-/// proptest!(ProptestConfig::with_cases(16), |(settings in registries())| {
+/// let config = ProptestConfig { cases: 16, max_shrink_iters: 10_000, ..Default::default() };
+/// proptest!(config, |(settings in registries())| {
 ///     let (old, new) = ("1.7.20".parse().unwrap(), "2.3.3".parse().unwrap());
 ///     prop_assert!(convert(&settings, old, new).is_ok());
 /// });
@@ -134,14 +137,15 @@ fn host_of(url: String) -> String {
 
 /// The settings under `registry` as nobody would write them on purpose: hosts and
 /// URLs in all spellings, with users, odd paths and what is no URL, TLS files that
-/// are relative or empty.
+/// are empty, relative to a directory above, or half of a pair.
 ///
 /// ```
 /// use containerd_dropins::registry::{endpoints, hosts_named};
 /// use containerd_dropins::strategies::odd_registries;
 /// use proptest::prelude::*;
 ///
-/// proptest!(ProptestConfig::with_cases(16), |(settings in odd_registries())| {
+/// let config = ProptestConfig { cases: 16, max_shrink_iters: 10_000, ..Default::default() };
+/// proptest!(config, |(settings in odd_registries())| {
 ///     for host in hosts_named(&settings) {
 ///         let _ = endpoints(&settings, &host, "2.3.3".parse().unwrap());
 ///     }
@@ -256,7 +260,8 @@ fn registry_hosts() -> impl Strategy<Value = RegistryHost> {
 /// use containerd_dropins::strategies::hosts_tomls;
 /// use proptest::prelude::*;
 ///
-/// proptest!(ProptestConfig::with_cases(16), |(file in hosts_tomls())| {
+/// let config = ProptestConfig { cases: 16, max_shrink_iters: 10_000, ..Default::default() };
+/// proptest!(config, |(file in hosts_tomls())| {
 ///     let release = "2.3.3".parse().unwrap();
 ///     let text = file.to_toml(release);
 ///     prop_assert_eq!(HostsToml::parse(&text, release).unwrap(), file);
@@ -329,7 +334,8 @@ fn host_settings() -> impl Strategy<Value = HostSettings> {
 /// use containerd_dropins::strategies::hosts_toml_texts;
 /// use proptest::prelude::*;
 ///
-/// proptest!(ProptestConfig::with_cases(16), |(text in hosts_toml_texts())| {
+/// let config = ProptestConfig { cases: 16, max_shrink_iters: 10_000, ..Default::default() };
+/// proptest!(config, |(text in hosts_toml_texts())| {
 ///     let tree = CertsD::new("/etc/certs.d", [("registry.example/hosts.toml", text.as_str())]);
 ///     prop_assert!(!tree.endpoints("registry.example", "2.3.3".parse().unwrap()).is_empty());
 /// });

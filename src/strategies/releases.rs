@@ -40,7 +40,10 @@ pub fn k0s_releases_of(regime: Regime) -> impl Strategy<Value = k0s::Release> {
     select(k0s::Release::all().filter(of_it).collect::<Vec<_>>())
 }
 
-/// Targets: each way of treating drop-ins is as likely as the others.
+/// Targets: each way of treating drop-ins is as likely as the others. Those up to k0s
+/// 1.26 ([`Regime::Monolith`]) have no drop-ins, so that
+/// [`assemble`](k0s::assemble()) has nothing for them: a property of what is in effect
+/// assumes another, or takes [`targets_of`].
 pub fn targets() -> impl Strategy<Value = Target> {
     prop_oneof![
         targets_of(Regime::CriMerge),

@@ -5,12 +5,26 @@ use std::sync::OnceLock;
 
 use crate::config::Config;
 use crate::containerd::Release;
+use crate::containerd::load::Effective;
 use crate::containerd::releases::V1_2;
 use crate::containerd::setting::{History, Kind, Presence, Section, State, state_at};
-use crate::value::{Table, Value, put_at};
+use crate::value::{Exposed, Table, Value, put_at};
 use crate::write;
 
 /// One setting that a generated file sets. `Debug` shows its value.
+///
+/// ```
+/// use containerd_dropins::Document;
+/// use containerd_dropins::strategies::settings;
+/// use proptest::prelude::*;
+///
+/// let config = ProptestConfig { cases: 16, max_shrink_iters: 10_000, ..Default::default() };
+/// proptest!(config, |(edit in settings(), version in 1i64..=4)| {
+///     if let Some(text) = edit.to_toml(version) {
+///         prop_assert!(Document::parse("containerd.toml", text.as_bytes()).is_ok(), "{text}");
+///     }
+/// });
+/// ```
 #[derive(Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Edit {
@@ -33,6 +47,42 @@ impl Edit {
     pub fn address(&self, version: i64) -> Option<Vec<String>> {
         let path: Vec<&str> = self.path.iter().map(String::as_str).collect();
         Config::address(version, &path)
+    }
+
+    /// The text of a file of a config version that sets it and nothing else, if that
+    /// version has a place for it.
+    pub fn to_toml(&self, version: i64) -> Option<String> {
+        let mut table = Table::from([("version".to_owned(), Value::Integer(version))]);
+        self.address(version)?;
+        self.put_into(&mut table, version);
+        if version == 1 {
+            // Files of version 1 do not state it.
+            table.remove("version");
+        }
+        Some(Exposed::table(&table).to_toml())
+    }
+
+    /// What a release has in effect where this setting stands. The text of an
+    /// assertion hides values: compare them as they are, and print
+    /// [`Value::exposed`].
+    ///
+    /// ```
+    /// use containerd_dropins::strategies::LegacyFiles;
+    /// use proptest::prelude::*;
+    ///
+    /// let config = ProptestConfig { cases: 16, max_shrink_iters: 10_000, ..Default::default() };
+    /// let files = LegacyFiles::new().versions(&[2]).without_conversions().strategy();
+    /// proptest!(config, |(file in files)| {
+    ///     for edit in file.edits.iter().filter(|edit| !edit.value.is_zero()) {
+    ///         let value = edit.value_in(&file.effective(), file.containerd);
+    ///         prop_assert!(value.is_some(), "{edit:?} in {file:?}");
+    ///     }
+    /// });
+    /// ```
+    pub fn value_in(&self, effective: &Effective, release: Release) -> Option<Value> {
+        let address = self.address(release.config_version())?;
+        let address: Vec<&str> = address.iter().map(String::as_str).collect();
+        effective.get(&address)
     }
 
     /// Puts it into the table of a file of a config version.

@@ -72,7 +72,7 @@ fn texts(path: &[&str]) -> Option<&'static [&'static str]> {
 }
 
 /// A value of a setting, by a number: the lower it is, the plainer the value.
-/// With `any_text` all texts but the first have what has to be escaped.
+/// With `any_text` all texts but the first two have what has to be escaped.
 pub(super) fn value(path: &[&str], kind: Kind, number: usize, any_text: bool) -> Value {
     let text = |number: usize| match texts(path) {
         _ if any_text => odd(number),
@@ -105,8 +105,13 @@ pub(super) fn value(path: &[&str], kind: Kind, number: usize, any_text: bool) ->
 fn odd(number: usize) -> String {
     match number {
         0 => "a".to_owned(),
+        1 => "b".to_owned(),
         number => format!("text \"{number}\" \\ é\t#"),
     }
+}
+
+fn is_odd(text: &str) -> bool {
+    text.contains('\t') || text == odd(0) || text == odd(1)
 }
 
 /// Another value of the same type, by a number: the lower it is, the plainer.
@@ -118,7 +123,7 @@ pub(super) fn otherwise(value: &Value, number: usize) -> Value {
         Value::String(text) if text.starts_with("/path/") => {
             Value::String(format!("/path/{number}"))
         }
-        Value::String(text) if *text == odd(0) || text.contains('\t') => Value::String(odd(number)),
+        Value::String(text) if is_odd(text) => Value::String(odd(number)),
         other => other.clone(),
     };
     let made = of(number);
@@ -137,7 +142,7 @@ const NAMES: &[&str] = &[
 ];
 
 /// Names of runtime handlers; there is one called runc without being set.
-const HANDLERS: &[&str] = &["nvidia", "runc", "kata-qemu", "a.b"];
+pub(super) const HANDLERS: &[&str] = &["nvidia", "runc", "kata-qemu", "a.b"];
 
 /// Names of registry hosts.
 const HOSTS: &[&str] = &[

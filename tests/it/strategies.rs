@@ -4,9 +4,14 @@
 use std::time::Duration;
 
 use containerd_dropins::containerd::Release;
+use containerd_dropins::containerd::load::default_config;
+use containerd_dropins::k0s::Regime;
+use containerd_dropins::migrate::{Options, plan};
 use containerd_dropins::strategies::{
-    DropInFiles, DropInSets, LegacyFile, LegacyFiles, hostile_texts, registries,
+    DropInFiles, DropInSets, LegacyFile, LegacyFiles, configs, files_of_mixed_versions,
+    hostile_texts, registries, settings, targets_of,
 };
+use containerd_dropins::value::{Exposed, Value};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, RngAlgorithm, TestError, TestRng, TestRunner};
@@ -103,6 +108,161 @@ fn any_setting_shrinks_to_a_file_with_it() {
     }
 }
 
+/// The texts that make a property fail, each once.
+fn minimal_texts<S: Strategy>(
+    strategy: S,
+    fails: impl Fn(&S::Value) -> bool,
+    text: impl Fn(S::Value) -> String,
+) -> Vec<String> {
+    let found = minimal(strategy, fails).into_iter();
+    let mut texts: Vec<String> = found.map(text).collect();
+    texts.sort();
+    texts.dedup();
+    texts
+}
+
+fn mirror() -> String {
+    format!(
+        "version = 2\n\n[{CRI}.registry.mirrors.\"registry.example\"]\nendpoint = [\"https://mirror.example\"]\n"
+    )
+}
+
+#[test]
+fn dumps_give_way_to_few_keys() {
+    let text = |file: LegacyFile| file.text;
+    let all = || LegacyFiles::new().strategy();
+    let has_mirrors = |file: &LegacyFile| file.text.contains("mirrors");
+    assert_eq!(minimal_texts(all(), has_mirrors, text), [mirror()]);
+    // So does the typed model, whose dumps have mirrors and handlers.
+    let has_mirrors =
+        |config: &containerd_dropins::Config| !config.plugins.cri.registry.mirrors.is_empty();
+    let text = |config: containerd_dropins::Config| config.to_toml();
+    assert_eq!(minimal_texts(configs(), has_mirrors, text), [mirror()]);
+    let has_handlers =
+        |config: &containerd_dropins::Config| !config.plugins.cri.containerd.runtimes.is_empty();
+    for text in minimal_texts(configs(), has_handlers, text) {
+        assert_eq!(text.lines().count(), 4, "{text}");
+    }
+    // Those who asked for dumps keep them, whole.
+    let dumps = LegacyFiles::new().versions(&[2]).dumps().strategy();
+    for file in minimal(dumps, |file| file.text.contains("mirrors")) {
+        let mut printed = default_config(file.containerd);
+        printed.insert("version".to_owned(), Value::Integer(2));
+        assert!(file.is_dump);
+        assert_eq!(file.text, Exposed::table(&printed).to_toml());
+    }
+}
+
+#[test]
+fn a_part_of_a_dump_says_what_it_sets() {
+    // Nothing else than a dump has such a key and that value.
+    let fails = |file: &LegacyFile| file.text.contains("mutation_threshold = 100\n");
+    for file in minimal(LegacyFiles::new().strategy(), fails) {
+        let edits: Vec<String> = file.edits.iter().map(|edit| format!("{edit:?}")).collect();
+        let edit = "plugins.\"io.containerd.gc.v1.scheduler\".mutation_threshold = 100";
+        assert_eq!(
+            (file.is_dump, edits),
+            (false, vec![edit.to_owned()]),
+            "{file:?}"
+        );
+        assert!(file.text.lines().count() <= 4, "{file:?}");
+    }
+}
+
+#[test]
+fn numbers_and_texts_shrink_to_the_plainest() {
+    let is_large = |file: &LegacyFile| {
+        let mut edits = file.edits.iter();
+        edits.any(|edit| matches!(edit.value, Value::Integer(number) if number > 100))
+    };
+    for file in minimal(LegacyFiles::new().strategy(), is_large) {
+        let values: Vec<&Value> = file.edits.iter().map(|edit| &edit.value).collect();
+        assert_eq!(values, [&Value::Integer(101)], "{file:?}");
+    }
+    let odd = || LegacyFiles::new().any_text();
+    let sets_text = |file: &LegacyFile| {
+        let mut edits = file.edits.iter();
+        edits.any(|edit| edit.value.as_str().is_some_and(|text| !text.is_empty()))
+    };
+    let text = |file: LegacyFile| file.text;
+    let one = "version = 2\ntemp = \"a\"\n";
+    assert_eq!(minimal_texts(odd().strategy(), sets_text, text), [one]);
+    let is_list = |edit: &containerd_dropins::strategies::Edit| {
+        edit.value.as_array().is_some_and(|list| !list.is_empty())
+    };
+    let text = |edit: containerd_dropins::strategies::Edit| edit.to_toml(2).unwrap();
+    let one = "disabled_plugins = [\"a\"]\nversion = 2\n";
+    assert_eq!(minimal_texts(settings(), is_list, text), [one]);
+    let is_text = |text: &String| text.contains(" = \"");
+    for text in minimal(files_of_mixed_versions(), is_text) {
+        assert!(
+            text.contains(" = \"a\"\n") && text.lines().count() <= 3,
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn what_a_setting_brings_along_goes_where_the_file_starts_without() {
+    let sets_handler = |file: &LegacyFile| {
+        let mut edits = file.edits.iter();
+        edits.any(|edit| edit.path.contains(&"runtimes".to_owned()))
+    };
+    for file in minimal(LegacyFiles::new().strategy(), sets_handler) {
+        assert_eq!((file.version, file.edits.len()), (2, 1), "{file:?}");
+    }
+    // Nothing has to start of these.
+    let sets_option = |file: &LegacyFile| {
+        let mut edits = file.edits.iter();
+        edits.any(|edit| {
+            edit.path
+                .ends_with(&["nvidia".into(), "options".into(), "BinaryName".into()])
+        })
+    };
+    let odd = LegacyFiles::new().any_text();
+    for file in minimal(
+        odd.only(|path| path.contains(&"runtimes")).strategy(),
+        sets_option,
+    ) {
+        assert_eq!(file.edits.len(), 1, "{file:?}");
+    }
+    // Half of a pair starts.
+    let sets_key = |file: &LegacyFile| file.text.contains("key_file");
+    let key = format!(
+        "version = 2\n\n[{CRI}.registry.configs.\"registry.example\".tls]\nkey_file = \"/path/0\"\n"
+    );
+    let pulls = || LegacyFiles::new().only(|path| path.contains(&"registry"));
+    let text = |file: LegacyFile| file.text;
+    assert_eq!(minimal_texts(pulls().strategy(), sets_key, text), [key]);
+}
+
+#[test]
+fn versions_shrink_to_the_first_that_does() {
+    let has_three = |file: &LegacyFile| file.edits.len() >= 3;
+    for file in minimal(LegacyFiles::new().strategy(), has_three) {
+        assert_eq!(
+            (file.version, file.edits.len(), file.is_dump),
+            (2, 3, false),
+            "{file:?}"
+        );
+    }
+}
+
+/// Enough of the files for containerd 2 need `hosts.toml` files in place of what they
+/// say of registries.
+#[test]
+fn conversions_are_met() {
+    let mut runner = TestRunner::deterministic();
+    let strategy = (LegacyFiles::new().strategy(), targets_of(Regime::ImportsV3));
+    let mut made = || strategy.new_tree(&mut runner).unwrap().current();
+    let converts = |(file, target): &(LegacyFile, _)| {
+        let plan = plan(&file.document(), &[], target, &Options::default());
+        !plan.hosts_files.is_empty()
+    };
+    let count = (0..100).filter(|_| converts(&made())).count();
+    assert!(count >= 8, "{count} of 100");
+}
+
 #[test]
 fn sets_shrink_to_the_files_that_meet() {
     let meet = |set: &DropInFiles| {
@@ -114,10 +274,18 @@ fn sets_shrink_to_the_files_that_meet() {
         })
     };
     for set in minimal(DropInSets::of_version(2).strategy(), meet) {
-        assert_eq!(set.files.len(), 2, "{set:?}");
-        for text in set.files.values() {
-            assert!(text.lines().count() <= 5, "{set:?}");
+        let texts: Vec<&str> = set.files.values().map(String::as_str).collect();
+        let mut values = [
+            "temp = \"/path/0\"\nversion = 2\n",
+            "temp = \"/path/1\"\nversion = 2\n",
+        ];
+        if texts.first() != values.first() {
+            values.reverse();
         }
+        assert_eq!(texts, values, "{set:?}");
+        // The last file has the last word.
+        let (last, edits) = set.edits.last_key_value().unwrap();
+        assert_eq!(set.winners(), [(last.as_str(), &edits[0])]);
     }
 }
 
@@ -126,6 +294,17 @@ fn registries_and_texts_shrink_to_little() {
     for settings in minimal(registries(), |settings| !settings.mirrors.is_empty()) {
         assert_eq!(settings.mirrors.len(), 1);
         assert!(settings.configs.is_empty());
+    }
+    for settings in minimal(registries(), |settings| {
+        let mut configs = settings.configs.values();
+        configs.any(|config| config.auth.password.is_some())
+    }) {
+        assert_eq!(
+            LegacyFile::of_registry(&settings).text,
+            format!(
+                "version = 2\n\n[{CRI}.registry.configs.\"registry.example\".auth]\npassword = \"not-a-password\"\n"
+            )
+        );
     }
     for text in minimal(hostile_texts(), |text| text.contains('[')) {
         assert!(text.lines().count() <= 5, "{text}");
