@@ -55,7 +55,7 @@ pub(super) fn choices(leaves: &[&Leaf]) -> impl Strategy<Value = Choice> + use<>
     // half of the numbers that a fuzzer gives.
     (below(count + more, 1), content, below(8, 8), below(24, 1)).prop_map(
         move |(leaf, content, name, spelling)| {
-            let again = leaf.checked_sub(count).unwrap_or_default();
+            let again = leaf.saturating_sub(count);
             let again = of_pulls.get(again % of_pulls.len().max(1));
             Choice {
                 leaf: again.copied().filter(|_| leaf >= count).unwrap_or(leaf),

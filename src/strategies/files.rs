@@ -87,8 +87,10 @@ impl LegacyFile {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn of_registry(settings: &Registry) -> LegacyFile {
-        let mut config = Config::default();
-        config.version = Some(2);
+        let mut config = Config {
+            version: Some(2),
+            ..Config::default()
+        };
         config.plugins.cri.registry = settings.clone();
         LegacyFile {
             text: config.to_toml(),

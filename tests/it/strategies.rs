@@ -227,7 +227,7 @@ fn what_a_setting_brings_along_goes_where_the_file_starts_without() {
         assert_eq!(file.edits.len(), 1, "{file:?}");
     }
     // Half of a pair starts.
-    let sets_key = |file: &LegacyFile| file.text.contains("key_file");
+    let sets_key = |file: &LegacyFile| file.text.contains("\nkey_file = \"/path");
     let key = format!(
         "version = 2\n\n[{CRI}.registry.configs.\"registry.example\".tls]\nkey_file = \"/path/0\"\n"
     );
