@@ -426,9 +426,7 @@ pub(super) fn read(text: &str) -> Result<Read, HostsTomlError> {
             own.extend(value_of(item).map(|value| (key.to_owned(), value)));
             continue;
         }
-        let hosts = item
-            .as_table_like()
-            .ok_or_else(|| wrong(HOST, "a table"))?;
+        let hosts = item.as_table_like().ok_or_else(|| wrong(HOST, "a table"))?;
         for (url, item) in hosts.iter() {
             let Some(Value::Table(settings)) = value_of(item) else {
                 return Err(wrong(HOST, "a table of tables"));
