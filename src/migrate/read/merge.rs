@@ -1,6 +1,9 @@
 //! How what a later file says goes over what an earlier one says.
 
 use super::{Ignored, Reader, Rules};
+use crate::config::known::PLUGINS;
+use crate::containerd::load::{Meeting, Met, Shape};
+use crate::containerd::place::Place;
 use crate::containerd::setting::Merge;
 use crate::diagnostic::{Code, Finding};
 use crate::migrate::tree::{Content, Dropped, Files, Id, Node, ROOT, Verdict};
@@ -29,8 +32,7 @@ impl Reader<'_> {
         let Some(old) = self.there(parent, &node.key) else {
             return (self.input.tree.push(parent, node), None);
         };
-        let is_leaf = matches!(self.input.tree.node(old).content, Content::Leaf { .. });
-        if is_leaf || self.replaces(parent, old) {
+        if self.meet(old, &node, Shape::Table) != Meeting::Join {
             self.shadow(old, None);
             let new = self.input.tree.push(parent, node);
             self.replaced.insert(old, new);
@@ -53,24 +55,32 @@ impl Reader<'_> {
         (old, Some(tree.push_shell(node)))
     }
 
-    /// Whether a later file's table replaces an earlier one's as a whole:
-    /// plugin sections, up to containerd 1.7, and the entries of proxy_plugins
-    /// and the like.
-    pub(super) fn replaces(&self, parent: Id, old: Id) -> bool {
+    /// What becomes of a node that is there, and of another that is the same
+    /// setting.
+    fn meet(&self, old: Id, new: &Node, later: Shape) -> Meeting {
         let tree = &self.input.tree;
-        let earlier = self.file_of(old);
-        if earlier.is_none_or(|earlier| earlier == self.file) {
-            return false;
-        }
-        let merged = match self.rules {
-            Rules::Containerd1 => false,
-            // k0s makes one file of all that have CRI settings.
-            Rules::K0sMerge => self.both_have_cri(earlier),
-            Rules::Containerd2 => tree.node(parent).key == "plugins",
+        let earlier_file = self.file_of(old);
+        let parent = tree.node(new.parent);
+        let is_map = |place: Place| place.merge() == Merge::Entry;
+        let is_entry = new.parent != ROOT && parent.parent == ROOT;
+        let met = match new.place().map(|place| place.merge()) {
+            _ if earlier_file.is_none_or(|file| file == self.file) => Met::Other,
+            _ if is_entry && parent.place().is_some_and(is_map) => {
+                match parent.key == PLUGINS.key() {
+                    true => Met::Section,
+                    false => Met::Entry,
+                }
+            }
+            Some(Merge::NonZero) if tree.is_merged_by_value(new) => Met::Field,
+            Some(Merge::Append) => Met::List,
+            _ => Met::Other,
         };
-        let parent = tree.node(parent);
-        let is_entry_of_map = parent.place().is_some_and(|p| p.merge() == Merge::Entry);
-        !merged && parent.parent == ROOT && is_entry_of_map
+        let earlier = match &tree.node(old).content {
+            Content::Table(_) => Shape::Table,
+            Content::Leaf { value, .. } => Shape::of_leaf(value),
+        };
+        self.rules_beside(earlier_file)
+            .meet(met, Some(earlier), later)
     }
 
     /// The last file that names a node.
@@ -81,11 +91,22 @@ impl Reader<'_> {
 
     /// Whether k0s 1.27.5 – 1.35 merge this file and an earlier one.
     pub(super) fn both_have_cri(&self, other: Option<usize>) -> bool {
-        let is_merged = |file: usize| self.merged.get(file).copied().unwrap_or(false);
-        self.rules == Rules::K0sMerge && is_merged(self.file) && other.is_some_and(is_merged)
+        self.rules_beside(other) == Rules::K0sMerge
     }
 
-    pub(super) fn leaf_node(&mut self, mut node: Node) {
+    /// By whose rules this file goes over an earlier one: k0s makes one file of
+    /// all that have CRI settings, and containerd merges it with the rest.
+    fn rules_beside(&self, other: Option<usize>) -> Rules {
+        let is_merged = |file: usize| self.merged.get(file).copied().unwrap_or(false);
+        match self.rules {
+            Rules::K0sMerge if !(is_merged(self.file) && other.is_some_and(is_merged)) => {
+                Rules::Containerd1
+            }
+            rules => rules,
+        }
+    }
+
+    pub(super) fn leaf_node(&mut self, node: Node) {
         let parent = node.parent;
         // A value for a table is wrong by itself, and takes nothing's place.
         let old = self.there(parent, &node.key).filter(|_| !node.is_misfit());
@@ -115,35 +136,22 @@ impl Reader<'_> {
             self.same_file(old, node);
             return;
         }
-        let is_zero = node_value(&node).is_some_and(Value::is_zero);
-        let scalar = self.input.tree.is_merged_by_value(&node);
-        if by_key && scalar && is_zero {
-            // It replaces in k0s's merge, and overrides nothing in containerd.
-            self.say_zero(node);
-            self.shadow(old, None);
-            if let Some(hidden) = self.hidden.remove(&old) {
-                self.input.tree.judge(hidden, Verdict::Pending);
-                self.input.tree.attach(hidden);
-            }
-            return;
-        }
-        let append = !by_key && is_list;
-        let by_value = !by_key && scalar;
-        let both_lists = matches!(self.input.tree.value(old), Some(Value::Array(_)))
-            && matches!(node_value(&node), Some(Value::Array(_)));
-        if append && both_lists {
-            self.append(old, node);
-            return;
-        }
-        let Content::Leaf { value, .. } = &mut node.content else {
+        let Some(value) = node_value(&node) else {
             return;
         };
-        match (self.input.tree.value(old), value) {
-            (_, value) if by_value && value.is_zero() => {
+        match self.meet(old, &node, Shape::of_leaf(value)) {
+            Meeting::Append => return self.append(old, node),
+            Meeting::Yield => return self.say_zero(node),
+            Meeting::Cancel => {
                 self.say_zero(node);
+                self.shadow(old, None);
+                if let Some(hidden) = self.hidden.remove(&old) {
+                    self.input.tree.judge(hidden, Verdict::Pending);
+                    self.input.tree.attach(hidden);
+                }
                 return;
             }
-            (_, value) => {
+            Meeting::Join | Meeting::Replace => {
                 let value = value.clone();
                 self.shadow(old, Some(&value));
             }
@@ -166,7 +174,7 @@ impl Reader<'_> {
         let mut items = tree.take_list(old);
         if let Content::Leaf { value, .. } = &mut node.content {
             let more = value.as_array().unwrap_or_default().to_vec();
-            names.append(&mut items, more, self.rules == Rules::Containerd2);
+            names.append(&mut items, more, self.rules);
             let own = std::mem::replace(value, Value::Array(items));
             node.original.get_or_insert_with(|| Box::new(own));
         }

@@ -15,6 +15,7 @@ use super::tree::{Content, Files, Id, Node, ROOT, ReadAs, Source, Tree, Verdict}
 use crate::Document;
 use crate::config::address::{self, Cursor, OWN};
 use crate::containerd::load::Names;
+pub(super) use crate::containerd::load::Rules;
 use crate::containerd::place::Place;
 use crate::containerd::setting::Kind;
 use crate::containerd::{Release, plugin};
@@ -23,19 +24,6 @@ use crate::document::Comments;
 use crate::k0s::{self, FileName};
 use crate::shown::{self, Behind};
 use crate::value::{self, Value};
-
-/// By whose rules several files became one configuration.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Rules {
-    /// containerd 1.3 – 1.7: a plugin's section is replaced as a whole, and
-    /// the last file that states a version decides for all.
-    Containerd1,
-    /// k0s 1.27.5 – 1.35: drop-ins with CRI settings are merged key by key and
-    /// loaded after the others.
-    K0sMerge,
-    /// containerd 2.x: plugin sections are merged, each file has its version.
-    Containerd2,
-}
 
 impl Rules {
     /// The rules for a legacy file and its imports.

@@ -1,17 +1,22 @@
 //! How containerd loads a main file and its imports, and what is in effect
 //! afterwards.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod merge;
+
 use std::fmt;
+
+pub(crate) use merge::{Meeting, Met, Names, Rules, Shape};
+
+use merge::{Lists, Merged};
 
 use super::difference::{self, Difference, Unknown};
 use super::place::Place;
-use super::setting::{Kind, Merge, Move, MovedTo, Presence, State};
+use super::setting::{Kind, Merge, Presence, State};
 use super::{Release, plugin};
 use crate::config::Config;
 use crate::config::address::{self, Dialect, stated_version};
 use crate::shown::{self, Redacted};
-use crate::value::{self, Table, Value};
+use crate::value::{Table, Value};
 
 /// What containerd runs with: the merged files over its built-in defaults.
 #[derive(Clone)]
@@ -240,7 +245,7 @@ impl Effective {
             // Lists of plugins that several files have.
             (Some(Value::Array(into)), Value::Array(from)) if parents.is_empty() => {
                 let names = self.lists.entry(key.to_owned()).or_default();
-                names.append(into, from.to_vec(), self.release.is_2());
+                names.append(into, from.to_vec(), Rules::of_release(self.release));
             }
             _ => {
                 if parents.is_empty() {
@@ -254,8 +259,7 @@ impl Effective {
 
 /// Files that are being loaded, one after the other.
 pub(crate) struct Loading {
-    table: Table,
-    lists: Lists,
+    merged: Merged,
     release: Release,
     /// The version by which containerd 1.x reads all files: that which the last
     /// of them states.
@@ -271,8 +275,7 @@ impl Loading {
 
     fn by(release: Release, all: Option<i64>) -> Self {
         Loading {
-            table: Table::new(),
-            lists: Lists::new(),
+            merged: Merged::new(release),
             release,
             all,
             versions: Versions {
@@ -323,51 +326,20 @@ impl Loading {
         if version == 1 {
             in_lower_case(&Config::place(), &mut file);
         }
-        merge(
-            &Config::place(),
-            &mut self.table,
-            &mut self.lists,
-            file,
-            release,
-            Zero::Unset,
-        );
+        self.merged.add(file);
     }
 
     pub(crate) fn finish(self) -> Effective {
         let release = self.release;
         Effective {
-            table: self.table,
+            table: self.merged.table,
             release,
             has_short_names: !release.is_2() && self.all.is_none_or(|version| version == 1),
             versions: self.versions,
-            lists: self.lists,
+            lists: self.merged.lists,
         }
     }
 }
-
-/// The names in a list that more and more files append to.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Names(Option<BTreeSet<String>>);
-
-impl Names {
-    /// Appends a list of names, from containerd 2.0 on each once. `into` is the
-    /// same list each time.
-    pub(crate) fn append(&mut self, into: &mut Vec<Value>, from: Vec<Value>, once: bool) {
-        if !once {
-            into.extend(from);
-            return;
-        }
-        let name = |item: &Value| item.as_str().map(str::to_owned);
-        let seen = self
-            .0
-            .get_or_insert_with(|| into.iter().filter_map(name).collect());
-        let is_first = |item: &Value| name(item).is_none_or(|name| seen.insert(name));
-        into.extend(from.into_iter().filter(is_first));
-    }
-}
-
-/// The names in the lists of a table, by key.
-type Lists = BTreeMap<String, Names>;
 
 /// Spells keys in upper case as they are declared: go-toml 1.9, the parser of
 /// containerd 1.x, looks for a key in lower case and then in upper case.
@@ -418,79 +390,6 @@ fn without_zeros(place: &Place, file: &mut Table) {
         (Some(child), value) => child.merge() != Merge::NonZero || !value.is_zero(),
         (None, _) => true,
     });
-}
-
-/// What a zero value means.
-#[derive(Clone, Copy, PartialEq)]
-enum Zero {
-    /// The same as none.
-    Unset,
-    /// What it says, as in plugins.
-    Value,
-}
-
-impl Zero {
-    /// In a setting of the daemon, which may have come from a plugin.
-    fn within(self, child: &Place, release: Release) -> Self {
-        let is_plugin = |moved: Move| match moved.to {
-            MovedTo::Path(path) | MovedTo::Into(path) => path.first() == Some(&"plugins"),
-            MovedTo::Key(_) => false,
-        };
-        let moved = Dialect::own(release).place_of(child);
-        match moved.is_some_and(is_plugin) {
-            true => Zero::Value,
-            false => self,
-        }
-    }
-}
-
-fn merge(
-    place: &Place,
-    into: &mut Table,
-    lists: &mut Lists,
-    from: Table,
-    release: Release,
-    zero: Zero,
-) {
-    for (key, value) in from {
-        let Some(child) = place.child(&key) else {
-            // containerd ignores it; the later file's shows.
-            into.insert(key, value);
-            continue;
-        };
-        let zero = zero.within(&child, release);
-        match (child.merge(), into.get_mut(&key), value) {
-            (Merge::Append, Some(Value::Array(into)), Value::Array(from)) => {
-                let names = lists.entry(key).or_default();
-                names.append(into, from, release.is_2());
-            }
-            (Merge::Append, _, Value::Array(from)) => {
-                let (mut names, mut list) = (Names::default(), Vec::new());
-                names.append(&mut list, from, release.is_2());
-                lists.insert(key.clone(), names);
-                into.insert(key, Value::Array(list));
-            }
-            (Merge::Entry, Some(Value::Table(into)), Value::Table(from)) => {
-                match release.is_2() && key == "plugins" {
-                    true => value::merge(into, from),
-                    false => into.extend(from),
-                }
-            }
-            (Merge::NonZero, Some(Value::Table(into)), Value::Table(from)) => {
-                merge(&child, into, &mut Lists::new(), from, release, zero);
-            }
-            (Merge::NonZero, _, Value::Table(from)) => {
-                let mut table = Table::new();
-                merge(&child, &mut table, &mut Lists::new(), from, release, zero);
-                into.insert(key, Value::Table(table));
-            }
-            (Merge::NonZero, _, value) if zero == Zero::Unset && value.is_zero() => {}
-            (_, _, value) => {
-                lists.remove(&key);
-                into.insert(key, value);
-            }
-        }
-    }
 }
 
 /// What `containerd config default` of a release prints, in the config version
@@ -678,7 +577,7 @@ mod tests {
         assert_eq!((versions.first, versions.highest, versions.last), (0, 0, 0));
     }
 
-    /// containerd ignores them; the last file's shows, as a whole.
+    /// containerd ignores them; of each the last file's shows.
     #[test]
     fn of_unknown_keys_the_last_counts() {
         for release in ["1.7.24", "2.3.4"] {
@@ -692,7 +591,7 @@ mod tests {
             let integer = |value| Some(Value::Integer(value));
             assert_eq!(effective.value(&["x"]), integer(0), "{release}");
             assert_eq!(effective.value(&["y"]), integer(6), "{release}");
-            assert_eq!(effective.value(&["z", "a"]), None, "{release}");
+            assert_eq!(effective.value(&["z", "a"]), integer(1), "{release}");
             assert_eq!(effective.value(&["z", "b"]), integer(0), "{release}");
             assert_eq!(effective.value(&["grpc", "q"]), integer(0), "{release}");
             assert_eq!(effective.value(&["grpc", "r"]), integer(2), "{release}");

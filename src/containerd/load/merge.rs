@@ -1,0 +1,281 @@
+//! What becomes of a setting that two files have.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::config::Config;
+use crate::config::address::Dialect;
+use crate::config::known::PLUGINS;
+use crate::containerd::Release;
+use crate::containerd::place::Place;
+use crate::containerd::setting::{Merge, MovedTo};
+use crate::value::{Table, Value};
+
+/// By whose rules several files become one configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rules {
+    /// containerd 1.3 – 1.7: a plugin's section is replaced as a whole, and
+    /// the last file that states a version decides for all.
+    Containerd1,
+    /// k0s 1.27.5 – 1.35: drop-ins with CRI settings are merged key by key and
+    /// loaded after the others.
+    K0sMerge,
+    /// containerd 2.x: plugin sections are merged, each file has its version.
+    Containerd2,
+}
+
+/// What becomes of a setting that an earlier file has and a later one, too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Meeting {
+    /// Two tables are one, and what is in them meets.
+    Join,
+    /// The later list goes behind the earlier one.
+    Append,
+    /// The later one counts, the earlier one does not.
+    Replace,
+    /// The later one changes nothing.
+    Yield,
+    /// Neither counts.
+    Cancel,
+}
+
+/// What is to be known of a setting of which two values meet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Met {
+    /// One that the daemon has in its own structs, where zero is as if nothing
+    /// set it.
+    Field,
+    /// A list that files add to.
+    List,
+    /// An entry of a map of the daemon's.
+    Entry,
+    /// The section of a plugin.
+    Section,
+    /// All else.
+    Other,
+}
+
+/// As much of a value as decides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Shape {
+    Table,
+    List,
+    /// Also a list, but one that is zero.
+    EmptyList,
+    Zero,
+    Other,
+}
+
+impl Shape {
+    pub(crate) fn of(value: &Value) -> Self {
+        match value {
+            Value::Table(_) => Shape::Table,
+            Value::Array(items) if items.is_empty() => Shape::EmptyList,
+            Value::Array(_) => Shape::List,
+            value if value.is_zero() => Shape::Zero,
+            _ => Shape::Other,
+        }
+    }
+
+    /// Of what is one value even as a table: that of a key which takes none.
+    pub(crate) fn of_leaf(value: &Value) -> Self {
+        match value {
+            Value::Table(_) if value.is_zero() => Shape::Zero,
+            Value::Table(_) => Shape::Other,
+            value => Shape::of(value),
+        }
+    }
+
+    fn is_list(self) -> bool {
+        matches!(self, Shape::List | Shape::EmptyList)
+    }
+
+    fn is_zero(self) -> bool {
+        matches!(self, Shape::Zero | Shape::EmptyList)
+    }
+}
+
+impl Rules {
+    /// Those by which a release merges what it loads.
+    pub(crate) fn of_release(release: Release) -> Self {
+        match release.is_2() {
+            true => Rules::Containerd2,
+            false => Rules::Containerd1,
+        }
+    }
+
+    /// Whether a list of plugins names each once.
+    pub(crate) fn names_once(self) -> bool {
+        self == Rules::Containerd2
+    }
+
+    /// What becomes of a setting's value in a file, where earlier files have this.
+    pub(crate) fn meet(self, met: Met, earlier: Option<Shape>, later: Shape) -> Meeting {
+        match (self, met, earlier) {
+            // It replaces in k0s's merge, and overrides nothing in containerd.
+            (Rules::K0sMerge, Met::Field, Some(_)) if later.is_zero() => Meeting::Cancel,
+            (_, Met::Field, _) if later.is_zero() => Meeting::Yield,
+            (Rules::Containerd1 | Rules::Containerd2, Met::List, Some(earlier))
+                if earlier.is_list() && later.is_list() =>
+            {
+                Meeting::Append
+            }
+            (Rules::Containerd1, Met::Section | Met::Entry, _)
+            | (Rules::Containerd2, Met::Entry, _) => Meeting::Replace,
+            (_, _, Some(Shape::Table)) if later == Shape::Table => Meeting::Join,
+            _ => Meeting::Replace,
+        }
+    }
+}
+
+/// The names in a list that more and more files append to.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Names(Option<BTreeSet<String>>);
+
+impl Names {
+    /// Appends a list of names, by some rules each once. `into` is the same list
+    /// each time.
+    pub(crate) fn append(&mut self, into: &mut Vec<Value>, from: Vec<Value>, rules: Rules) {
+        if !rules.names_once() {
+            into.extend(from);
+            return;
+        }
+        let name = |item: &Value| item.as_str().map(str::to_owned);
+        let seen = self
+            .0
+            .get_or_insert_with(|| into.iter().filter_map(name).collect());
+        let is_first = |item: &Value| name(item).is_none_or(|name| seen.insert(name));
+        into.extend(from.into_iter().filter(is_first));
+    }
+}
+
+/// What a table is to the merging of files.
+#[derive(Clone, Copy)]
+enum Ground {
+    /// The daemon's own settings.
+    Daemon {
+        place: Place,
+        /// They are in a plugin when files are merged, where zero is a value.
+        zero_counts: bool,
+    },
+    /// A map, all keys of which are this.
+    Map(Met),
+    /// What is in an entry of a map, or in what no declaration knows.
+    Inside,
+}
+
+impl Ground {
+    fn top() -> Self {
+        Ground::Daemon {
+            place: Config::place(),
+            zero_counts: false,
+        }
+    }
+
+    /// What a key is, and what the table behind it is.
+    fn child(self, key: &str, release: Release) -> (Met, Ground) {
+        let (place, zero_counts) = match self {
+            Ground::Daemon { place, zero_counts } => (place, zero_counts),
+            Ground::Map(met) => return (met, Ground::Inside),
+            Ground::Inside => return (Met::Other, Ground::Inside),
+        };
+        let Some(child) = place.child(key) else {
+            return (Met::Other, Ground::Inside);
+        };
+        match child.merge() {
+            Merge::Append => (Met::List, Ground::Inside),
+            Merge::Entry if key == PLUGINS.key() => (Met::Other, Ground::Map(Met::Section)),
+            Merge::Entry => (Met::Other, Ground::Map(Met::Entry)),
+            Merge::NonZero => {
+                let zero_counts = zero_counts || is_of_plugin(&child, release);
+                let met = match zero_counts {
+                    true => Met::Other,
+                    false => Met::Field,
+                };
+                let place = child;
+                (met, Ground::Daemon { place, zero_counts })
+            }
+        }
+    }
+}
+
+/// Whether a release has a setting of the daemon in a plugin.
+fn is_of_plugin(setting: &Place, release: Release) -> bool {
+    let moved = Dialect::own(release).place_of(setting);
+    moved.is_some_and(|moved| match moved.to {
+        MovedTo::Path(path) | MovedTo::Into(path) => path.first() == Some(&PLUGINS.key()),
+        MovedTo::Key(_) => false,
+    })
+}
+
+/// Files by the paths of version 2, one after the other, as one table.
+pub(super) struct Merged {
+    pub(super) table: Table,
+    /// The names in the lists that files append to.
+    pub(super) lists: Lists,
+    release: Release,
+}
+
+/// The names in the lists of a config, by key.
+pub(super) type Lists = BTreeMap<String, Names>;
+
+impl Merged {
+    pub(super) fn new(release: Release) -> Self {
+        Merged {
+            table: Table::new(),
+            lists: Lists::new(),
+            release,
+        }
+    }
+
+    pub(super) fn add(&mut self, file: Table) {
+        let mut table = std::mem::take(&mut self.table);
+        self.join(Ground::top(), &mut table, file);
+        self.table = table;
+    }
+
+    /// The recursion is as deep as the table, which no parser in use lets grow
+    /// beyond 80 levels a notation.
+    fn join(&mut self, ground: Ground, into: &mut Table, from: Table) {
+        let rules = Rules::of_release(self.release);
+        for (key, value) in from {
+            let (met, below) = ground.child(&key, self.release);
+            let there = into.get_mut(&key);
+            let meeting = rules.meet(met, there.as_deref().map(Shape::of), Shape::of(&value));
+            match (meeting, there, value) {
+                (Meeting::Join, Some(Value::Table(into)), Value::Table(from)) => {
+                    self.join(below, into, from);
+                }
+                (Meeting::Append, Some(Value::Array(into)), Value::Array(from)) => {
+                    self.lists.entry(key).or_default().append(into, from, rules);
+                }
+                (Meeting::Yield | Meeting::Cancel, ..) => {}
+                (_, _, value) => {
+                    let value = self.alone(&key, met, below, value);
+                    into.insert(key, value);
+                }
+            }
+        }
+    }
+
+    /// A value to which no earlier one comes.
+    fn alone(&mut self, key: &str, met: Met, below: Ground, value: Value) -> Value {
+        match (below, value) {
+            (Ground::Daemon { .. }, Value::Table(from)) => {
+                let mut table = Table::new();
+                self.join(below, &mut table, from);
+                Value::Table(table)
+            }
+            (_, value) if met != Met::List => value,
+            (_, Value::Array(from)) => {
+                let (mut names, mut list) = (Names::default(), Vec::new());
+                names.append(&mut list, from, Rules::of_release(self.release));
+                self.lists.insert(key.to_owned(), names);
+                Value::Array(list)
+            }
+            (_, value) => {
+                self.lists.remove(key);
+                value
+            }
+        }
+    }
+}
