@@ -36,6 +36,11 @@ impl Place {
         self.entry().setting.filter(|_| !self.is_any)
     }
 
+    /// Its key in config version 2, if it is declared.
+    pub(crate) fn key(&self) -> &'static str {
+        self.entry().key
+    }
+
     /// Whether it is this setting, be it in a built-in entry.
     pub(crate) fn is(&self, known: Known) -> bool {
         !self.is_any && self.row.plain() == known.row

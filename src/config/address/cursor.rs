@@ -113,11 +113,6 @@ impl Cursor {
         }
     }
 
-    /// The config version of the file.
-    pub(super) fn version(&self) -> i64 {
-        self.dialect.version
-    }
-
     /// Whether no setting is in this table but those that moved here.
     pub(crate) fn is_aside(&self) -> bool {
         self.is_aside

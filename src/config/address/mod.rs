@@ -14,7 +14,7 @@ mod rewrite;
 pub(crate) use cursor::{Cursor, OWN, Step};
 pub(crate) use dialect::Dialect;
 pub(crate) use rewrite::{
-    enter, id_in_file, leave, read, setting_at, stated_version, with_ids, with_ids_of_2_x,
+    enter, id_in_file, leave, read, setting_at, version_at, with_ids, with_ids_of_2_x,
     without_short_names, write,
 };
 
@@ -187,6 +187,7 @@ pub(crate) fn meant<'a>(ids: impl Iterator<Item = &'a str>) -> Option<i64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::containerd::load::Reading;
     use crate::value::{Table, Value};
 
     #[test]
@@ -248,18 +249,18 @@ mod tests {
             at.is_some_and(|cri| cri.contains_key("sandbox_image"))
         };
         let old = sandbox(plugin::CRI, "sandbox_image");
-        assert!(found(read(old.clone(), 2, false)));
-        assert!(!found(read(old.clone(), 3, false)));
-        assert!(found(read(old.clone(), 3, true)));
+        assert!(found(read(old.clone(), Reading::plain(2))));
+        assert!(!found(read(old.clone(), Reading::plain(3))));
+        assert!(found(read(old.clone(), Reading::by_any(3, true))));
         // k0s's own tests have it there.
         let wrong = sandbox(plugin::CRI_RUNTIME, "sandbox_image");
-        for lenient in [false, true] {
-            assert!(!found(read(wrong.clone(), 3, lenient)));
-            assert_eq!(write(read(wrong.clone(), 3, lenient), 3), wrong);
+        for reading in [Reading::plain(3), Reading::by_any(3, true)] {
+            assert!(!found(read(wrong.clone(), reading)));
+            assert_eq!(write(read(wrong.clone(), reading), 3), wrong);
         }
-        assert_eq!(write(read(old.clone(), 3, false), 3), old);
+        assert_eq!(write(read(old.clone(), Reading::plain(3)), 3), old);
         // It does not come alive in another version.
-        assert_eq!(write(read(old, 3, false), 2), Table::new());
+        assert_eq!(write(read(old, Reading::plain(3)), 2), Table::new());
     }
 
     #[test]

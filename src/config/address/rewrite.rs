@@ -2,6 +2,8 @@
 
 use super::cursor::{Cursor, Step};
 use super::{Dialect, by_short_name_on_2, meant, of, plugin_id, plugin_of};
+use crate::config::known::VERSION;
+use crate::containerd::load::{NoPlugin, Reading};
 use crate::containerd::plugin;
 use crate::containerd::setting::Section;
 use crate::value::{Table, Value, merge, put, put_at};
@@ -28,7 +30,12 @@ fn is_config(section: &'static Section) -> bool {
 
 /// The version that a file states; 0 is none.
 pub(crate) fn stated_version(file: &Table) -> Option<i64> {
-    match file.get("version") {
+    version_at(file, VERSION.key())
+}
+
+/// The version under a key.
+pub(crate) fn version_at(file: &Table, key: &str) -> Option<i64> {
+    match file.get(key) {
         Some(Value::Integer(version)) if *version != 0 => Some(*version),
         _ => None,
     }
@@ -145,20 +152,37 @@ fn put_ignored(table: &mut Table, key: &str, ignored: Option<Value>) {
     list.extend(left);
 }
 
-/// Brings the values of a config file in any dialect into the paths of version 2.
+/// Brings the values of a config file into the paths of version 2.
 ///
 /// What containerd does not find under its name in that version is kept under
 /// a name that is nobody's.
-pub(crate) fn read(table: Table, dialect: impl Into<Dialect>, lenient: bool) -> Table {
+pub(crate) fn read(mut table: Table, reading: Reading) -> Table {
+    if reading.is_at_home() && !has_upper(&table) {
+        return table;
+    }
     let mut top = Table::new();
-    let rest = read_table(Cursor::root(dialect, lenient), table, &mut top);
-    merge(&mut top, rest);
+    bring_home(reading, reading.top(), &mut table, &mut top);
+    if top.is_empty() {
+        return table;
+    }
+    merge(&mut top, table);
     top
+}
+
+/// Whether a key is in upper case, here or in a table below.
+fn has_upper(table: &Table) -> bool {
+    let is_upper = |key: &str| {
+        let mut letters = key.chars().filter(|c| c.is_alphabetic()).peekable();
+        letters.peek().is_some() && !letters.any(char::is_lowercase)
+    };
+    table
+        .iter()
+        .any(|(key, value)| is_upper(key) || value.as_table().is_some_and(has_upper))
 }
 
 /// The same for a file that names plugins by the ids of its version.
 fn read_with_ids(table: Table, version: i64) -> Table {
-    let mut top = read(table, version, false);
+    let mut top = read(table, Reading::plain(version));
     rename_plugins(&mut top, |id| plugin_of(version, id).to_owned());
     top
 }
@@ -180,10 +204,11 @@ pub(crate) fn without_short_names(table: &mut Table) {
 /// migrates none, and so knows those of version 3 in any file, and none that a
 /// plugin had before (2.1.9 and 2.3.1).
 pub(crate) fn with_ids_of_2_x(table: &mut Table) {
-    rename_plugins(table, |id| match plugin_of(3, id) {
-        later if later != id => later.to_owned(),
-        early if plugin_id(3, early) != early => aside(3, early),
-        same => same.to_owned(),
+    let reading = Reading::by_any(3, true);
+    rename_plugins(table, |id| match reading.named(id).as_deref() {
+        Err(NoPlugin::EarlierId) => aside(reading.version(), id),
+        Ok([plugin]) => (*plugin).to_owned(),
+        _ => id.to_owned(),
     });
 }
 
@@ -221,36 +246,63 @@ fn rename_plugins(table: &mut Table, rename: impl Fn(&str) -> String) {
     }
 }
 
-fn read_table(cursor: Cursor, table: Table, top: &mut Table) -> Table {
-    let mut here = Table::new();
-    for (key, value) in table {
-        let step = cursor.child(&key);
-        let value = match value {
-            Value::Table(table) if !table.is_empty() => {
-                let table = read_table(step.cursor(), table, top);
-                // All that was in it has its place elsewhere.
-                if table.is_empty() {
-                    continue;
-                }
-                Value::Table(table)
-            }
-            value => value,
+/// Where a key goes that does not stay.
+enum To {
+    Key(String),
+    Path(&'static [&'static str]),
+    /// All that was in it has its place elsewhere.
+    Nowhere,
+}
+
+/// Brings what is in a table to where it is in version 2: to another key of the
+/// table, or to a path from the top. The recursion is as deep as the table, which
+/// no parser in use lets grow beyond 80 levels a notation.
+fn bring_home(reading: Reading, cursor: Cursor, table: &mut Table, top: &mut Table) {
+    let with_upper = |key: &&String| key.chars().any(char::is_uppercase);
+    let lower = table
+        .keys()
+        .filter(with_upper)
+        .map(|key| key.to_lowercase());
+    let beside: Vec<String> = lower.filter(|key| table.contains_key(key)).collect();
+    let has = |key: &str| beside.iter().any(|beside| beside == key);
+    let mut moving: Vec<(String, To)> = Vec::new();
+    for (key, value) in table.iter_mut() {
+        let is_table = matches!(value, Value::Table(_));
+        let step = reading.key(cursor, key, is_table, has).step();
+        let mut is_left = false;
+        if let Value::Table(inner) = value
+            && !inner.is_empty()
+        {
+            bring_home(reading, step.cursor(), inner, top);
+            is_left = inner.is_empty();
+        }
+        let to = match step {
+            _ if is_left => To::Nowhere,
+            Step::Below(name, _) if name == key && !is_mark(key) => continue,
+            Step::Below(name, _) if !is_mark(name) => To::Key(name.to_owned()),
+            _ if reading.is_at_home() => continue,
+            Step::Below(..) | Step::Aside(_) => To::Key(aside(reading.version(), key)),
+            Step::Moved(path, _) => To::Path(path),
         };
-        match step {
-            Step::Below(name, _) if !is_mark(name) => put(&mut here, name, value),
-            Step::Below(..) | Step::Aside(_) => {
-                put(&mut here, &aside(cursor.version(), &key), value)
-            }
-            Step::Moved(path, _) => {
+        moving.push((key.clone(), to));
+    }
+    let moving = moving.into_iter();
+    let moving: Vec<_> = moving
+        .filter_map(|(key, to)| Some((table.remove(&key)?, key, to)))
+        .collect();
+    for (value, key, to) in moving {
+        match to {
+            To::Key(name) => put(table, &name, value),
+            To::Path(path) => {
                 // An empty table leaves no trace in one that it shares.
                 if value == Value::Table(Table::new()) {
-                    put(&mut here, &aside(cursor.version(), &key), value.clone());
+                    put(table, &aside(reading.version(), &key), value.clone());
                 }
                 put_at(top, path, value);
             }
+            To::Nowhere => {}
         }
     }
-    here
 }
 
 /// Brings a config in the paths of version 2 into those of a dialect.

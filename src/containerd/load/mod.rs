@@ -1,20 +1,23 @@
 //! How containerd loads a main file and its imports, and what is in effect
 //! afterwards.
 
+mod key;
 mod merge;
 
 use std::fmt;
 
+pub(crate) use key::{Known, NoPlugin, Reading, Why};
 pub(crate) use merge::{Meeting, Met, Names, Rules, Shape};
 
 use merge::{Lists, Merged};
 
 use super::difference::{self, Difference, Unknown};
 use super::place::Place;
-use super::setting::{Kind, Merge, Presence, State};
+use super::setting::{Kind, Merge, State};
 use super::{Release, plugin};
 use crate::config::Config;
-use crate::config::address::{self, Dialect, stated_version};
+use crate::config::address::{self, Dialect};
+use crate::config::known::VERSION;
 use crate::shown::{self, Redacted};
 use crate::value::{Table, Value};
 
@@ -78,13 +81,11 @@ impl Effective {
     /// What only shows in `config dump` is not told: the address that containerd
     /// adds to the `exports` of a proxy plugin.
     pub fn load(release: Release, files: impl IntoIterator<Item = Table>) -> Self {
-        let mut files: Vec<Table> = files.into_iter().collect();
-        if !release.is_2() {
-            files
-                .iter_mut()
-                .for_each(|file| in_lower_case(&Config::place(), file));
-        }
-        let last = files.iter().filter_map(stated_version).next_back();
+        let files: Vec<Table> = files.into_iter().collect();
+        let last = files
+            .iter()
+            .filter_map(|file| stated(file, release))
+            .next_back();
         let mut loading = Loading::by(release, last);
         files.into_iter().for_each(|file| loading.add(file));
         loading.finish()
@@ -288,7 +289,7 @@ impl Loading {
 
     pub(crate) fn add(&mut self, mut file: Table) {
         let release = self.release;
-        if let Some(stated) = stated_version(&file) {
+        if let Some(stated) = stated(&file, release) {
             let versions = &mut self.versions;
             if versions.first == 0 {
                 versions.first = stated;
@@ -298,18 +299,11 @@ impl Loading {
                 versions.last = stated;
             }
         }
-        let (version, lenient) = match release.is_2() {
-            true => (version_on_2(&mut file), true),
-            false => (
-                if self.all.is_none_or(|v| v == 1) {
-                    1
-                } else {
-                    2
-                },
-                false,
-            ),
+        let version = match (release.is_2(), self.all) {
+            (true, _) => version_on_2(&mut file, release),
+            (false, None | Some(1)) => 1,
+            (false, _) => 2,
         };
-        let lenient = lenient && matches!(version, 2 | 3);
         if release.is_2() {
             address::with_ids_of_2_x(&mut file);
         }
@@ -317,15 +311,7 @@ impl Loading {
         if plugin::of_servers(release) {
             without_zeros(&Config::place(), &mut file);
         }
-        // The paths of version 2 are the settings' own.
-        let mut file = match (version, lenient) {
-            (2, false) => file,
-            _ => address::read(file, Dialect::of(version, release), lenient),
-        };
-        // Plugins of version 1 on 1.x have other names up to here.
-        if version == 1 {
-            in_lower_case(&Config::place(), &mut file);
-        }
+        let file = address::read(file, Reading::by(release, version));
         self.merged.add(file);
     }
 
@@ -341,36 +327,21 @@ impl Loading {
     }
 }
 
-/// Spells keys in upper case as they are declared: go-toml 1.9, the parser of
-/// containerd 1.x, looks for a key in lower case and then in upper case.
-fn in_lower_case(place: &Place, table: &mut Table) {
-    let is_struct = matches!(place.kind(), Kind::Section(_)) && place.presence() != Presence::Free;
-    if is_struct {
-        let is_upper = |key: &&String| !key.chars().any(char::is_lowercase);
-        let upper: Vec<String> = table.keys().filter(is_upper).cloned().collect();
-        for key in upper {
-            let lower = key.to_lowercase();
-            let is_read = place.child(&lower).is_some() && !table.contains_key(&lower);
-            if lower != key
-                && is_read
-                && let Some(value) = table.remove(&key)
-            {
-                table.insert(lower, value);
-            }
-        }
-    }
-    for (key, value) in table {
-        if let (Some(child), Value::Table(table)) = (place.child(key), value) {
-            in_lower_case(&child, table);
-        }
+/// The version that a file states. containerd 1.x looks for its key as for any, see
+/// [`Reading::by`].
+fn stated(file: &Table, release: Release) -> Option<i64> {
+    let key = VERSION.key();
+    match release.is_2() || file.contains_key(key) {
+        true => address::version_at(file, key),
+        false => address::version_at(file, &key.to_uppercase()),
     }
 }
 
 /// The version by which containerd 2.x reads a file, once its short names are
 /// none: no version is version 1, of which 2.x migrates nothing but the short
 /// names, so that it understands the ids of later versions too.
-fn version_on_2(file: &mut Table) -> i64 {
-    match stated_version(file) {
+fn version_on_2(file: &mut Table, release: Release) -> i64 {
+    match stated(file, release) {
         Some(version) if version != 1 => version,
         _ => {
             address::without_short_names(file);

@@ -21,7 +21,8 @@ impl Reader<'_> {
     /// The table or key that is there already; in a single file of an early
     /// version there can be none.
     fn there(&mut self, parent: Id, key: &str) -> Option<Id> {
-        let may_be = self.file > 0 || self.version >= 3 || self.on_2;
+        let reading = self.reading;
+        let may_be = self.file > 0 || reading.version() >= 3 || reading.is_lenient();
         may_be.then(|| self.input.tree.child(parent, key)).flatten()
     }
 

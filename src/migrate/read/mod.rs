@@ -9,13 +9,11 @@ use std::ops::Range;
 
 use toml_edit::{Item, TableLike};
 
-use names::Known;
-
 use super::tree::{Content, Files, Id, Node, ROOT, ReadAs, Source, Tree, Verdict};
 use crate::Document;
-use crate::config::address::{self, Cursor, OWN};
-use crate::containerd::load::Names;
+use crate::config::address::{self, Cursor, OWN, Step};
 pub(super) use crate::containerd::load::Rules;
+use crate::containerd::load::{Known, Names, Reading};
 use crate::containerd::place::Place;
 use crate::containerd::setting::Kind;
 use crate::containerd::{Release, plugin};
@@ -106,11 +104,10 @@ pub(super) fn read(
         },
         files,
         file: 0,
-        version: 1,
+        reading: Reading::plain(1),
         rules,
         apart: !names.is_empty(),
         merged: merged.collect(),
-        on_2: target.is_2(),
         stays: (!names.is_empty() && rules == Rules::K0sMerge && !target.is_2()).then_some(target),
         shadowed: BTreeMap::new(),
         hidden: BTreeMap::new(),
@@ -126,21 +123,16 @@ pub(super) fn read(
     }
     for (number, file) in files.iter().enumerate() {
         reader.file = number;
-        reader.version = match rules {
+        let version = match rules {
             Rules::Containerd1 => reader.input.version,
             _ => own_version(file, reader.input.version),
         };
         reader.input.tree.file_read_as(ReadAs {
-            version: reader.version,
+            version,
             is_meant: file.version().is_none(),
         });
-        // containerd 2.3 understands the places of other versions.
-        let lenient = match reader.version {
-            1 | 2 => reader.on_2,
-            version => version == 3,
-        };
-        let cursor = Cursor::root(reader.version, lenient);
-        reader.file(file.root(), cursor);
+        reader.reading = Reading::by_any(version, target.is_2());
+        reader.file(file.root());
     }
     reader.settle_appended();
     reader.say_shadowed();
@@ -193,14 +185,11 @@ struct Reader<'a> {
     input: Input,
     files: &'a [&'a Document],
     file: usize,
-    /// The version by which the file is read.
-    version: i64,
+    reading: Reading,
     rules: Rules,
     apart: bool,
     /// Which files k0s 1.27.5 – 1.35 merge.
     merged: Vec<bool>,
-    /// containerd 2.x is to read the settings.
-    on_2: bool,
     /// The files stay as they are, for this containerd 1.7 to read.
     stays: Option<Release>,
     /// Settings of one file that another replaces, by the two.
@@ -226,11 +215,11 @@ struct Pending<'d> {
 impl Reader<'_> {
     /// Reads a file, table by table rather than by recursion, which deep
     /// nesting would make deep.
-    fn file(&mut self, root: &dyn TableLike, cursor: Cursor) {
+    fn file(&mut self, root: &dyn TableLike) {
         let mut pending = vec![Pending {
             table: root,
             parent: ROOT,
-            cursor,
+            cursor: self.reading.top(),
             shell: None,
         }];
         while let Some(next) = pending.pop() {
@@ -259,25 +248,22 @@ impl Reader<'_> {
             let at = toml_key.span().unwrap_or_default();
             let text = self.files.get(self.file).map_or("", |file| file.text());
             let comments = Comments::of(toml_key, item, text);
-            match self.identify(table, item, cursor, shell.unwrap_or(parent), parent, key) {
-                Known::As {
-                    parent: target,
-                    name,
-                    cursor: at_key,
-                    is_moved,
-                } => {
+            let stands_in = shell.unwrap_or(parent);
+            let has = |key: &str| table.contains_key(key);
+            let known = self.reading.key(cursor, key, item.is_table_like(), has);
+            match known {
+                Known::Setting(step) => {
+                    let at_key = step.cursor();
+                    let is_moved = matches!(step, Step::Moved(..));
+                    let (target, name) = self.home(parent, step);
                     if at_key.rank != OWN && cursor.rank == OWN && holds_setting(at_key, item) {
-                        self.say_other_place(shell.unwrap_or(parent), key, &at);
+                        self.say_other_place(stands_in, key, &at);
                     }
                     self.say_replaced(table, parent, key, &at);
-                    let shell = if is_moved {
-                        Some(shell.unwrap_or(parent))
-                    } else {
-                        shell
-                    };
+                    let shell = if is_moved { Some(stands_in) } else { shell };
                     let mut node = Node {
                         spelled: (name != key).then(|| key.into()),
-                        key: name,
+                        key: name.to_owned(),
                         shell,
                         rank: at_key.rank,
                         sources: vec![Source {
@@ -309,8 +295,8 @@ impl Reader<'_> {
                         shell: Some(shell),
                     });
                 }
-                Known::Ignored(code, why) => {
-                    let stands_in = shell.unwrap_or(parent);
+                Known::Ignored(why, _) => {
+                    let (code, why) = self.ignored(stands_in, key, why);
                     self.finding(code, stands_in, key, &at, why.clone());
                     let mut path = self.input.tree.spelled_path(stands_in);
                     path.push(key);
