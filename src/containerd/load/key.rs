@@ -253,3 +253,81 @@ fn is_lenient(version: i64, on_2: bool) -> bool {
         version => version == 3,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a key is, in a table by its path in the file.
+    fn key(reading: Reading, path: &[&str], key: &str, beside: &[&str]) -> String {
+        let mut table = reading.top();
+        for key in path {
+            table = table.child(key).cursor();
+        }
+        match reading.key(table, key, false, |key| beside.contains(&key)) {
+            Known::Setting(Step::Below(name, _)) => name.to_owned(),
+            Known::Setting(Step::Moved(path, _)) => path.join("|"),
+            Known::Ignored(why, _) => format!("{why:?}"),
+            other => format!("{other:?}"),
+        }
+    }
+
+    /// go-toml 1.9 and 2, by what `config dump` of 1.6.20, 1.7.24 and 2.1.9 printed.
+    #[test]
+    fn keys_in_other_case() {
+        let top = |reading, name| key(reading, &[], name, &[]);
+        let on_1_7 = Reading::by("1.7.24".parse().unwrap(), 2);
+        let legacy = Reading::by_any(2, false);
+        for reading in [on_1_7, legacy] {
+            assert_eq!(top(reading, "OOM_SCORE"), "oom_score");
+            assert_eq!(top(reading, "Oom_Score"), "Case");
+            assert_eq!(key(reading, &[], "OOM_SCORE", &["oom_score"]), "Beside");
+            assert_eq!(top(reading, "Nobody's"), "Nobody's");
+            // Names of entries are names.
+            assert_eq!(key(reading, &["timeouts"], "A", &[]), "A");
+        }
+        assert_eq!(top(Reading::by_any(3, true), "Oom_Score"), "oom_score");
+        assert_eq!(top(Reading::plain(2), "OOM_SCORE"), "OOM_SCORE");
+    }
+
+    #[test]
+    fn ids_and_places_are_those_of_the_version() {
+        let plugins =
+            |version, on_2, id| key(Reading::by_any(version, on_2), &["plugins"], id, &[]);
+        assert_eq!(plugins(1, false, "cri"), plugin::CRI);
+        assert_eq!(plugins(1, false, plugin::CRI), "NoPlugin(UriInVersion1)");
+        assert_eq!(plugins(1, false, "nobody's"), "NoPlugin(NoShortName)");
+        assert_eq!(plugins(2, false, "cri"), "NoPlugin(NotUri)");
+        assert_eq!(plugins(3, true, "cri"), "NoPlugin(NotUri)");
+        assert_eq!(plugins(2, false, "io"), "NoPlugin(Unquoted)");
+        let images = plugin::CRI_IMAGES;
+        assert_eq!(plugins(2, false, images), "NoPlugin(LaterPlace)");
+        // containerd 2.x understands the places of later versions.
+        assert!(!plugins(2, true, images).contains("NoPlugin"));
+
+        let old = ["plugins", plugin::CRI];
+        let image = "sandbox_image";
+        assert_eq!(key(Reading::plain(3), &old, image, &[]), "Elsewhere");
+        assert_eq!(key(Reading::by_any(3, true), &old, image, &[]), image);
+        let new = ["plugins", images, "pinned_images"];
+        let home = format!("plugins|{}|{image}", plugin::CRI);
+        assert_eq!(key(Reading::by_any(3, true), &new, "sandbox", &[]), home);
+        let runtime = ["plugins", plugin::CRI_RUNTIME];
+        let removed = key(Reading::by_any(3, true), &runtime, "systemd_cgroup", &[]);
+        assert_eq!(removed, "Removed");
+    }
+
+    #[test]
+    fn names_in_lists_of_plugins() {
+        let restart = "io.containerd.internal.v1.restart";
+        let later = "io.containerd.monitor.container.v1.restart";
+        let named = |version, on_2, name| Reading::by_any(version, on_2).named(name);
+        assert_eq!(named(1, false, "restart"), Ok(vec![restart]));
+        assert_eq!(named(1, false, restart), Err(NoPlugin::NoShortName));
+        assert_eq!(named(2, false, "restart"), Err(NoPlugin::NotUri));
+        assert_eq!(named(2, false, later), Ok(vec![later]));
+        assert_eq!(named(2, true, later), Ok(vec![restart]));
+        assert_eq!(named(3, true, later), Ok(vec![restart]));
+        assert_eq!(named(3, true, restart), Err(NoPlugin::EarlierId));
+    }
+}

@@ -54,44 +54,32 @@ pub(crate) enum Met {
     Other,
 }
 
-/// As much of a value as decides.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Shape {
-    Table,
-    List,
-    /// Also a list, but one that is zero.
-    EmptyList,
-    Zero,
-    Other,
+impl Met {
+    /// What a setting is; `zero_counts` if it is in a plugin when files are merged.
+    pub(crate) fn of(setting: &Place, zero_counts: bool) -> Self {
+        match setting.merge() {
+            Merge::Append => Met::List,
+            Merge::NonZero if !zero_counts => Met::Field,
+            _ => Met::Other,
+        }
+    }
+
+    /// What the entries of a table of the daemon's are, if they have it of the table.
+    pub(crate) fn entry_of(table: &Place) -> Option<Self> {
+        match table.merge() {
+            Merge::Entry if table.is(PLUGINS) => Some(Met::Section),
+            Merge::Entry => Some(Met::Entry),
+            _ => None,
+        }
+    }
 }
 
-impl Shape {
-    pub(crate) fn of(value: &Value) -> Self {
-        match value {
-            Value::Table(_) => Shape::Table,
-            Value::Array(items) if items.is_empty() => Shape::EmptyList,
-            Value::Array(_) => Shape::List,
-            value if value.is_zero() => Shape::Zero,
-            _ => Shape::Other,
-        }
-    }
-
-    /// Of what is one value even as a table: that of a key which takes none.
-    pub(crate) fn of_leaf(value: &Value) -> Self {
-        match value {
-            Value::Table(_) if value.is_zero() => Shape::Zero,
-            Value::Table(_) => Shape::Other,
-            value => Shape::of(value),
-        }
-    }
-
-    fn is_list(self) -> bool {
-        matches!(self, Shape::List | Shape::EmptyList)
-    }
-
-    fn is_zero(self) -> bool {
-        matches!(self, Shape::Zero | Shape::EmptyList)
-    }
+/// One of the two that meet.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Side<'v> {
+    Table,
+    /// One value, be it a table in the place of another.
+    Value(&'v Value),
 }
 
 impl Rules {
@@ -103,25 +91,24 @@ impl Rules {
         }
     }
 
-    /// Whether a list of plugins names each once.
-    pub(crate) fn names_once(self) -> bool {
-        self == Rules::Containerd2
-    }
-
-    /// What becomes of a setting's value in a file, where earlier files have this.
-    pub(crate) fn meet(self, met: Met, earlier: Option<Shape>, later: Shape) -> Meeting {
-        match (self, met, earlier) {
+    /// What becomes of what a file has, where earlier files have this.
+    pub(crate) fn meet(self, met: Met, earlier: Option<Side<'_>>, later: Side<'_>) -> Meeting {
+        use Value::Array;
+        match (self, met, earlier, later) {
             // It replaces in k0s's merge, and overrides nothing in containerd.
-            (Rules::K0sMerge, Met::Field, Some(_)) if later.is_zero() => Meeting::Cancel,
-            (_, Met::Field, _) if later.is_zero() => Meeting::Yield,
-            (Rules::Containerd1 | Rules::Containerd2, Met::List, Some(earlier))
-                if earlier.is_list() && later.is_list() =>
-            {
-                Meeting::Append
+            (Rules::K0sMerge, Met::Field, Some(_), Side::Value(value)) if value.is_zero() => {
+                Meeting::Cancel
             }
-            (Rules::Containerd1, Met::Section | Met::Entry, _)
-            | (Rules::Containerd2, Met::Entry, _) => Meeting::Replace,
-            (_, _, Some(Shape::Table)) if later == Shape::Table => Meeting::Join,
+            (_, Met::Field, _, Side::Value(value)) if value.is_zero() => Meeting::Yield,
+            (
+                Rules::Containerd1 | Rules::Containerd2,
+                Met::List,
+                Some(Side::Value(Array(_))),
+                Side::Value(Array(_)),
+            ) => Meeting::Append,
+            (Rules::Containerd1, Met::Section | Met::Entry, ..)
+            | (Rules::Containerd2, Met::Entry, ..) => Meeting::Replace,
+            (_, _, Some(Side::Table), Side::Table) => Meeting::Join,
             _ => Meeting::Replace,
         }
     }
@@ -132,10 +119,10 @@ impl Rules {
 pub(crate) struct Names(Option<BTreeSet<String>>);
 
 impl Names {
-    /// Appends a list of names, by some rules each once. `into` is the same list
+    /// Appends a list of names, in containerd 2.x each once. `into` is the same list
     /// each time.
     pub(crate) fn append(&mut self, into: &mut Vec<Value>, from: Vec<Value>, rules: Rules) {
-        if !rules.names_once() {
+        if rules != Rules::Containerd2 {
             into.extend(from);
             return;
         }
@@ -181,20 +168,16 @@ impl Ground {
         let Some(child) = place.child(key) else {
             return (Met::Other, Ground::Inside);
         };
-        match child.merge() {
-            Merge::Append => (Met::List, Ground::Inside),
-            Merge::Entry if key == PLUGINS.key() => (Met::Other, Ground::Map(Met::Section)),
-            Merge::Entry => (Met::Other, Ground::Map(Met::Entry)),
-            Merge::NonZero => {
-                let zero_counts = zero_counts || is_of_plugin(&child, release);
-                let met = match zero_counts {
-                    true => Met::Other,
-                    false => Met::Field,
-                };
-                let place = child;
-                (met, Ground::Daemon { place, zero_counts })
-            }
-        }
+        let zero_counts = zero_counts || is_of_plugin(&child, release);
+        let below = match (Met::entry_of(&child), child.merge()) {
+            (Some(met), _) => Ground::Map(met),
+            (None, Merge::NonZero) => Ground::Daemon {
+                place: child,
+                zero_counts,
+            },
+            _ => Ground::Inside,
+        };
+        (Met::of(&child, zero_counts), below)
     }
 }
 
@@ -205,6 +188,13 @@ fn is_of_plugin(setting: &Place, release: Release) -> bool {
         MovedTo::Path(path) | MovedTo::Into(path) => path.first() == Some(&PLUGINS.key()),
         MovedTo::Key(_) => false,
     })
+}
+
+fn side(value: &Value) -> Side<'_> {
+    match value {
+        Value::Table(_) => Side::Table,
+        value => Side::Value(value),
+    }
 }
 
 /// Files by the paths of version 2, one after the other, as one table.
@@ -240,7 +230,7 @@ impl Merged {
         for (key, value) in from {
             let (met, below) = ground.child(&key, self.release);
             let there = into.get_mut(&key);
-            let meeting = rules.meet(met, there.as_deref().map(Shape::of), Shape::of(&value));
+            let meeting = rules.meet(met, there.as_deref().map(side), side(&value));
             match (meeting, there, value) {
                 (Meeting::Join, Some(Value::Table(into)), Value::Table(from)) => {
                     self.join(below, into, from);
@@ -276,6 +266,41 @@ impl Merged {
                 self.lists.remove(key);
                 value
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As 1.4.13, 1.6.20, 1.7.24 and 2.1.9 merge two files; what k0s merges before is
+    /// a merge by key, of which containerd gets the result.
+    #[test]
+    fn two_values_meet_as_in_containerd_and_k0s() {
+        let (zero, one) = (Value::Boolean(false), Value::Integer(1));
+        let (none, list) = (Value::Array(Vec::new()), Value::Array(vec![one.clone()]));
+        let [zero, one, none, list] = [&zero, &one, &none, &list].map(Side::Value);
+        let table = Side::Table;
+        use Meeting::{Append, Cancel, Join, Replace, Yield};
+        for (met, earlier, later, meetings) in [
+            (Met::Field, one, one, [Replace, Replace, Replace]),
+            (Met::Field, one, zero, [Yield, Cancel, Yield]),
+            (Met::Field, list, none, [Yield, Cancel, Yield]),
+            (Met::Field, table, table, [Join, Join, Join]),
+            (Met::List, list, none, [Append, Replace, Append]),
+            (Met::List, one, list, [Replace, Replace, Replace]),
+            (Met::Entry, table, table, [Replace, Join, Replace]),
+            (Met::Entry, one, zero, [Replace, Replace, Replace]),
+            (Met::Section, table, table, [Replace, Join, Join]),
+            (Met::Other, one, zero, [Replace, Replace, Replace]),
+            (Met::Other, list, none, [Replace, Replace, Replace]),
+            (Met::Other, table, table, [Join, Join, Join]),
+            (Met::Other, table, one, [Replace, Replace, Replace]),
+        ] {
+            let rules = [Rules::Containerd1, Rules::K0sMerge, Rules::Containerd2];
+            let found = rules.map(|rules| rules.meet(met, Some(earlier), later));
+            assert_eq!(found, meetings, "{met:?} {earlier:?} {later:?}");
         }
     }
 }

@@ -7,7 +7,7 @@ mod merge;
 use std::fmt;
 
 pub(crate) use key::{Known, NoPlugin, Reading, Why};
-pub(crate) use merge::{Meeting, Met, Names, Rules, Shape};
+pub(crate) use merge::{Meeting, Met, Names, Rules, Side};
 
 use merge::{Lists, Merged};
 

@@ -1,9 +1,7 @@
 //! How what a later file says goes over what an earlier one says.
 
 use super::{Ignored, Reader, Rules};
-use crate::config::known::PLUGINS;
-use crate::containerd::load::{Meeting, Met, Shape};
-use crate::containerd::place::Place;
+use crate::containerd::load::{Meeting, Met, Side};
 use crate::containerd::setting::Merge;
 use crate::diagnostic::{Code, Finding};
 use crate::migrate::tree::{Content, Dropped, Files, Id, Node, ROOT, Verdict};
@@ -33,7 +31,7 @@ impl Reader<'_> {
         let Some(old) = self.there(parent, &node.key) else {
             return (self.input.tree.push(parent, node), None);
         };
-        if self.meet(old, &node, Shape::Table) != Meeting::Join {
+        if self.meet(old, &node, Side::Table) != Meeting::Join {
             self.shadow(old, None);
             let new = self.input.tree.push(parent, node);
             self.replaced.insert(old, new);
@@ -58,27 +56,20 @@ impl Reader<'_> {
 
     /// What becomes of a node that is there, and of another that is the same
     /// setting.
-    fn meet(&self, old: Id, new: &Node, later: Shape) -> Meeting {
+    fn meet(&self, old: Id, new: &Node, later: Side<'_>) -> Meeting {
         let tree = &self.input.tree;
         let earlier_file = self.file_of(old);
         let parent = tree.node(new.parent);
-        let is_map = |place: Place| place.merge() == Merge::Entry;
-        let is_entry = new.parent != ROOT && parent.parent == ROOT;
-        let met = match new.place().map(|place| place.merge()) {
+        let map = parent.place().filter(|_| parent.parent == ROOT);
+        let met = match (map.as_ref().and_then(Met::entry_of), new.place()) {
             _ if earlier_file.is_none_or(|file| file == self.file) => Met::Other,
-            _ if is_entry && parent.place().is_some_and(is_map) => {
-                match parent.key == PLUGINS.key() {
-                    true => Met::Section,
-                    false => Met::Entry,
-                }
-            }
-            Some(Merge::NonZero) if tree.is_merged_by_value(new) => Met::Field,
-            Some(Merge::Append) => Met::List,
-            _ => Met::Other,
+            (Some(met), _) => met,
+            (None, Some(place)) => Met::of(&place, !tree.is_merged_by_value(new)),
+            (None, None) => Met::Other,
         };
         let earlier = match &tree.node(old).content {
-            Content::Table(_) => Shape::Table,
-            Content::Leaf { value, .. } => Shape::of_leaf(value),
+            Content::Table(_) => Side::Table,
+            Content::Leaf { value, .. } => Side::Value(value),
         };
         self.rules_beside(earlier_file)
             .meet(met, Some(earlier), later)
@@ -140,7 +131,7 @@ impl Reader<'_> {
         let Some(value) = node_value(&node) else {
             return;
         };
-        match self.meet(old, &node, Shape::of_leaf(value)) {
+        match self.meet(old, &node, Side::Value(value)) {
             Meeting::Append => return self.append(old, node),
             Meeting::Yield => return self.say_zero(node),
             Meeting::Cancel => {
