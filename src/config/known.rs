@@ -38,6 +38,7 @@ macro_rules! settings {
 
 settings! {
     VERSION = setting!["version"];
+    IMPORTS = setting!["imports"];
     DISABLED_PLUGINS = setting!["disabled_plugins"];
     REQUIRED_PLUGINS = setting!["required_plugins"];
     TIMEOUTS = setting!["timeouts"];

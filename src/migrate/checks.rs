@@ -371,7 +371,7 @@ pub(super) fn portable(tree: &mut Tree, files: Files<'_>, target: &Target) -> Ve
             continue;
         }
         let is_merged =
-            target.release.regime == Regime::CriMerge && tree.path(id).get(1) == Some(&plugin::CRI);
+            target.release.regime == Regime::CriMerge && tree.is_in(id, known::CRI_PLUGIN);
         let Some((code, message)) = obstacle(tree, id, is_merged) else {
             continue;
         };
@@ -460,7 +460,6 @@ fn obstacle(tree: &Tree, id: usize, is_merged: bool) -> Option<(Code, String)> {
             "the name cannot be written so that all parsers read it".to_owned(),
         ));
     }
-    let path = tree.path(id);
     if is_merged && is_table && !write::is_portable_in_header(&node.key) {
         return Some((
             Code::NotPortable,
@@ -468,7 +467,7 @@ fn obstacle(tree: &Tree, id: usize, is_merged: bool) -> Option<(Code, String)> {
                 .to_owned(),
         ));
     }
-    if path.len() > DEEPEST {
+    if tree.upwards(id).count() > DEEPEST {
         return Some((
             Code::NotPortable,
             format!("nested more than {DEEPEST} levels deep"),

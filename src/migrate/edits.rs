@@ -121,7 +121,6 @@ impl Judge<'_> {
         let Some(value) = tree.value(id) else {
             return Verdict::Pending;
         };
-        let path = tree.path(id);
         if let Some((code, message)) = self.mismatch(tree, id, value) {
             let finding = self.files.wrong_value(tree, id, code, &message);
             self.findings.push(finding);
@@ -137,7 +136,7 @@ impl Judge<'_> {
             let image = value.as_str().unwrap_or_default();
             return self.sandbox_image(tree, id, image);
         }
-        if plugin::is_list(&path) {
+        if place.is(known::DISABLED_PLUGINS) || place.is(known::REQUIRED_PLUGINS) {
             if self.in_place.is_some() {
                 // What the list brings about is a refusal.
                 return Verdict::Keep(Why::Edit("differs from the default".to_owned()));

@@ -8,7 +8,8 @@ use super::edits;
 use super::tree::{Id, ROOT, Tree, Verdict};
 use crate::config::Config;
 use crate::config::known::{
-    DEFAULT_RUNTIME_NAME, GRPC, HANDLER, PLUGINS, RUNTIME_PLATFORMS, RUNTIMES, TTRPC,
+    DEFAULT_RUNTIME_NAME, GRPC, HANDLER, PLUGINS, PROXY_PLUGINS, RUNTIME_PLATFORMS, RUNTIMES,
+    SHIMS, TASK_MANAGER, TTRPC,
 };
 use crate::config::table::Known;
 use crate::containerd::setting::Concern as About;
@@ -202,7 +203,7 @@ pub(super) fn split_by_file(
     };
     let has_tasks: BTreeSet<usize> = ids
         .iter()
-        .filter(|id| tree.path(**id).starts_with(&["plugins", plugin::TASK]))
+        .filter(|id| tree.is_in(**id, TASK_MANAGER))
         .map(|id| file(*id))
         .collect();
     let has_servers: BTreeSet<usize> = ids
@@ -212,9 +213,7 @@ pub(super) fn split_by_file(
         .collect();
     let concern = |id: Id| {
         let name = names.get(file(id)).cloned()?;
-        let shims = tree
-            .path(id)
-            .starts_with(&["plugins", plugin::SHIM_MANAGER]);
+        let shims = tree.is_in(id, SHIMS);
         let refused = is_stream_server(tree, id) && name.is_drop_in();
         let lost = shims && has_tasks.contains(&file(id))
             || is_server_plugin(&tree.written_path(id)) && has_servers.contains(&file(id));
@@ -327,7 +326,7 @@ pub(super) fn is_bare_entry(tree: &Tree, id: Id, target: Release) -> bool {
         false => is_extra(tree, id, target),
     };
     // Proxy plugins without a type are not written.
-    if !changes || tree.path(node.parent) == ["proxy_plugins"] {
+    if !changes || tree.is(node.parent, PROXY_PLUGINS) {
         return false;
     }
     let inner_entry = |inner: Id| inner != id && is_bare_entry(tree, inner, target);
@@ -391,12 +390,9 @@ fn has_handler(name: &str, target: Release) -> bool {
 
 /// Whether a node is a runtime handler that the target brings along, or in one.
 fn is_built_in_runtime(tree: &Tree, id: Id, target: Release) -> bool {
-    const DEPTH: usize = 5;
-    let mut at = id;
-    while tree.path(at).len() > DEPTH {
-        at = tree.node(at).parent;
-    }
-    !is_extra(tree, at, target)
+    let mut above = tree.upwards(id);
+    let handler = above.find(|at| tree.is(*at, HANDLER));
+    handler.is_none_or(|handler| !is_extra(tree, handler, target))
 }
 
 #[cfg(test)]

@@ -284,6 +284,11 @@ impl Tree {
         self.node(id).place().is_some_and(|place| place.is(known))
     }
 
+    /// Whether a node is in this table, or is it.
+    pub(super) fn is_in(&self, id: Id, table: Known) -> bool {
+        self.upwards(id).any(|at| self.is(at, table))
+    }
+
     /// Whether a node is a declared setting, or a table of some.
     pub(super) fn is_setting(&self, id: Id) -> bool {
         self.node(id).place().is_some()

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 
 use super::{Existing, Style, Used};
+use crate::config::known::IMPORTS;
 use crate::config::{Config, address};
 use crate::containerd::place::Place;
 use crate::containerd::plugin;
@@ -131,7 +132,7 @@ impl<'a> Sheet<'a> {
     }
 
     fn is_imports(&self, id: Id) -> bool {
-        self.tree.path(id) == ["imports"]
+        self.tree.is(id, IMPORTS)
     }
 
     /// The keys to write and the tables that are merely there, sorted: tables come

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::ExistingDropIns;
 use crate::Document;
+use crate::config::known::IMPORTS;
 use crate::containerd::Import;
 use crate::containerd::import::{Paths, load_order};
 use crate::diagnostic::{Code, Finding};
@@ -327,7 +328,7 @@ impl<'a> Set<'a> {
         let imports: Vec<Id> = tree
             .leaves(ROOT)
             .into_iter()
-            .filter(|id| tree.path(*id) == ["imports"])
+            .filter(|id| tree.is(*id, IMPORTS))
             .collect();
         let mut written: BTreeSet<FileName> = parts.iter().map(|(c, _)| c.file_name()).collect();
         let paths: Vec<String> = self.names.iter().map(FileName::path).collect();
