@@ -20,11 +20,13 @@ use containerd_dropins::k0s::{self, Regime, assemble};
 use containerd_dropins::migrate::{
     Companion, Fate, LedgerEntry, Options, Plan, Redacted, Target, plan, plan_drop_ins,
 };
+#[cfg(test)]
 use containerd_dropins::registry::{Capability, CertsD, Endpoint, HostsToml};
 use containerd_dropins::strategies::{
-    DropInFiles, DropInSets, LegacyFile, LegacyFiles, certs_ds, containerd_releases, hostile_bytes,
-    hosts_tomls, options, targets_of,
+    DropInFiles, DropInSets, LegacyFile, LegacyFiles, hostile_bytes, options, targets_of,
 };
+#[cfg(test)]
+use containerd_dropins::strategies::{certs_ds, containerd_releases, hosts_tomls};
 use containerd_dropins::value::{Table, Value};
 use containerd_dropins::{Config, Document};
 use proptest::prelude::*;
