@@ -273,6 +273,7 @@ impl Merged {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::containerd::load::Effective;
 
     /// As 1.4.13, 1.6.20, 1.7.24 and 2.1.9 merge two files; what k0s merges before is
     /// a merge by key, of which containerd gets the result.
@@ -302,5 +303,23 @@ mod tests {
             let found = rules.map(|rules| rules.meet(met, Some(earlier), later));
             assert_eq!(found, meetings, "{met:?} {earlier:?} {later:?}");
         }
+    }
+
+    /// Only lists of plugins, and of imports, have each name once on 2.x.
+    #[test]
+    fn other_lists_stay_as_they_are() {
+        let twice = Value::Array(vec![Value::Integer(1), Value::Integer(1)]);
+        let name = || Value::String("a.b".to_owned());
+        let names = Value::Array(vec![name(), name()]);
+        let file = Table::from([
+            ("of_nobody".to_owned(), twice.clone()),
+            ("disabled_plugins".to_owned(), names.clone()),
+            ("of_nobody_either".to_owned(), names.clone()),
+        ]);
+        let effective = Effective::load("2.1.9".parse().unwrap(), [file]);
+        assert_eq!(effective.set_value(&["of_nobody"]), Some(&twice));
+        assert_eq!(effective.set_value(&["of_nobody_either"]), Some(&names));
+        let once = Value::Array(vec![name()]);
+        assert_eq!(effective.set_value(&["disabled_plugins"]), Some(&once));
     }
 }
