@@ -9,7 +9,7 @@
 //!
 //! A process does the steps of a case one after the other, warm, and callgrind tells
 //! what it counted of each. Hash tables have random seeds, and the allocator has its
-//! own times to tidy up: from run to run parses and plans differ by up to 0.5 %, JSON
+//! own times to tidy up: from run to run parses and plans differ by up to 1 %, JSON
 //! by up to 4 %, and the heap not at all.
 #![allow(missing_docs, clippy::print_stdout, clippy::print_stderr)]
 

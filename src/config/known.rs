@@ -218,8 +218,10 @@ impl Server {
 
     /// The settings beside this address.
     pub(crate) fn beside(address: Known) -> Vec<Vec<&'static str>> {
-        let mut servers = Server::all().into_iter();
-        let server = servers.find(|server| server.address == address.path);
-        server.map(|server| server.settings).unwrap_or_default()
+        let is_beside = |row: &Row| {
+            row.entry().setting.and_then(|setting| setting.beside) == Some(address.key())
+        };
+        let settings = address.row.parent().below().filter(is_beside);
+        settings.map(Row::path).collect()
     }
 }

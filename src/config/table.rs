@@ -129,18 +129,20 @@ impl Row {
         self.entry().plain
     }
 
+    /// It and the tables that it is in, but for the top.
+    fn upwards(self) -> impl Iterator<Item = Row> {
+        let rows = std::iter::successors(Some(self), |row| Some(row.parent()));
+        rows.take_while(|row| !row.is_top())
+    }
+
     /// Whether it is in this table, or is it, be it in a built-in entry.
     pub(crate) fn is_in(self, table: Row) -> bool {
-        let above = |row: &Row| (!row.is_top()).then(|| row.parent());
-        let mut rows = std::iter::successors(Some(self.plain()), above);
-        rows.any(|row| row == table)
+        self.plain().upwards().any(|row| row == table)
     }
 
     /// The plugin that it is, or is in.
     pub(crate) fn plugin(self) -> Option<Row> {
-        let above = |row: &Row| (!row.is_top()).then(|| row.parent());
-        let mut rows = std::iter::successors(Some(self), above);
-        rows.find(|row| row.parent() == PLUGINS.row)
+        self.upwards().find(|row| row.parent() == PLUGINS.row)
     }
 
     /// The row that stands for any entry of the map of which this is an entry.
@@ -152,9 +154,7 @@ impl Row {
 
     /// The path in version 2.
     pub(crate) fn path(self) -> Vec<&'static str> {
-        let above = |row: &Row| Some(row.parent());
-        let rows = std::iter::successors(Some(self), above).take_while(|row| !row.is_top());
-        let mut path: Vec<_> = rows.map(|row| row.entry().key).collect();
+        let mut path: Vec<_> = self.upwards().map(|row| row.entry().key).collect();
         path.reverse();
         path
     }

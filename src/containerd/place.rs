@@ -5,7 +5,7 @@ use super::Release;
 use super::duration;
 use super::releases::{V1_5, V2_2};
 use super::setting::{
-    Concern, History, Kind, Merge, Move, MovedTo, Presence, Setting, Shift, State, state_at,
+    Concern, History, Kind, Merge, Move, Presence, Setting, Shift, State, state_at,
 };
 use crate::config::known::PLUGINS;
 use crate::config::table::{ANY, Entry, Known, Row};
@@ -110,11 +110,8 @@ impl Place {
     /// with nothing in it that does not go there, or a setting of one.
     pub(crate) fn is_of_server(&self) -> bool {
         let goes = |setting: &Setting| {
-            let moves = setting.moves.iter().flatten();
-            moves.into_iter().any(|moved| match moved.to {
-                MovedTo::Path(path) | MovedTo::Into(path) => path.first() == Some(&PLUGINS.key()),
-                MovedTo::Key(_) => false,
-            })
+            let mut moves = setting.moves.iter().flatten();
+            moves.any(|moved| moved.to.is_in_plugin())
         };
         if self.is_any || self.is_in(PLUGINS) {
             return false;

@@ -21,6 +21,9 @@ pub(crate) fn is_list(path: &[&str]) -> bool {
     matches!(path, [key] if LISTS.contains(key))
 }
 
+/// What makes up CRI: one plugin up to containerd 1.7, three from 2.0 on.
+pub(crate) const OF_CRI: [&str; 3] = [CRI, CRI_IMAGES, CRI_RUNTIME];
+
 /// The plugin that manages tasks.
 pub(crate) const TASK: &str = "io.containerd.runtime.v2.task";
 

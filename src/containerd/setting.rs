@@ -7,6 +7,7 @@
 use std::fmt;
 
 use super::Release;
+use crate::config::known::PLUGINS;
 use crate::value::{Table, Value};
 
 /// What a containerd release does with a setting, from one release on.
@@ -222,6 +223,16 @@ pub enum MovedTo {
     Into(&'static [&'static str]),
     /// Another key in the same table.
     Key(&'static str),
+}
+
+impl MovedTo {
+    /// Whether it is in a plugin's section.
+    pub(crate) fn is_in_plugin(self) -> bool {
+        match self {
+            MovedTo::Path(path) | MovedTo::Into(path) => path.first() == Some(&PLUGINS.key()),
+            MovedTo::Key(_) => false,
+        }
+    }
 }
 
 /// What builds for a distribution or an architecture print at a setting, in

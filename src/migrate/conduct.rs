@@ -77,7 +77,7 @@ pub(super) struct Done<'r> {
     pub(super) tree: &'r mut Tree,
     pub(super) files: Files<'r>,
     pub(super) parts: &'r Parts,
-    pub(super) drop_ins: &'r [DropIn],
+    pub(super) situation: &'r Situation,
     pub(super) running: &'r Running,
     pub(super) changes: &'r Changes,
     pub(super) target: &'r Target,
@@ -111,14 +111,9 @@ pub(super) trait Front {
     /// What there is to say of the result, where something is written anew.
     fn about_result(&self, done: Done<'_>) -> Vec<Finding>;
 
-    /// What is to be removed from the node as nothing is left of it, and what that
-    /// and the rest come to.
-    fn situation(
-        &self,
-        parts: &Parts,
-        drop_ins: &[DropIn],
-        treatment: &Treatment<'_>,
-    ) -> (Vec<FileName>, Situation);
+    /// What the files are, now that it is known what is written.
+    fn situation(&self, parts: &Parts, drop_ins: &[DropIn], treatment: &Treatment<'_>)
+    -> Situation;
 }
 
 /// Makes the plan.
@@ -195,7 +190,7 @@ pub(super) fn conduct(
         Some(expected) => Changes::between(&running, &expected, tree, target, pristine.as_ref()),
         None => Changes::default(),
     };
-    let (removed, situation) = front.situation(&parts, &drop_ins, &treatment);
+    let situation = front.situation(&parts, &drop_ins, &treatment);
     if matches!(treatment, Treatment::Rewrite) {
         if !situation.is_settled() {
             findings.extend(sandbox::custom(tree, files, target));
@@ -204,7 +199,7 @@ pub(super) fn conduct(
             tree,
             files,
             parts: &parts,
-            drop_ins: &drop_ins,
+            situation: &situation,
             running: &running,
             changes: &changes,
             target,
@@ -278,7 +273,7 @@ pub(super) fn conduct(
         origin,
         drop_ins,
         hosts_files,
-        removed,
+        removed: situation.emptied().to_vec(),
         ledger,
         companions,
         running: running.target.release,

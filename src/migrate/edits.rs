@@ -17,9 +17,6 @@ use crate::k0s;
 use crate::shown;
 use crate::value::Value;
 
-/// What makes up CRI: one plugin up to containerd 1.7, three from 2.0 on.
-const CRI_PLUGINS: [&str; 3] = [plugin::CRI, plugin::CRI_IMAGES, plugin::CRI_RUNTIME];
-
 /// Why containerd does not read a value, by its type. Which options of a runtime
 /// handler count is up to its shim, and so whether their types matter: that is a
 /// refusal of the result.
@@ -280,7 +277,7 @@ impl Judge<'_> {
             }
             let plugin = item.as_str().unwrap_or_default();
             let out = match self.misfit(plugin) {
-                _ if disabled && CRI_PLUGINS.contains(&plugin) => Some((
+                _ if disabled && plugin::OF_CRI.contains(&plugin) => Some((
                     Code::CriDisabled,
                     Dropped::Owned,
                     format!(

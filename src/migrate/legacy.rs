@@ -14,7 +14,7 @@ use super::{Options, Target, checks, snapshotters, split, unknown, windows};
 use crate::Document;
 use crate::config::known;
 use crate::diagnostic::{Code, Finding};
-use crate::k0s::{self, FileName, Regime};
+use crate::k0s::{self, Regime};
 
 /// Plans the migration of a legacy file and of the files that it imports,
 /// which the caller hands in by the paths under which they are imported.
@@ -190,16 +190,14 @@ impl Front for Legacy<'_> {
         findings
     }
 
-    fn situation(&self, _: &Parts, _: &[DropIn], _: &Treatment<'_>) -> (Vec<FileName>, Situation) {
+    fn situation(&self, _: &Parts, _: &[DropIn], _: &Treatment<'_>) -> Situation {
         let files = self.order.iter();
-        let situation = Situation::Legacy {
+        let old = files.filter_map(|file| k0s::drop_in_at(file.name()));
+        Situation::Legacy {
             is_managed: self.is_managed,
             is_trapped: self.is_generated,
-            old: files
-                .filter_map(|file| k0s::drop_in_at(file.name()))
-                .collect(),
-        };
-        (Vec::new(), situation)
+            old: old.collect(),
+        }
     }
 }
 

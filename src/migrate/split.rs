@@ -363,7 +363,7 @@ fn concern(tree: &Tree, id: Id, target: Release, default_runtime: Option<&str>) 
             })
         }
         About::Plugin => match name(PLUGINS) {
-            Some(id) if CRI_OF_2_X.contains(&id.as_str()) => None,
+            Some(id) if plugin::OF_CRI.contains(&id.as_str()) => None,
             Some(id) => Some(Concern::Plugin(id)),
             None => Some(Concern::Daemon),
         },
@@ -378,9 +378,6 @@ fn concern(tree: &Tree, id: Id, target: Release, default_runtime: Option<&str>) 
     };
     concern.unwrap_or(Concern::Cri)
 }
-
-/// What CRI is made of from containerd 2.0 on.
-const CRI_OF_2_X: [&str; 2] = [plugin::CRI_IMAGES, plugin::CRI_RUNTIME];
 
 /// Whether the target brings a runtime handler of this name along.
 fn has_handler(name: &str, target: Release) -> bool {

@@ -214,6 +214,14 @@ impl Situation {
         )
     }
 
+    /// Drop-ins of which nothing is left.
+    pub(super) fn emptied(&self) -> &[FileName] {
+        match self {
+            Situation::Legacy { .. } => &[],
+            Situation::DropIns { emptied, .. } => emptied,
+        }
+    }
+
     /// Whether what is kept was kept already, when the drop-ins were made.
     pub(super) fn is_settled(&self) -> bool {
         let is_unchanged = matches!(

@@ -7,7 +7,7 @@ use crate::config::address::Dialect;
 use crate::config::known::PLUGINS;
 use crate::containerd::Release;
 use crate::containerd::place::Place;
-use crate::containerd::setting::{Merge, MovedTo};
+use crate::containerd::setting::Merge;
 use crate::value::{Table, Value};
 
 /// By whose rules several files become one configuration.
@@ -184,10 +184,7 @@ impl Ground {
 /// Whether a release has a setting of the daemon in a plugin.
 fn is_of_plugin(setting: &Place, release: Release) -> bool {
     let moved = Dialect::own(release).place_of(setting);
-    moved.is_some_and(|moved| match moved.to {
-        MovedTo::Path(path) | MovedTo::Into(path) => path.first() == Some(&PLUGINS.key()),
-        MovedTo::Key(_) => false,
-    })
+    moved.is_some_and(|moved| moved.to.is_in_plugin())
 }
 
 fn side(value: &Value) -> Side<'_> {

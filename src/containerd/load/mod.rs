@@ -17,7 +17,7 @@ use super::setting::{Kind, Merge, State};
 use super::{Release, plugin};
 use crate::config::Config;
 use crate::config::address::{self, Dialect};
-use crate::config::known::VERSION;
+use crate::config::known::{CRI_PLUGIN, VERSION};
 use crate::shown::{self, Redacted};
 use crate::value::{Table, Value};
 
@@ -372,8 +372,7 @@ pub fn default_config(release: Release) -> Table {
 
 /// The defaults of the CRI plugin, as `config default` prints them.
 pub(crate) fn default_cri(release: Release) -> Table {
-    let cri = Config::place_of(&["plugins", plugin::CRI]);
-    cri.map(|cri| printed(&cri, release)).unwrap_or_default()
+    printed(&CRI_PLUGIN.place(), release)
 }
 
 fn printed(place: &Place, release: Release) -> Table {

@@ -4,7 +4,7 @@
 mod set;
 mod stay;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::conduct::{Done, Front, Given, Loaded, Parts, Treatment, conduct};
 use super::drop_in::{DropIn, Existing, Style};
@@ -175,17 +175,19 @@ impl Front for DropIns<'_> {
             tree,
             files,
             parts,
-            drop_ins,
+            situation,
             target,
             ..
         } = done;
-        let emptied = self.set.emptied(parts);
         let lost = self.set.names_of_lost(tree);
         let mut findings = checks::nested(tree, files, parts);
-        if !(emptied.is_empty() && self.are_as_they_were(drop_ins)) {
+        if !situation.is_settled() {
             findings.extend(checks::removals(tree, files, parts, target));
         }
-        findings.extend(emptied.iter().map(|(name, document)| {
+        let emptied: HashSet<&FileName> = situation.emptied().iter().collect();
+        let documents = self.documents.iter();
+        let emptied = documents.filter(|file| emptied.contains(&file.name));
+        findings.extend(emptied.map(|Existing { name, document }| {
             let shown = shown::printable(name.as_str());
             let message = match lost.contains(name) {
                 true => format!("nothing of {shown} can be carried over"),
@@ -201,7 +203,7 @@ impl Front for DropIns<'_> {
         parts: &Parts,
         drop_ins: &[DropIn],
         treatment: &Treatment<'_>,
-    ) -> (Vec<FileName>, Situation) {
+    ) -> Situation {
         let emptied = match treatment {
             Treatment::Rewrite => self.set.emptied(parts),
             _ => Vec::new(),
@@ -212,13 +214,12 @@ impl Front for DropIns<'_> {
             Some(_) => Main::Trap,
             None => Main::Fine,
         };
-        let situation = Situation::DropIns {
+        Situation::DropIns {
             main,
             in_place: treatment.is_stay(),
             is_unchanged: emptied.is_empty() && self.are_as_they_were(drop_ins),
-            emptied: emptied.clone(),
-        };
-        (emptied, situation)
+            emptied,
+        }
     }
 }
 
